@@ -1,0 +1,70 @@
+"""What an arm is and how it is identified; the seeds of its draws. The one place that computes an arm's identity.
+
+Knows neither models' insides nor the database.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Method = Literal["greedy", "temperature", "perturbation", "imported"]
+METHODS: tuple[str, ...] = get_args(Method)
+NoiseScheme = Literal["iid", "shared-seed"]
+NOISE_SCHEMES: tuple[str, ...] = get_args(NoiseScheme)
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """One perturbed model: every weight becomes base + σ·noise(scheme, seed)."""
+
+    scheme: NoiseScheme
+    seed: int
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting that rollouts are drawn from.
+
+    `model_digest` identifies the weights and the tokenizer, `model` is only their name. `value` is T or σ, None for greedy.
+    `settings` holds everything else that changes the distribution, as plain JSON; a new method needs no new column.
+    """
+
+    model: str
+    model_digest: str
+    method: Method
+    value: float | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Identifies the arm by exactly what changes its distribution: SHA-256, 32 hex digits."""
+        identity = [self.model_digest, self.method, None if self.value is None else float(self.value), dict(self.settings)]
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def label(self) -> str:
+        """For people: `temperature 0.6`, `perturbation 0.001`, `greedy`."""
+        return self.method if self.value is None else f"{self.method} {self.value:g}"
+
+    def rollout_key(self, draw: int, problem_digest: str) -> int:
+        """The 64-bit key of a rollout's random stream: a function of (arm, draw, problem) and nothing else."""
+        digest = hashlib.sha256(f"{self.digest}:{draw}:{problem_digest}".encode()).digest()
+        return int.from_bytes(digest[:8], "little")
+
+
+def perturbation_seeds(scheme: NoiseScheme, base_seed: int, count: int) -> list[int]:
+    """The seeds of draws 0 … count − 1, the same for every σ; a longer list begins with the shorter one.
+
+    `shared-seed` takes the published study's, numpy's `default_rng(base_seed).integers(0, 2**30)`; `iid` takes 63 bits of a hash,
+    since 30 bits collide among a few ten thousand draws.
+    """
+    if scheme == "shared-seed":
+        from numpy.random import default_rng
+
+        return [int(seed) for seed in default_rng(base_seed).integers(0, 2**30, size=count)]
+    hashes = (hashlib.sha256(f"{base_seed}:{draw}".encode()).digest() for draw in range(count))
+    return [int.from_bytes(h[:8], "little") >> 1 for h in hashes]

@@ -1,0 +1,45 @@
+"""What a backend is: an engine that turns token ids into token ids under given weights.
+
+A backend knows no text, no task, no database. Each lives in its own module and is imported only when it is used.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from esprobe.arms import Perturbation
+
+Finish = Literal["stop", "length", "nan"]  # end token; limit of tokens or context; the model's output was not a number
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen. `temperature` 0 is greedy; otherwise `keys` holds one 64-bit stream key a prompt."""
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    keys: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The new tokens of one prompt, an end token included if there was one, and why they ended."""
+
+    ids: list[int]
+    finish: Finish
+
+
+class Backend(Protocol):
+    """An engine that holds one model."""
+
+    def set_weights(self, perturbation: Perturbation | None) -> None:
+        """Base weights + σ·noise from now on; None is the base itself, bit for bit. Setting the same again is free."""
+        ...
+
+    def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
+        """One generation a prompt, in order, under the current weights."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what the engine holds."""
+        ...

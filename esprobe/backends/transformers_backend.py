@@ -1,0 +1,141 @@
+"""The backend on plain Hugging Face transformers: any machine, CPU or CUDA, no engine to install.
+
+A small decoding loop of our own, so that the random stream of a rollout belongs to the rollout and not to its batch, and so that
+rows that have ended stop costing time.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from transformers import AutoModelForCausalLM, DynamicCache
+from transformers.utils import logging
+
+from esprobe import noise
+from esprobe.arms import Perturbation
+from esprobe.backends import Decoding, Finish, Generation
+from esprobe.errors import UserError
+from esprobe.models import ModelFiles
+
+COMPACT_BELOW = 0.75  # drop ended rows once fewer than this share of the rows is still going
+
+
+class TransformersBackend:
+    """Holds the live model and a copy of its base weights on the same device."""
+
+    def __init__(self, model: ModelFiles, dtype: str, end_ids: Sequence[int]) -> None:
+        """Loads the model in `dtype` (a torch dtype's name) on CUDA if there is one. Raises UserError."""
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            live: Any = AutoModelForCausalLM.from_pretrained(
+                model.folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+            )
+        except Exception as error:  # whatever a library says of a broken model
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(f"model {model.name!r}: cannot be loaded ({reason})") from error
+        self.model = live.to(self.device).eval().requires_grad_(False)
+        self.end_ids = torch.tensor(list(end_ids), dtype=torch.long, device=self.device)
+        self.context_length = model.context_length()
+        self.folder, self.name = model.folder, model.name
+        self.weights: dict[str, Tensor] = {n: p.data for n, p in self.model.named_parameters() if p.is_floating_point()}
+        self.base: dict[str, Tensor] = {}
+        self.current: Perturbation | None = None
+
+    def set_weights(self, perturbation: Perturbation | None) -> None:
+        """See Backend. The base is copied once, before the first perturbation, and never computed back."""
+        if perturbation == self.current:
+            return
+        if not self.base:
+            self._check_names()
+            self.base = {name: weight.clone() for name, weight in self.weights.items()}
+        for name, weight in self.weights.items():
+            if perturbation is None:
+                weight.copy_(self.base[name])
+            else:
+                noise.perturb(weight, self.base[name], name, perturbation)
+        self.current = perturbation
+
+    def _check_names(self) -> None:
+        """The noise of a weight depends on its name in the checkpoint, so every live weight must be one of them."""
+        names: set[str] = set()
+        for path in self.folder.glob("*.safetensors"):
+            with safe_open(path, framework="pt") as file:
+                names.update(file.keys())
+        foreign = sorted(set(self.weights) - names)
+        if foreign:
+            raise UserError(
+                f"model {self.name!r}: transformers holds {foreign[0]!r}, which is not in the checkpoint, so its noise is not "
+                "defined; perturb this model with --backend vllm"
+            )
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
+        """See Backend: one batch, padded on the left."""
+        rows, longest = len(prompts), max(map(len, prompts))
+        if longest >= self.context_length:
+            raise UserError(f"a prompt has {longest} tokens, but model {self.name!r} reads at most {self.context_length}")
+        ids = torch.zeros((rows, longest), dtype=torch.long)
+        mask = torch.zeros((rows, longest), dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt) :] = torch.tensor(list(prompt))
+            mask[row, longest - len(prompt) :] = 1
+        limits = [min(decoding.max_new_tokens, self.context_length - len(prompt)) for prompt in prompts]
+        stream = noise.uniforms(decoding.keys, max(limits)).to(self.device) if decoding.temperature else None
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        limit = torch.tensor(limits, device=self.device)
+
+        alive = torch.arange(rows, device=self.device)  # which prompt each row of the batch belongs to
+        chosen = torch.zeros((rows, max(limits)), dtype=torch.long, device=self.device)
+        ended = torch.zeros(rows, dtype=torch.bool, device=self.device)
+        lengths = torch.zeros(rows, dtype=torch.long, device=self.device)
+        finish: list[Finish] = ["length"] * rows
+        cache = DynamicCache(config=self.model.config)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        for step in range(max(limits)):
+            output = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            logits = output.logits[:, -1].float()  # (alive, vocabulary)
+            token = _choose(logits, decoding.temperature, None if stream is None else stream[alive, step])
+            broken = logits.isnan().any(-1)
+            going = ~ended[alive]
+            chosen[alive[going], step] = token[going]
+            lengths[alive[going]] = step + 1
+            stopped = torch.isin(token, self.end_ids)
+            for row in alive[going & (stopped | broken)].tolist():
+                finish[row] = "stop"
+            for row in alive[going & broken].tolist():
+                finish[row] = "nan"
+            ended[alive] |= stopped | broken | (limit[alive] <= step + 1)
+            keep = (~ended[alive]).nonzero().squeeze(1)
+            if len(keep) == 0:
+                break
+            if len(keep) < COMPACT_BELOW * len(alive):
+                cache.batch_select_indices(keep)
+                alive, token, mask, positions = alive[keep], token[keep], mask[keep], positions[keep]
+            ids = token.unsqueeze(1)
+            mask = torch.cat([mask, mask.new_ones((len(alive), 1))], dim=1)
+            positions = positions[:, -1:] + 1
+        return [Generation(chosen[row, : lengths[row]].tolist(), finish[row]) for row in range(rows)]
+
+    def close(self) -> None:
+        """See Backend."""
+        self.weights, self.base = {}, {}
+        del self.model
+
+
+def _choose(logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:
+    """The next token of each row (rows,): the largest logit, or the inverse of the cumulative softmax at `uniform` (rows,)."""
+    if uniform is None:
+        return logits.argmax(-1)
+    cumulative = (logits / temperature).softmax(-1).double().cumsum(-1)
+    wanted = uniform.unsqueeze(1) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, wanted, right=True).squeeze(1).clamp(max=logits.shape[1] - 1)

@@ -1,0 +1,359 @@
+"""The command line: parse, call one function, print. No logic of its own."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from esprobe import __version__
+from esprobe.arms import Method, NoiseScheme
+from esprobe.errors import UserError
+from esprobe.output import Format
+from esprobe.plan import BATCH_SIZE, DRAWS, SIGMAS, TEMPERATURES, Sweep
+from esprobe.presets import load_preset
+from esprobe.prompts import PromptFormat
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+Backend = Literal["auto", "transformers"]
+
+# typer brings a click of its own or uses the installed one; either way this is the base of all wrong usage
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+class _Group(TyperGroup):
+    """Lets the global options stand after the command as well as before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first, rest = [], []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                rest += [word, *words]
+            elif word == "--quiet" or word.startswith("--db="):
+                first.append(word)
+            elif word == "--db":
+                first += [word, *[next(words, "")]]
+            else:
+                rest.append(word)
+        return super().parse_args(ctx, first + rest)
+
+
+app = typer.Typer(
+    cls=_Group,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Does ES need the training, or would sampling have found the answers anyway? Samples a model at several temperatures "
+    "and under random perturbations of its weights, keeps every rollout in SQLite, and reports pass@k.",
+    epilog="Example: esprobe sample-temp -T 0.6 -n 16; esprobe sample-perturb --sigma 0.01 -n 16; esprobe report",
+)
+
+
+def _apply_preset(ctx: typer.Context, name: str | None) -> str | None:
+    """Makes a preset's values the defaults: the command line and the environment still win."""
+    if name is not None:
+        options = {param.opts[0].lstrip("-"): param.name for param in ctx.command.params if param.opts}
+        settings = load_preset(name, str(ctx.info_name))
+        for key in settings:
+            if key not in options:
+                raise UserError(f"preset {name}: {key!r} is not an option of esprobe {ctx.info_name}")
+        ctx.default_map = dict(ctx.default_map or {}) | {options[k]: v for k, v in settings.items() if options[k]}
+    return name
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"esprobe {__version__}")
+        raise typer.Exit
+
+
+ModelOption = Annotated[
+    str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or the bundled countdown-tiny.")
+]
+BackendOption = Annotated[Backend, typer.Option("--backend", envvar="ESPROBE_BACKEND", help="The engine that generates.")]
+DTypeOption = Annotated[
+    DType,
+    typer.Option("--dtype", envvar="ESPROBE_DTYPE", help="auto: float32 on a CPU, the checkpoint's own on a GPU."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="ESPROBE_DATA", help="Problems as JSON or JSON Lines; the bundled 128 without it."),
+]
+PromptOption = Annotated[
+    PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Through the chat template, or plain text.")
+]
+OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="The first problem.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="How many problems; all without it.")]
+TokensOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-new-tokens",
+        min=1,
+        envvar="ESPROBE_MAX_NEW_TOKENS",
+        help="Longest generation; 64 for the bundled model, 1024 for others.",
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED", help="Base seed of all draws.")]
+GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Without the greedy baseline.")]
+BatchOption = Annotated[
+    int,
+    typer.Option("--batch-size", min=1, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated together and written together."),
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        callback=_apply_preset,
+        is_eager=True,
+        envvar="ESPROBE_PRESET",
+        help="Settings by name (paper: the published experiment) or from a .toml file; other options override them.",
+    ),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
+FormatOption = Annotated[Format, typer.Option("--format", envvar="ESPROBE_FORMAT", help="How to print it.")]
+
+
+@app.callback()
+def main_options(
+    ctx: typer.Context,
+    db: Annotated[Path, typer.Option(envvar="ESPROBE_DB", help="The results database; created when missing.")] = Path(
+        "esprobe.db"
+    ),
+    quiet: Annotated[bool, typer.Option("--quiet", envvar="ESPROBE_QUIET", help="No progress, only results.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """See the help of the app; these options hold for every command."""
+    ctx.obj = (db, quiet)
+
+
+@app.command("sample-temp", epilog="Example: esprobe sample-temp -T 0.6 -T 1.0 -n 16 --limit 32")
+def sample_temp(
+    ctx: typer.Context,
+    temperature: Annotated[
+        list[float] | None,
+        typer.Option("--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURES))} without it."),
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", "-n", min=1, envvar="ESPROBE_SAMPLES", help="Draws per problem.")] = DRAWS,
+    model: ModelOption = Sweep.model,
+    backend: BackendOption = "auto",
+    dtype: DTypeOption = "auto",
+    data: DataOption = None,
+    prompt: PromptOption = "chat",
+    offset: OffsetOption = 0,
+    limit: LimitOption = None,
+    max_new_tokens: TokensOption = None,
+    seed: SeedOption = Sweep.seed,
+    no_greedy: GreedyOption = False,
+    batch_size: BatchOption = BATCH_SIZE,
+    preset: PresetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Greedy baseline and temperature sampling of the unchanged model. Generates only what is missing."""
+    sweep = Sweep(
+        method="temperature",
+        values=tuple(temperature or ()),
+        draws=samples,
+        model=model,
+        backend=backend,
+        dtype=dtype,
+        data=data,
+        prompt=prompt,
+        offset=offset,
+        limit=limit,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        greedy=not no_greedy,
+        batch_size=batch_size,
+    )
+    _sample(ctx, sweep, debug)
+
+
+@app.command("sample-perturb", epilog="Example: esprobe sample-perturb --sigma 0.01 --sigma 0.03 -n 16 --limit 32")
+def sample_perturb(
+    ctx: typer.Context,
+    sigma: Annotated[
+        list[float] | None,
+        typer.Option("--sigma", help=f"Standard deviation of the noise (repeatable); {', '.join(map(str, SIGMAS))} without it."),
+    ] = None,
+    perturbations: Annotated[
+        int, typer.Option("--perturbations", "-n", min=1, envvar="ESPROBE_PERTURBATIONS", help="Perturbed models per σ.")
+    ] = DRAWS,
+    noise: Annotated[
+        NoiseScheme,
+        typer.Option(
+            "--noise",
+            envvar="ESPROBE_NOISE",
+            help="iid: independent for every weight. shared-seed: the published scheme, correlated: parameters of equal shape get "
+            "identical noise.",
+        ),
+    ] = "iid",
+    model: ModelOption = Sweep.model,
+    backend: BackendOption = "auto",
+    dtype: DTypeOption = "auto",
+    data: DataOption = None,
+    prompt: PromptOption = "chat",
+    offset: OffsetOption = 0,
+    limit: LimitOption = None,
+    max_new_tokens: TokensOption = None,
+    seed: SeedOption = Sweep.seed,
+    no_greedy: GreedyOption = False,
+    batch_size: BatchOption = BATCH_SIZE,
+    preset: PresetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Greedy baseline and greedy decoding under random perturbations of the weights. Generates only what is missing."""
+    sweep = Sweep(
+        method="perturbation",
+        values=tuple(sigma or ()),
+        draws=perturbations,
+        noise=noise,
+        model=model,
+        backend=backend,
+        dtype=dtype,
+        data=data,
+        prompt=prompt,
+        offset=offset,
+        limit=limit,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        greedy=not no_greedy,
+        batch_size=batch_size,
+    )
+    _sample(ctx, sweep, debug)
+
+
+def _sample(ctx: typer.Context, sweep: Sweep, debug: bool) -> None:
+    from esprobe.progress import meter
+    from esprobe.sampling import command_line, sample
+
+    db, quiet = ctx.obj
+    with meter(quiet) as shown:
+        outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown)
+    if not quiet:
+        print(f"{outcome.generated:,} of {outcome.asked:,} rollouts generated, the rest was there; see: esprobe --db {db} report")
+
+
+@app.command(epilog="Example: esprobe score --scorer countdown-published")
+def score(
+    ctx: typer.Context,
+    scorer: Annotated[
+        str, typer.Option(envvar="ESPROBE_SCORER", help="countdown, or countdown-published for the published rule.")
+    ] = "countdown",
+    all_: Annotated[bool, typer.Option("--all", help="Judge again what this scorer has judged already.")] = False,
+) -> None:
+    """Scores stored rollouts without generating anything."""
+    from esprobe.progress import meter
+    from esprobe.rescoring import rescore
+
+    db, quiet = ctx.obj
+    _must_exist(db)
+    with meter(quiet) as shown:
+        count = rescore(db, scorer, all_, shown)
+    if not quiet:
+        print(f"{count:,} rollouts scored by {scorer}")
+
+
+@app.command(epilog="Example: esprobe report -k 1 -k 16 --format markdown")
+def report(
+    ctx: typer.Context,
+    k: Annotated[list[int] | None, typer.Option("-k", min=1, help="A k of pass@k (repeatable).")] = None,
+    style: FormatOption = "table",
+    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Whose verdicts to count.")] = "countdown",
+    model: Annotated[str | None, typer.Option(help="Only models whose name contains this.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
+    value: Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")] = None,
+) -> None:
+    """Every arm: pass@k with error bars, problems solved, and the odds of guessing on the same problems."""
+    from esprobe import reading
+    from esprobe.report import Filter
+    from esprobe.report import report as make_report
+
+    chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()))
+    print(make_report(reading.open_database(ctx.obj[0]), chosen, k or (), style))
+
+
+@app.command("import", epilog="Example: esprobe import rollouts.jsonl --model my-es-checkpoint --label run-1")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help='JSON Lines: {"numbers": …, "target": …, "draw": …, "text": …}.')],
+    model: Annotated[str, typer.Option(help="What to call the model they came from.")] = "imported",
+    label: Annotated[str, typer.Option(help="Tells apart several imports of one model.")] = "",
+    method: Annotated[Method, typer.Option(help="How they were made.")] = "imported",
+    value: Annotated[float | None, typer.Option(help="The T or σ they were made at.")] = None,
+) -> None:
+    """Takes in rollouts made elsewhere and scores them; the same file again adds nothing."""
+    from esprobe.importing import import_rollouts
+    from esprobe.sampling import command_line
+
+    db, quiet = ctx.obj
+    imported = import_rollouts(file, db, command_line(), model, label, method, value)
+    if not quiet:
+        print(f"{imported.new:,} of {imported.read:,} rollouts imported, the rest was there")
+
+
+@app.command(epilog="Example: esprobe runs --format json")
+def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
+    """Every invocation that produced rollouts: when, how it ended, how many it wrote."""
+    from esprobe import reading
+    from esprobe.output import render
+
+    sql = (
+        "SELECT run.id, started, ended, state, message, count(rollout.id) AS rollouts, command FROM run "
+        "LEFT JOIN rollout ON rollout.run_id = run.id GROUP BY run.id ORDER BY run.id"
+    )
+    print(render(*reading.query(reading.open_database(ctx.obj[0]), sql), style))
+
+
+@app.command(epilog='Example: esprobe sql "SELECT method, value, problems_solved FROM arm_summary"')
+def sql(
+    ctx: typer.Context, query: Annotated[str, typer.Argument(help="One SELECT statement.")], style: FormatOption = "table"
+) -> None:
+    """Runs a read-only query over tables and views."""
+    from esprobe import reading
+    from esprobe.output import render
+
+    print(render(*reading.query(reading.open_database(ctx.obj[0]), query), style))
+
+
+def _must_exist(db: Path) -> None:
+    if not db.exists():
+        raise UserError(f"{db}: no results yet; run `esprobe sample-temp` first, or name the database with --db")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C: what is finished is kept
+    words = list(sys.argv[1:] if args is None else args)
+    try:
+        return int(app(args=words or ["--help"], prog_name="esprobe", standalone_mode=False) or 0)
+    except _UsageError as error:
+        context: Any = getattr(error, "ctx", None)
+        where = context.command_path if context else "esprobe"
+        return _fail(f"{error.format_message()} (see: {where} --help)", 2)  # type: ignore[attr-defined]
+    except UserError as error:
+        return _fail(str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted; what was finished is kept, and the same command continues", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("ESPROBE_TRACEBACK"):
+            raise
+        return _fail(f"unexpected {type(error).__name__}: {error} (ESPROBE_TRACEBACK=1 shows where)", 1)
+
+
+def _fail(message: str, status: int) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def entry_point() -> None:
+    """What the installed command calls."""
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""A small parser for arithmetic, and two ways to evaluate what it parsed: exactly, or as Python would.
+
+Knows expressions only: no answers, targets or rewards. It never recurses and never calls `eval`, so hostile
+input costs time linear in its length and nothing else.
+"""
+
+import re
+
+_TOKEN = re.compile(r"\d+|\*\*|//|[-+*/()]")
+_PLAIN_TOKEN = re.compile(r"\d+|[-+*/()]")
+
+# How tightly an operator binds, as in Python's grammar; "u-" and "u+" are the signs.
+_BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "u-": 3, "u+": 3, "**": 4, "(": 0}
+
+MAX_DEPTH = 100  # nested parentheses
+PYTHON_DEPTH = 200  # where CPython's parser gives up
+PYTHON_SIGNS = 2000  # signs in one expression; CPython's compiler gives up at some 3,000 stacked ones
+MAX_POWER_BITS = 1 << 18  # the largest whole number a power may make (Python would go on until memory ends)
+
+Postfix = list[int | str]  # operands and operators, each operator after its operands
+Number = int | float | complex
+
+
+class NotAnExpressionError(ValueError):
+    """The text is not one arithmetic expression."""
+
+
+class UnboundedError(ArithmeticError):
+    """Evaluating it as Python does would take unreasonable time or memory."""
+
+
+def parse(text: str, *, python: bool = False) -> Postfix:
+    """Turns an expression of digits, + - * / ( ) and spaces into postfix order (Dijkstra's shunting-yard).
+
+    With `python` the language is Python's: also `**` and `//`, sign upon sign, and 00 for 0. Without it an operand
+    has at most one sign and a number no leading zero. Raises NotAnExpressionError.
+    """
+    output: Postfix = []
+    stack: list[str] = []
+    depth = signs = 0
+    max_depth = PYTHON_DEPTH if python else MAX_DEPTH
+    signed = False  # the token before was a sign
+    operand_next = True
+    for token in (_TOKEN if python else _PLAIN_TOKEN).findall(text):
+        if operand_next:
+            if token.isdigit():
+                if token[0] == "0" and len(token) > 1 and not (python and token.strip("0") == ""):
+                    raise NotAnExpressionError("leading zero")
+                output.append(int(token))
+                operand_next = signed = False
+            elif token == "(":
+                depth += 1
+                if depth > max_depth:
+                    raise NotAnExpressionError("nested too deeply")
+                stack.append(token)
+                signed = False
+            elif token in "+-" and (python or not signed):
+                signs += 1
+                if signs > PYTHON_SIGNS:
+                    raise NotAnExpressionError("a tower of signs")
+                stack.append("u" + token)
+                signed = True
+            else:
+                raise NotAnExpressionError(f"unexpected {token}")
+        elif token == ")":
+            while stack and stack[-1] != "(":
+                output.append(stack.pop())
+            if not stack:
+                raise NotAnExpressionError("unbalanced )")
+            stack.pop()
+            depth -= 1
+        elif token in _BINDS and token != "(":
+            binds = _BINDS[token]
+            # equal ones from left to right, but powers from right to left
+            while stack and (_BINDS[stack[-1]] > binds or (_BINDS[stack[-1]] == binds and token != "**")):
+                output.append(stack.pop())
+            stack.append(token)
+            operand_next = True
+        else:
+            raise NotAnExpressionError(f"unexpected {token}")
+    if operand_next or depth:
+        raise NotAnExpressionError("unfinished")
+    output.extend(reversed(stack))
+    return output
+
+
+def exact(postfix: Postfix) -> tuple[int, int]:
+    """The exact value as (numerator, denominator), not in lowest terms, denominator ≠ 0. Raises ZeroDivisionError."""
+    stack: list[tuple[int, int]] = []
+    for item in postfix:
+        if isinstance(item, int):
+            stack.append((item, 1))
+            continue
+        c, d = stack.pop()
+        if item == "u-":
+            stack.append((-c, d))
+            continue
+        if item == "u+":
+            stack.append((c, d))
+            continue
+        a, b = stack.pop()
+        if item == "+":
+            stack.append((a * d + c * b, b * d))
+        elif item == "-":
+            stack.append((a * d - c * b, b * d))
+        elif item == "*":
+            stack.append((a * c, b * d))
+        else:
+            if c == 0:
+                raise ZeroDivisionError
+            stack.append((a * d, b * c))
+    return stack.pop()
+
+
+def as_python(postfix: Postfix) -> Number:
+    """The value Python's `eval` gives, types and rounding included.
+
+    Raises what Python raises (ZeroDivisionError, OverflowError, TypeError), and UnboundedError for a power too large to compute.
+    """
+    stack: list[Number] = []
+    for item in postfix:
+        if isinstance(item, int):
+            stack.append(item)
+            continue
+        y = stack.pop()
+        if item == "u-":
+            stack.append(-y)
+            continue
+        if item == "u+":
+            stack.append(y)
+            continue
+        x = stack.pop()
+        if item == "+":
+            stack.append(x + y)
+        elif item == "-":
+            stack.append(x - y)
+        elif item == "*":
+            stack.append(x * y)
+        elif item == "/":
+            stack.append(x / y)
+        elif item == "//":
+            stack.append(x // y)  # type: ignore[operator]  # complex // raises TypeError, as in Python
+        else:
+            if isinstance(x, int) and isinstance(y, int) and abs(x) > 1 and y * x.bit_length() > MAX_POWER_BITS:
+                raise UnboundedError
+            stack.append(x**y)
+    return stack.pop()

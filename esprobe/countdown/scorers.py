@@ -1,0 +1,127 @@
+"""The Countdown rule: is a response's answer correct, and if not, why.
+
+Knows the answer tags, the numbers and the target of a problem. Knows nothing of models, rollouts or databases.
+"""
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from esprobe.countdown.arithmetic import NotAnExpressionError, UnboundedError, as_python, exact, parse
+from esprobe.countdown.solver import TOLERANCE, close
+from esprobe.scoring import Score
+
+OPEN, CLOSE = "<answer>", "</answer>"
+_JOINT = "</think>\n" + OPEN
+MAX_ANSWER = 1000  # characters; an honest answer to five numbers has about 40
+
+_CHARACTERS = re.compile(r"[0-9+\-*/() ]+")
+_DIGITS = re.compile(r"\d+")
+
+
+def countdown(payload: Mapping[str, Any], text: str) -> Score:
+    """The default rule, in exact arithmetic.
+
+    The last answer holds one expression of + - * / ( ), uses each given number exactly once and equals the target within 1e-5.
+    """
+    answer = _last_answer(text)
+    if answer is not None:
+        answer = answer.strip()
+    reason = _exact_reason(payload, answer)
+    return Score(reason == "correct", reason, answer and answer[:MAX_ANSWER], format_reward(text))
+
+
+def _exact_reason(payload: Mapping[str, Any], answer: str | None) -> str:
+    if not answer:
+        return "no_answer"
+    if len(answer) > MAX_ANSWER:
+        return "not_an_expression"
+    if not _CHARACTERS.fullmatch(answer):
+        return "bad_characters"
+    if not _same_numbers(answer, payload["numbers"]):
+        return "wrong_numbers"
+    try:
+        value = exact(parse(answer))
+    except NotAnExpressionError:
+        return "not_an_expression"
+    except ZeroDivisionError:
+        return "division_by_zero"
+    return "correct" if close(*value, _target(payload["target"])) else "wrong_value"
+
+
+def countdown_published(payload: Mapping[str, Any], text: str) -> Score:
+    """The verdict of the published rule, `**` and `//` included, without its `eval`.
+
+    Bounded: where the published rule would hang, fail or run out of memory, the verdict is false.
+    """
+    answer = _published_answer(text)
+    reason = _published_reason(payload, answer)
+    return Score(reason == "correct", reason, answer and answer[:MAX_ANSWER], format_reward(text))
+
+
+def _published_reason(payload: Mapping[str, Any], answer: str | None) -> str:
+    if not answer:
+        return "no_answer"
+    if answer.endswith("\n"):
+        answer = answer[:-1]  # the published pattern ends in $, which lets one newline through
+    if not _CHARACTERS.fullmatch(answer):
+        return "bad_characters"
+    if not _same_numbers(answer, payload["numbers"]):
+        return "wrong_numbers"
+    try:
+        value = as_python(parse(answer, python=True))
+        off = abs(float(value) - float(payload["target"]))  # type: ignore[arg-type]  # float(complex) raises TypeError
+    except (NotAnExpressionError, UnboundedError, OverflowError, TypeError):
+        return "not_an_expression"
+    except ZeroDivisionError:
+        return "division_by_zero"
+    return "correct" if off < float(TOLERANCE) else "wrong_value"
+
+
+@lru_cache(maxsize=10_000)
+def _target(text: str) -> Fraction:
+    return Fraction(text)  # reading one costs as much as judging an answer, and it is judged many times
+
+
+def _same_numbers(answer: str, numbers: list[int]) -> bool:
+    used = _DIGITS.findall(answer)
+    if len(used) != len(numbers):
+        return False
+    longest = max(map(len, used))
+    if longest > 4000:  # Python refuses to read longer ones, and no problem has them
+        return False
+    return sorted(map(int, used)) == sorted(numbers)
+
+
+def _last_answer(text: str) -> str | None:
+    """What stands in the last `<answer>…</answer>`, None without one; linear in the text."""
+    close_at = text.rfind(CLOSE)
+    open_at = text.rfind(OPEN, 0, close_at) if close_at >= 0 else -1
+    if open_at < 0:
+        return None
+    start = open_at + len(OPEN)
+    return text[start : text.find(CLOSE, start)]
+
+
+def _published_answer(text: str) -> str | None:
+    """The last match of the published pattern `<answer>(.*?)</answer>`, which pairs tags from the left."""
+    answer, at = None, 0
+    while (start := text.find(OPEN, at)) >= 0 and (end := text.find(CLOSE, start + len(OPEN))) >= 0:
+        answer, at = text[start + len(OPEN) : end], end + len(CLOSE)
+    return answer
+
+
+def format_reward(text: str) -> float:
+    """The published reward for form: 1 for `<think>…</think>`, newline, `<answer>…</answer>`; else 0.1 and 0.5 for the parts.
+
+    `text` is what the model generated; the prefill's `<think>` is part of the response.
+    """
+    response = ("<think>" + text).removesuffix("\n")
+    joint = response.find(_JOINT)
+    if joint >= 0 and response.endswith(CLOSE) and len(response) - len(CLOSE) >= joint + len(_JOINT):
+        return 1.0
+    answer_at = response.find(OPEN)
+    has_answer = answer_at >= 0 and response.find(CLOSE, answer_at) >= 0
+    return (0.1 if "</think>" in response else 0.0) + (0.5 if has_answer else 0.0)

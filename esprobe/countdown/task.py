@@ -1,0 +1,99 @@
+"""Countdown as a task: read a problem, ask it, know its odds.
+
+The only module that knows what a record looks like and the words of the prompt.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from esprobe.countdown import scorers, solver
+from esprobe.errors import UserError
+from esprobe.scoring import Scorer
+from esprobe.task import Facts, Payload, Problem, read_records
+
+SYSTEM = (
+    "You are a helpful assistant. You first think about the reasoning process in your mind "
+    "and then provide the user with the answer."
+)
+QUESTION = "Using the numbers {numbers}, create an equation that equals {target}. "
+INSTRUCTIONS = (
+    "You can use basic arithmetic operations (+, -, *, /) and each number can only be used once. "
+    "Show your work in <think> </think> tags. "
+    "And return the final answer in <answer> </answer> tags, for example <answer> (1 + 2) / 3 </answer>."
+)
+PREFILL = "Let me solve this step by step.\n<think>"
+
+_TARGET = re.compile(r"-?\d{1,15}(\.\d{1,20})?", re.ASCII)
+MAX_NUMBER = 10**9
+
+
+class Countdown:
+    """Reach a target from a few numbers with + - * /, each number used exactly once.
+
+    Payload: `numbers` (list of whole numbers ≥ 0), `target` (a decimal as text, as it stands in the prompt).
+    """
+
+    name = "countdown"
+    prefill = PREFILL
+    default_scorer = "countdown"
+    scorers: Mapping[str, Scorer] = {
+        "countdown": scorers.countdown,
+        "countdown-published": scorers.countdown_published,
+    }
+
+    def problem(self, record: Any) -> Problem:
+        """Reads `numbers` (or `nums`), `target` and perhaps `solution`; other keys are ignored."""
+        if not isinstance(record, Mapping):
+            raise UserError('a problem must be an object such as {"numbers": [44, 19, 35], "target": "98"}')
+        numbers = record.get("numbers", record.get("nums"))
+        if (
+            not isinstance(numbers, list)
+            or not 1 <= len(numbers) <= 20
+            or not all(type(x) is int and 0 <= x <= MAX_NUMBER for x in numbers)
+        ):
+            raise UserError('"numbers" must be a list of 1 to 20 whole numbers, none negative')
+        target = record.get("target")
+        text = str(target).strip() if type(target) in (int, float, str) else ""
+        if not _TARGET.fullmatch(text):
+            raise UserError(f'"target" must be a number or a decimal as text such as "27.4", not {str(target)[:40]!r}')
+        solution = record.get("solution")
+        return Problem(
+            self.name, {"numbers": numbers, "target": text}, solution if isinstance(solution, str) and solution else None
+        )
+
+    def bundled(self) -> list[Problem]:
+        """128 solvable problems, half with 3 and half with 4 numbers, that `countdown-tiny` never saw."""
+        path = files("esprobe.countdown") / "problems.jsonl"
+        return [self.problem(record) for _, record in read_records(Path(str(path)))]
+
+    def messages(self, payload: Payload) -> list[dict[str, str]]:
+        """The published study's prompt."""
+        question = QUESTION.format(numbers=payload["numbers"], target=payload["target"])
+        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question + INSTRUCTIONS}]
+
+    def prompt_digest(self) -> str:
+        """SHA-256 over the texts above, 16 hex digits."""
+        return hashlib.sha256("\n".join((SYSTEM, QUESTION, INSTRUCTIONS, PREFILL)).encode()).hexdigest()[:16]
+
+    def facts(self, problem: Problem) -> Facts:
+        """Enumerates up to 5 numbers; beyond that only a correct given solution proves anything."""
+        numbers, target = problem.payload["numbers"], problem.payload["target"]
+        if len(numbers) <= solver.MAX_NUMBERS:
+            solved = solver.solve(numbers, Fraction(target))
+            return Facts(solved.solution is not None, solved.solution, solved.chance)
+        given = problem.given_solution
+        if given and scorers.countdown(problem.payload, f"<answer>{given}</answer>").correct:
+            return Facts(True, given, None)
+        return Facts(None, None, None)
+
+    def source(self) -> str:
+        """The published study took its problems from a public repository."""
+        return (
+            "the published problems are the file countdown.json of the public repository VsonicV/es-fine-tuning-paper "
+            "on GitHub (in its folder countdown/data); fetch it and pass it with --data"
+        )

@@ -1,0 +1,106 @@
+"""The noise of a perturbation: which normal number belongs to which element of which parameter.
+
+Scheme `iid` is counter-based: element i of parameter p under seed s is a function of (s, p's checkpoint name, i) and
+nothing else, so any chunk can be made anywhere, alone, and is the same everywhere. Scheme `shared-seed` is the published one,
+kept to reproduce published numbers: its noise is correlated. Knows tensors, not models.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from math import tau
+from typing import TYPE_CHECKING
+
+from esprobe.arms import Perturbation
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)  # Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+CHUNK = 1 << 16  # counters at a time on a CPU: the working set stays in its cache
+DEVICE_CHUNK = 1 << 22  # and on an accelerator, where launches cost more than memory
+
+
+def philox(key: "tuple[int | Tensor, int | Tensor]", counter: "Tensor") -> "tuple[Tensor, Tensor, Tensor, Tensor]":
+    """Philox4x32-10 (Salmon et al. 2011): four 32-bit words per counter, as int64 tensors of the counter's shape.
+
+    `key` is two 32-bit words (ints, or tensors that broadcast); the counter's low 64 bits come from `counter` (int64, ≥ 0).
+    """
+    import torch
+
+    k0, k1 = key
+    c0, c1 = counter & _MASK, counter >> 32
+    c2 = c3 = torch.zeros_like(counter)
+    for _ in range(10):
+        # int64 wraps around, but the bits of the 64-bit product are the same as unsigned
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = ((p1 >> 32) & _MASK) ^ c1 ^ k0, p1 & _MASK, ((p0 >> 32) & _MASK) ^ c3 ^ k1, p0 & _MASK
+        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+    return c0, c1, c2, c3
+
+
+def parameter_key(seed: int, name: str) -> tuple[int, int]:
+    """The Philox key of a parameter: the first 64 bits of SHA-256 over seed and checkpoint name."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
+
+
+def normals(seed: int, name: str, start: int, count: int, device: "str | torch.device" = "cpu") -> "Tensor":
+    """Standard normals (count,), float32, of elements start … start + count − 1 of the parameter's `iid` noise.
+
+    Words 0, 1 and 2, 3 of a Philox block make two normals each by Box–Muller: √(−2 ln u)·cos 2πv and ·sin 2πv with
+    u = (word + 1)/2³² and v = word/2³². Computed in float64 and rounded once, so that devices agree.
+    """
+    import torch
+
+    key = parameter_key(seed, name)
+    first, last = start // 4, -(-(start + count) // 4)
+    chunk = CHUNK if str(device) == "cpu" else DEVICE_CHUNK
+    pieces = []
+    for low in range(first, last, chunk):
+        counter = torch.arange(low, min(low + chunk, last), device=device)
+        words = philox(key, counter)
+        four = torch.empty((len(counter), 4), dtype=torch.float32, device=device)
+        for pair in (0, 2):
+            radius = ((words[pair] + 1).double() * 2.0**-32).log_().mul_(-2).sqrt_()
+            angle = words[pair + 1].double() * (tau * 2.0**-32)
+            four[:, pair] = radius * angle.cos()
+            four[:, pair + 1] = radius * angle.sin()
+        pieces.append(four.view(-1))
+    flat = torch.cat(pieces) if pieces else torch.empty(0, device=device)
+    return flat[start - 4 * first : start - 4 * first + count]
+
+
+def uniforms(keys: Iterable[int], count: int) -> "Tensor":
+    """Uniforms in [0, 1), float64 (keys, count): the random streams of rollouts, each a function of its 64-bit key alone."""
+    import torch
+
+    words = [(key & _MASK, (key >> 32) & _MASK) for key in keys]
+    k0, k1 = (torch.tensor([w[i] for w in words]).unsqueeze(1) for i in (0, 1))  # (keys, 1)
+    counter = torch.arange(count).expand(len(words), count)
+    a, b, _, _ = philox((k0, k1), counter)
+    # 53 bits: what a float64 holds
+    return ((a >> 5).double() * 2.0**26 + (b >> 6).double()) * 2.0**-53
+
+
+def perturb(out: "Tensor", base: "Tensor", name: str, perturbation: Perturbation) -> None:
+    """Writes base + σ·noise into `out` (same shape, dtype and device as `base`; both contiguous).
+
+    `iid`: added in float32 and rounded once to the dtype. `shared-seed`: as published, one generator seeded anew for every
+    parameter and all arithmetic in the parameter's dtype; parameters of equal shape get identical noise.
+    """
+    import torch
+
+    sigma, seed = perturbation.sigma, perturbation.seed
+    if perturbation.scheme == "shared-seed":
+        generator = torch.Generator(device=base.device).manual_seed(seed)
+        out.copy_(base + torch.randn(base.shape, generator=generator, dtype=base.dtype, device=base.device) * sigma)
+        return
+    source, target = base.view(-1), out.view(-1)
+    chunk = 4 * (CHUNK if base.device.type == "cpu" else DEVICE_CHUNK)
+    for start in range(0, source.numel(), chunk):
+        piece = source[start : start + chunk]
+        noise = normals(seed, name, start, piece.numel(), base.device)
+        target[start : start + chunk] = torch.add(piece.float(), noise, alpha=sigma)  # never in place: it may be the base

@@ -1,0 +1,53 @@
+"""Reads a results database and cannot change it: the views' rows, and queries of the user's own.
+
+Loads sqlite3 only, so that reports start at once; an older database is upgraded first.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from esprobe import schema
+from esprobe.errors import UserError
+
+_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+_HARMLESS_PRAGMAS = {
+    "table_info",
+    "table_xinfo",
+    "table_list",
+    "index_list",
+    "index_info",
+    "integrity_check",
+    "foreign_key_check",
+}
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises UserError if there is no database, or it is not ours."""
+    state = schema.inspect(path)
+    if state == "new":
+        raise UserError(f"{path}: no results yet; run `esprobe sample-temp` first, or name the database with --db")
+    if state == "older":
+        schema.migrate(path)
+    connection = schema.open_readonly(path)
+    connection.set_authorizer(_authorize)
+    return connection
+
+
+def query(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """(column names, rows) of one SELECT. Raises UserError with SQLite's reason."""
+    try:
+        cursor = connection.execute(sql, values)
+        if cursor.description is None:
+            raise UserError("the query returns no rows; esprobe sql takes one SELECT statement")
+        return [column[0] for column in cursor.description], cursor.fetchall()
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        if "not authorized" in str(error):
+            raise UserError("only queries are allowed here: SELECT, or a PRAGMA that looks at tables") from None
+        raise UserError(f"the query failed: {error}") from None
+
+
+def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:
+    allowed = action in _READS or (action == sqlite3.SQLITE_PRAGMA and first in _HARMLESS_PRAGMAS)
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY

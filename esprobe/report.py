@@ -1,0 +1,189 @@
+"""The report: every arm with its pass@k, error bars, and the odds of guessing beside it, all read from the views.
+
+Knows the views and how a report is laid out. Knows no model, and computes nothing that a view holds.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import Any
+
+from esprobe.arms import METHODS
+from esprobe.errors import UserError
+from esprobe.estimator import pass_at_k
+from esprobe.output import Format, render
+from esprobe.reading import query
+
+DEFAULT_KS = (1, 8, 64, 512, 4096)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which arms a report shows; None is all. `model` matches a part of the name."""
+
+    scorer: str = "countdown"
+    model: str | None = None
+    methods: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a method that there is not."""
+        for method in self.methods:
+            if method not in METHODS:
+                raise UserError(f"there is no method {method!r}; methods: {', '.join(METHODS)}")
+
+
+@dataclass(frozen=True)
+class AtK:
+    """One row of the view `pass_at_k`: the mean over `problems` problems, its standard error, and chance at the same k."""
+
+    k: int
+    problems: int
+    pass_at_k: float
+    stderr: float | None
+    chance: float | None
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One row of the view `arm_summary`, with its pass@k by k."""
+
+    arm_id: int
+    model: str
+    method: str
+    value: float | None
+    problems: int
+    draws: int
+    rollouts: int
+    correct: int
+    problems_solved: int
+    mean_tokens: float | None
+    solvable: int
+    at: dict[int, AtK] = field(kw_only=True)
+
+
+def load_arms(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = ()) -> list[ArmRow]:
+    """The arms that pass the filter, ordered by model, method and value. Raises UserError if there are none.
+
+    `ks` beyond those of the view (1, 2, 4, … and n) are computed from the view `solved` by the same estimator.
+    """
+    _, curve = query(
+        connection,
+        "SELECT arm_id, k, problems, pass_at_k, stderr, chance FROM pass_at_k WHERE scorer = ?",
+        [chosen.scorer],
+    )
+    at: dict[int, dict[int, AtK]] = {}
+    for arm_id, *rest in curve:
+        at.setdefault(arm_id, {})[rest[0]] = AtK(*rest)
+    _, rows = query(
+        connection,
+        "SELECT arm_id, model, method, value, problems, draws, rollouts, correct, problems_solved, mean_tokens, solvable "
+        "FROM arm_summary WHERE scorer = ? ORDER BY model, method = 'imported', method = 'perturbation', method = 'temperature', "
+        "method, value, arm_id",
+        [chosen.scorer],
+    )
+    arms = [ArmRow(*row, at=at[row[0]]) for row in rows]
+    if not arms:
+        raise UserError(f"no rollouts scored by {chosen.scorer!r} yet; run `esprobe sample-temp`, or `esprobe score --scorer …`")
+    arms = [
+        arm
+        for arm in arms
+        if (chosen.model is None or chosen.model.lower() in arm.model.lower())
+        and (not chosen.methods or arm.method in chosen.methods)
+        and (not chosen.values or arm.value in chosen.values)
+    ]
+    if not arms:
+        raise UserError("no arm passes these filters; `esprobe report` without filters shows what there is")
+    for arm in arms:
+        for k in ks:
+            if k <= arm.draws and k not in arm.at:
+                arm.at[k] = _compute(connection, chosen.scorer, arm.arm_id, k)
+    return arms
+
+
+def _compute(connection: sqlite3.Connection, scorer: str, arm_id: int, k: int) -> AtK:
+    """What the view `pass_at_k` would hold at a k of the user's own."""
+    _, cells = query(
+        connection,
+        "SELECT n, c, chance FROM solved JOIN problem ON problem.id = problem_id WHERE scorer = ? AND arm_id = ? AND n >= ?",
+        [scorer, arm_id, k],
+    )
+    each = [pass_at_k(n, c, k) for n, c, _ in cells]
+    size = len(each)
+    mean = sum(each) / size
+    stderr = sqrt(sum((x - mean) ** 2 for x in each) / (size * (size - 1))) if size > 1 else None
+    odds = [chance for _, _, chance in cells]
+    chance = None if None in odds else sum(1 - (1 - p) ** k for p in odds) / size
+    return AtK(k, size, mean, stderr, chance)
+
+
+def report(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], style: Format) -> str:
+    """The whole report as text. CSV and JSON have one record per arm and k, with full precision."""
+    arms = load_arms(connection, chosen, ks)
+    if style in ("csv", "json"):
+        return render(*_records(arms, chosen.scorer, ks), style)
+    most = max(arm.draws for arm in arms)
+    shown = sorted(set(ks) or {k for k in DEFAULT_KS if k <= most} | {most})
+    columns = ["model", "method", "value", "problems", "draws", *(f"pass@{k}" for k in shown), "solved", "tokens"]
+    rows = [_row(arm, shown) for arm in arms] + _chance_rows(arms, shown)
+    return "\n\n".join([render(columns, rows, style), "\n".join(_notes(arms, shown, chosen.scorer))])
+
+
+def _records(arms: Sequence[ArmRow], scorer: str, ks: Sequence[int]) -> tuple[list[str], list[list[Any]]]:
+    columns = ["arm_id", "model", "method", "value", "scorer", "problems", "draws", "rollouts", "correct", "problems_solved"]
+    columns += ["solvable", "mean_tokens", "k", "problems_at_k", "pass_at_k", "stderr", "chance"]
+    rows = []
+    for arm in arms:
+        for k in sorted(arm.at):
+            if not ks or k in ks:
+                at = arm.at[k]
+                head = [arm.arm_id, arm.model, arm.method, arm.value, scorer, arm.problems, arm.draws, arm.rollouts]
+                tail = [arm.correct, arm.problems_solved, arm.solvable, arm.mean_tokens]
+                rows.append([*head, *tail, k, at.problems, at.pass_at_k, at.stderr, at.chance])
+    return columns, rows
+
+
+def _row(arm: ArmRow, ks: Sequence[int]) -> list[Any]:
+    cells = [_percent(arm.at[k].pass_at_k, arm.at[k].stderr) if k in arm.at else "" for k in ks]
+    value = "" if arm.value is None else f"{'σ' if arm.method == 'perturbation' else 'T'} {arm.value:g}"
+    tokens = "" if arm.mean_tokens is None else f"{arm.mean_tokens:.1f}"
+    return [arm.model, arm.method, value, arm.problems, arm.draws, *cells, arm.problems_solved, tokens]
+
+
+def _chance_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
+    """One row for each set of problems: what uniformly random valid answers would score on it."""
+    rows: dict[tuple[int, float], dict[int, float]] = {}
+    for arm in arms:
+        first = arm.at[1].chance
+        if first is not None:
+            known = {k: at.chance for k, at in arm.at.items() if at.chance is not None and at.problems == arm.problems}
+            rows.setdefault((arm.problems, first), {}).update(known)
+    return [
+        ["(random valid answers)", "chance", "", problems, "", *(_percent(at[k]) if k in at else "" for k in ks), "", ""]
+        for (problems, _), at in rows.items()
+    ]
+
+
+def _percent(share: float, stderr: float | None = None) -> str:
+    return f"{100 * share:.1f}%" + ("" if stderr is None else f" ± {100 * stderr:.1f}")
+
+
+def _notes(arms: Sequence[ArmRow], ks: Sequence[int], scorer: str) -> list[str]:
+    ceilings = sorted({(arm.solvable, arm.problems) for arm in arms})
+    ceiling = "; ".join(
+        f"{s} of {p} problems ({100 * s / p:.1f}%) can be solved" + ("" if s == p else f", {p - s} proven impossible")
+        for s, p in ceilings
+    )
+    notes = [
+        f"± is one standard error over problems; scored by {scorer}.",
+        "chance: the exact pass@k of uniformly random valid answers on the same problems.",
+        f"ceiling: {ceiling}.",
+    ]
+    partial = [arm for arm in arms if any(k in arm.at and arm.at[k].problems < arm.problems for k in ks)]
+    if partial:
+        names = ", ".join(f"{arm.method} {arm.value:g}" if arm.value is not None else arm.method for arm in partial)
+        notes.append(f"note: some problems of {names} have fewer draws; their pass@k is over those that have at least k.")
+    if len({(arm.problems, arm.at[1].chance) for arm in arms}) > 1:
+        notes.append("note: the arms stand on different sets of problems, so they cannot be compared row by row.")
+    return notes

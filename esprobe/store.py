@@ -1,0 +1,249 @@
+"""The results database: writes problems, arms, draws, rollouts, scores and runs, and says what is already there.
+
+Knows tables, not models, backends or how a table is shown. Every method is one transaction.
+"""
+
+import json
+import platform
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
+
+from esprobe import arms, schema, tables
+from esprobe.engine import make_engine
+from esprobe.errors import UserError
+from esprobe.scoring import Score
+from esprobe.task import Facts, Problem
+
+
+@dataclass(frozen=True)
+class RolloutRow:
+    """One finished rollout of an arm with its verdict, ready to be written."""
+
+    draw: int
+    problem_id: int
+    text: str
+    tokens: int | None
+    finish: str
+    score: Score
+
+
+@dataclass(frozen=True)
+class StoredRollout:
+    """What a scorer needs of a rollout, and its natural key."""
+
+    id: int
+    arm_id: int
+    problem_id: int
+    draw: int
+    payload: Mapping[str, Any]
+    text: str
+
+
+class Store:
+    """An open results database; see the module's docstring."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens `path`, creating or upgrading it. Raises UserError if it is not a database of ours or cannot be written."""
+        self.path = path
+        try:
+            if schema.inspect(path) != "current":
+                schema.migrate(path)
+            self.engine: Engine = make_engine(path)
+            with self._transaction():
+                pass  # an unwritable file shows now, before any work is done
+        except (DBAPIError, OSError, sqlite3.Error) as error:
+            raise UserError(f"{path}: cannot be written ({_reason(error)}); choose another file with --db") from None
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise UserError(f"{self.path}: {_reason(error)}; what was written before is kept") from error
+
+    def unknown_problems(self, problems: Sequence[Problem]) -> list[Problem]:
+        """Those of `problems` that the database does not hold yet."""
+        with self._transaction() as connection:
+            known = set(connection.scalars(select(_column(tables.Problem, "digest"))))
+        return [p for p in problems if p.digest not in known]
+
+    def add_problems(self, found: Sequence[tuple[Problem, Facts]]) -> None:
+        """Adds problems with what is known of them; one that is there already stays as it is."""
+        rows = [
+            {
+                "digest": problem.digest,
+                "task": problem.task,
+                "payload": dict(problem.payload),
+                "solvable": facts.solvable,
+                "solution": facts.solution,
+                "chance": facts.chance,
+            }
+            for problem, facts in found
+        ]
+        if rows:
+            with self._transaction() as connection:
+                connection.execute(_insert_new(tables.Problem), rows)
+
+    def problem_ids(self, problems: Sequence[Problem]) -> list[int]:
+        """The rows of `problems`, which must have been added, in order."""
+        with self._transaction() as connection:
+            ids: dict[str, int] = dict(
+                connection.execute(select(_column(tables.Problem, "digest"), _column(tables.Problem, "id"))).all()
+            )
+        return [ids[p.digest] for p in problems]
+
+    def arm_id(self, arm: arms.Arm) -> int:
+        """The row of the arm, added with its model if it is new."""
+        with self._transaction() as connection:
+            connection.execute(_insert_new(tables.Model), [{"digest": arm.model_digest, "name": arm.model}])
+            model_id = connection.scalar(_id_of(tables.Model, arm.model_digest))
+            row = {
+                "digest": arm.digest,
+                "model_id": model_id,
+                "method": arm.method,
+                "value": arm.value,
+                "settings": dict(arm.settings),
+            }
+            connection.execute(_insert_new(tables.Arm), [row])
+            return int(connection.scalar(_id_of(tables.Arm, arm.digest)) or 0)
+
+    def done(self, arm_id: int) -> set[tuple[int, int]]:
+        """(draw, problem id) of every rollout that the arm has."""
+        rollout = _table(tables.Rollout)
+        with self._transaction() as connection:
+            rows = connection.execute(select(rollout.c.draw, rollout.c.problem_id).where(rollout.c.arm_id == arm_id))
+            return {(draw, problem_id) for draw, problem_id in rows}
+
+    def texts(self, arm_id: int) -> dict[tuple[int, int], str]:
+        """(draw, problem id) → text of every rollout that the arm has."""
+        rollout = _table(tables.Rollout)
+        with self._transaction() as connection:
+            columns = select(rollout.c.draw, rollout.c.problem_id, rollout.c.text)
+            rows = connection.execute(columns.where(rollout.c.arm_id == arm_id))
+            return {(draw, problem_id): text for draw, problem_id, text in rows}
+
+    def save(
+        self, arm_id: int, run_id: int, scorer: str, rollouts: Sequence[RolloutRow], seeds: Mapping[int, int] | None = None
+    ) -> None:
+        """Writes finished rollouts with their scores, all or none; one that is there already stays as it is.
+
+        `seeds`: draw → seed of its perturbation, where draws have one.
+        """
+        numbers = sorted({r.draw for r in rollouts})
+        draws = [{"arm_id": arm_id, "number": i, "seed": seeds[i] if seeds else None} for i in numbers]
+        rows: list[dict[str, Any]] = []
+        scores: list[dict[str, Any]] = []
+        for r in rollouts:
+            key = {"arm_id": arm_id, "draw": r.draw, "problem_id": r.problem_id}
+            rows.append(key | {"run_id": run_id, "text": r.text, "tokens": r.tokens, "finish": r.finish})
+            scores.append(key | _score_columns(scorer, r.score))
+        if rows:
+            with self._transaction() as connection:
+                connection.execute(_insert_new(tables.Draw), draws)
+                connection.execute(_insert_new(tables.Rollout), rows)
+                connection.execute(_insert_new(tables.Score), scores)
+
+    def count_to_score(self, task: str, scorer: str, everything: bool) -> int:
+        """How many rollouts `to_score` will yield."""
+        with self._transaction() as connection:
+            sql = f"SELECT count(*) {_TO_SCORE}"
+            return int(connection.exec_driver_sql(sql, (0, task, everything, scorer)).scalar_one())
+
+    def to_score(self, task: str, scorer: str, everything: bool, batch: int = 5000) -> Iterator[list[StoredRollout]]:
+        """Batches of the task's rollouts that `scorer` has not judged, or of all of them, in order of their ids."""
+        last = 0
+        sql = f"SELECT r.id, r.arm_id, r.problem_id, r.draw, p.payload, r.text {_TO_SCORE} ORDER BY r.id LIMIT {int(batch)}"
+        while True:
+            with self._transaction() as connection:
+                rows = connection.exec_driver_sql(sql, (last, task, everything, scorer)).all()
+            if not rows:
+                return
+            yield [StoredRollout(i, arm, problem, draw, json.loads(p), text) for i, arm, problem, draw, p, text in rows]
+            last = rows[-1][0]
+
+    def save_scores(self, scorer: str, judged: Sequence[tuple[StoredRollout, Score]]) -> None:
+        """Writes verdicts, replacing the same scorer's earlier ones."""
+        rows = [
+            {"arm_id": r.arm_id, "problem_id": r.problem_id, "draw": r.draw} | _score_columns(scorer, score)
+            for r, score in judged
+        ]
+        with self._transaction() as connection:
+            connection.execute(insert(_table(tables.Score)).prefix_with("OR REPLACE"), rows)
+
+    def start_run(self, command: str, versions: Mapping[str, str], machine: Mapping[str, Any]) -> int:
+        """Notes that an invocation begins to produce rollouts; returns its row."""
+        row = {
+            "uuid": str(uuid4()),
+            "command": command,
+            "versions": dict(versions) | {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
+            "machine": dict(machine),
+            "started": _now(),
+            "state": "running",
+        }
+        with self._transaction() as connection:
+            return int(connection.execute(insert(_table(tables.Run)), row).inserted_primary_key[0])  # type: ignore[index]
+
+    def end_run(self, run_id: int, state: str, message: str | None = None) -> None:
+        """Notes how the invocation ended: done, interrupted or failed."""
+        run = _table(tables.Run)
+        with self._transaction() as connection:
+            connection.execute(update(run).where(run.c.id == run_id).values(ended=_now(), state=state, message=message))
+
+
+# After the id of the last rollout seen: those of a task, all or only those a scorer has not judged.
+_TO_SCORE = """
+FROM rollout AS r JOIN problem AS p ON p.id = r.problem_id
+WHERE r.id > ? AND p.task = ? AND (? OR NOT EXISTS (
+  SELECT 1 FROM score AS s
+  WHERE s.scorer = ? AND s.arm_id = r.arm_id AND s.problem_id = r.problem_id AND s.draw = r.draw))
+"""
+
+
+def _table(model: type[SQLModel]) -> Any:
+    return model.__table__  # type: ignore[attr-defined]
+
+
+def _column(model: type[SQLModel], name: str) -> Any:
+    return _table(model).c[name]
+
+
+def _id_of(model: type[SQLModel], digest: str) -> Any:
+    return select(_column(model, "id")).where(_column(model, "digest") == digest)
+
+
+def _insert_new(model: type[SQLModel]) -> Any:
+    """INSERT that leaves a row alone whose unique key is there already."""
+    return insert(_table(model)).prefix_with("OR IGNORE")
+
+
+def _score_columns(scorer: str, score: Score) -> dict[str, Any]:
+    return {
+        "scorer": scorer,
+        "correct": score.correct,
+        "reason": score.reason,
+        "answer": score.answer,
+        "format_reward": score.format_reward,
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _reason(error: Exception) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) else error)

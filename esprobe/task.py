@@ -1,0 +1,148 @@
+"""What a task is, and the list of tasks. Countdown is the first; another is one more module and one more line here.
+
+Nothing outside a task's own module knows what its payloads hold. A task knows no model, backend or database.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from esprobe.errors import UserError
+from esprobe.scoring import Scorer
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One instance of a task. `payload` is plain JSON; `given_solution` is what the data file claims, unproven."""
+
+    task: str
+    payload: Payload
+    given_solution: str | None = None
+
+    @property
+    def canonical(self) -> str:
+        """The payload as canonical JSON: sorted keys, no spaces."""
+        return json.dumps(self.payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @property
+    def digest(self) -> str:
+        """Identifies the problem by its content: SHA-256 of task and payload, 32 hex digits."""
+        return hashlib.sha256(f"{self.task}\n{self.canonical}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a problem before any model sees it; None where it is not known.
+
+    `solvable` with a `solution` is proven by it, False is proven by enumeration. `chance` is the probability that a
+    uniformly random valid answer is correct.
+    """
+
+    solvable: bool | None
+    solution: str | None
+    chance: float | None
+
+
+class Task(Protocol):
+    """One kind of problem: how to load it, ask it, judge an answer and know the odds of guessing."""
+
+    name: str
+    prefill: str  # the start of the response, put into the model's mouth
+    default_scorer: str
+    scorers: Mapping[str, Scorer]
+
+    def problem(self, record: Any) -> Problem:
+        """Reads one problem from a JSON record in the user's words. Raises UserError."""
+        ...
+
+    def bundled(self) -> list[Problem]:
+        """The problems that ship with the package."""
+        ...
+
+    def messages(self, payload: Payload) -> list[dict[str, str]]:
+        """The chat messages (role, content) that pose the problem."""
+        ...
+
+    def prompt_digest(self) -> str:
+        """Identifies the prompt's wording: another wording is another arm."""
+        ...
+
+    def facts(self, problem: Problem) -> Facts:
+        """Proves what can be proven about the problem; may take a while for large ones."""
+        ...
+
+    def source(self) -> str:
+        """One line for error messages: where the published problems are to be had."""
+        ...
+
+
+def get_task(name: str = "countdown") -> Task:
+    """The task of that name. Raises UserError."""
+    from esprobe.countdown.task import Countdown
+
+    tasks: dict[str, type[Task]] = {"countdown": Countdown}
+    if name not in tasks:
+        raise UserError(f"there is no task {name!r}; known tasks: {', '.join(tasks)}")
+    return tasks[name]()
+
+
+def scorer_named(name: str) -> tuple[Task, Scorer]:
+    """The scorer of that name with the task it judges. Raises UserError."""
+    known: list[str] = []
+    for task in (get_task("countdown"),):
+        if name in task.scorers:
+            return task, task.scorers[name]
+        known += task.scorers
+    raise UserError(f"there is no scorer {name!r}; known scorers: {', '.join(known)}")
+
+
+def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | None = None) -> list[Problem]:
+    """Problems `offset` to `offset + limit` of a data file, or of the task's bundled set where `path` is None.
+
+    A file is a JSON array or JSON Lines. A problem that stands in the selection twice is taken once.
+    Raises UserError for a missing, broken or empty selection, naming the record.
+    """
+    problems = task.bundled() if path is None else [task_problem(task, r, where) for where, r in read_records(path)]
+    chosen = problems[offset:] if limit is None else problems[offset : offset + limit]
+    if not chosen:
+        raise UserError(f"no problems selected: there are {len(problems)}, and --offset is {offset}; lower --offset")
+    return list({p.digest: p for p in chosen}.values())
+
+
+def task_problem(task: Task, record: Any, where: str) -> Problem:
+    """`task.problem` with the record's place in the error message."""
+    try:
+        return task.problem(record)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def read_records(path: Path) -> list[tuple[str, Any]]:
+    """(place, record) for each record of a JSON array or JSON Lines file. Raises UserError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {get_task().source()}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text ({error})") from None
+    try:
+        if text.lstrip().startswith("["):
+            return [(f"{path}: record {i}", record) for i, record in enumerate(json.loads(text))]
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); it should be a JSON array or one JSON object a line") from None
+    records = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            where = f"{path}: line {number}"
+            try:
+                records.append((where, json.loads(line)))
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{where}: not valid JSON ({error})") from None
+    if not records:
+        raise UserError(f"{path}: the file holds no records")
+    return records
