@@ -19,7 +19,7 @@ from esprobe.presets import load_preset
 from esprobe.prompts import PromptFormat
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
-Backend = Literal["auto", "transformers"]
+Backend = Literal["auto", "transformers", "vllm"]
 
 # typer brings a click of its own or uses the installed one; either way this is the base of all wrong usage
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -74,7 +74,14 @@ def _version(wanted: bool) -> None:
 ModelOption = Annotated[
     str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or the bundled countdown-tiny.")
 ]
-BackendOption = Annotated[Backend, typer.Option("--backend", envvar="ESPROBE_BACKEND", help="The engine that generates.")]
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        envvar="ESPROBE_BACKEND",
+        help="The engine that generates; auto: vllm where it is installed, but not for the bundled model on a CPU.",
+    ),
+]
 DTypeOption = Annotated[
     DType,
     typer.Option("--dtype", envvar="ESPROBE_DTYPE", help="auto: float32 on a CPU, the checkpoint's own on a GPU."),
@@ -189,8 +196,8 @@ def sample_perturb(
         typer.Option(
             "--noise",
             envvar="ESPROBE_NOISE",
-            help="iid: independent for every weight. shared-seed: the published scheme, correlated: parameters of equal shape get "
-            "identical noise.",
+            help="iid: independent for every weight. shared-seed: the published scheme, correlated: parameters of equal shape "
+            "get identical noise.",
         ),
     ] = "iid",
     model: ModelOption = Sweep.model,
@@ -331,7 +338,8 @@ def main(args: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C: what is finished is kept
     words = list(sys.argv[1:] if args is None else args)
     try:
-        return int(app(args=words or ["--help"], prog_name="esprobe", standalone_mode=False) or 0)
+        status = int(app(args=words or ["--help"], prog_name="esprobe", standalone_mode=False) or 0)
+        return _interrupted() if status == 130 else status  # typer turns Ctrl-C into this status and says nothing
     except _UsageError as error:
         context: Any = getattr(error, "ctx", None)
         where = context.command_path if context else "esprobe"
@@ -339,7 +347,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; what was finished is kept, and the same command continues", 130)
+        return _interrupted()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -347,6 +355,10 @@ def main(args: Sequence[str] | None = None) -> int:
         if os.environ.get("ESPROBE_TRACEBACK"):
             raise
         return _fail(f"unexpected {type(error).__name__}: {error} (ESPROBE_TRACEBACK=1 shows where)", 1)
+
+
+def _interrupted() -> int:
+    return _fail("interrupted; what was finished is kept, and the same command continues", 130)
 
 
 def _fail(message: str, status: int) -> int:

@@ -42,8 +42,8 @@ def query(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) 
         if cursor.description is None:
             raise UserError("the query returns no rows; esprobe sql takes one SELECT statement")
         return [column[0] for column in cursor.description], cursor.fetchall()
-    except (sqlite3.Error, sqlite3.Warning) as error:
-        if "not authorized" in str(error):
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_AUTH:
             raise UserError("only queries are allowed here: SELECT, or a PRAGMA that looks at tables") from None
         raise UserError(f"the query failed: {error}") from None
 

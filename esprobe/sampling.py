@@ -4,22 +4,23 @@ Knows the order of things and nothing of how any of them is done.
 """
 
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from esprobe import __version__
 from esprobe.arms import Perturbation
-from esprobe.backends import Backend, Decoding, Generation
+from esprobe.backends import Backend, Decoding
 from esprobe.errors import UserError
 from esprobe.models import BUNDLED, ModelFiles, find_model, load_tokenizer
 from esprobe.plan import PlannedArm, Sweep, Unit, plan_arms, units
 from esprobe.progress import Meter
-from esprobe.prompts import prompt_text
+from esprobe.prompts import PromptFormat, prompt_text
 from esprobe.store import RolloutRow, Store
 from esprobe.task import Problem, Task, get_task, load_problems
 
@@ -35,36 +36,56 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class _Setting:
+    """What a sweep comes down to on this machine: its problems, model and engine, all resolved."""
+
+    task: Task
+    problems: list[Problem]
+    model: ModelFiles
+    backend: str
+    dtype: str
+
+
+@dataclass(frozen=True)
 class _Job:
-    """One arm with what it still lacks."""
+    """One arm with the units that hold something it still lacks."""
 
     planned: PlannedArm
     arm_id: int
-    units: list[Unit]
-    done: set[tuple[int, int]]
-    missing: int
+    units: list[tuple[Unit, set[tuple[int, int]]]]  # with the (draw, position of the problem) that are lacking
+
+    @property
+    def missing(self) -> int:
+        return sum(len(lacking) for _, lacking in self.units)
 
 
-def sample(sweep: Sweep, db: Path, command: str, meter: Meter, data_task: str = "countdown") -> Outcome:
+def sample(sweep: Sweep, db: Path, command: str, meter: Meter) -> Outcome:
     """Generates every rollout of the sweep that the database lacks, scored, in transactions of one unit each.
 
     `command` is noted with the run. Raises UserError; on KeyboardInterrupt what was finished is kept and the run is marked.
     """
-    task = get_task(data_task)
+    task = get_task()
     problems = load_problems(task, sweep.data, sweep.offset, sweep.limit)
     model = find_model(sweep.model)
-    backend_name, dtype = resolve(sweep, model)
+    setting = _Setting(task, problems, model, *resolve(sweep, model))
     store = Store(db)
     try:
-        new = store.unknown_problems(problems)
-        store.add_problems([(problem, task.facts(problem)) for problem in new])
+        store.add_problems([(problem, task.facts(problem)) for problem in store.unknown_problems(problems)])
         ids = store.problem_ids(problems)
-        jobs = [_job(store, planned, ids, sweep.batch_size) for planned in plan_arms(sweep, task, model, backend_name, dtype)]
-        asked = sum(job.planned.draws for job in jobs) * len(ids)
+        planned = plan_arms(sweep, task, model, setting.backend, setting.dtype)
+        jobs = [_job(store, arm, ids, sweep.batch_size) for arm in planned]
+        asked = sum(arm.draws for arm in planned) * len(ids)
         missing = sum(job.missing for job in jobs)
         if missing:
-            meter.say(f"{model.name}: {missing:,} of {asked:,} rollouts to generate ({backend_name}, {dtype})")
-            _generate(store, sweep, task, problems, ids, model, backend_name, dtype, jobs, command, meter)
+            meter.say(f"{model.name}: {missing:,} of {asked:,} rollouts to generate ({setting.backend}, {setting.dtype})")
+            run_id = store.start_run(command, _versions(), {"platform": platform.platform(), "node": platform.node()})
+            try:
+                _generate(store, run_id, setting, sweep.prompt, ids, jobs, meter)
+            except BaseException as error:
+                interrupted = isinstance(error, KeyboardInterrupt)
+                store.end_run(run_id, "interrupted" if interrupted else "failed", str(error)[:1000] or None)
+                raise
+            store.end_run(run_id, "done")
         return Outcome(asked, missing)
     finally:
         store.close()
@@ -76,8 +97,11 @@ def resolve(sweep: Sweep, model: ModelFiles) -> tuple[str, str]:
 
     cuda = torch.cuda.is_available()
     backend = sweep.backend
+    installed = find_spec("vllm") is not None
     if backend == "auto":
-        backend = "transformers"
+        backend = "vllm" if installed and (cuda or model.name != BUNDLED) else "transformers"
+    if backend == "vllm" and not installed:
+        raise UserError("vllm is not installed; install esprobe[vllm], or use --backend transformers")
     dtype = sweep.dtype
     if dtype == "auto":
         config = model.config
@@ -87,8 +111,12 @@ def resolve(sweep: Sweep, model: ModelFiles) -> tuple[str, str]:
 
 def open_backend(name: str, model: ModelFiles, dtype: str, end_ids: Sequence[int]) -> Backend:
     """Starts an engine. Raises UserError."""
+    if name == "vllm":
+        from esprobe.backends.vllm_backend import VllmBackend
+
+        return VllmBackend(model, dtype, end_ids)
     if name != "transformers":
-        raise UserError(f"there is no backend {name!r}; use transformers")
+        raise UserError(f"there is no backend {name!r}; use transformers or vllm")
     from esprobe.backends.transformers_backend import TransformersBackend
 
     return TransformersBackend(model, dtype, end_ids)
@@ -98,72 +126,42 @@ def _job(store: Store, planned: PlannedArm, ids: Sequence[int], batch_size: int)
     arm_id = store.arm_id(planned.arm)
     done = store.done(arm_id)
     lacking = []
-    missing = 0
     for unit in units(planned, len(ids), batch_size):
-        count = len(_lacking(unit, planned, ids, done))
-        missing += count
-        if count:
-            lacking.append(unit)
-    return _Job(planned, arm_id, lacking, done, missing)
-
-
-def _lacking(unit: Unit, planned: PlannedArm, ids: Sequence[int], done: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """(draw, problem id) of the unit that are asked for and not there yet."""
-    wanted = {(draw, ids[i]) for draw in unit.draws if draw < planned.draws for i in unit.problems}
-    return wanted - done
+        asked = {(draw, i) for draw in unit.draws if draw < planned.draws for i in unit.problems}
+        missing = {(draw, i) for draw, i in asked if (draw, ids[i]) not in done}
+        if missing:
+            lacking.append((unit, missing))
+    return _Job(planned, arm_id, lacking)
 
 
 def _generate(
-    store: Store,
-    sweep: Sweep,
-    task: Task,
-    problems: Sequence[Problem],
-    ids: Sequence[int],
-    model: ModelFiles,
-    backend_name: str,
-    dtype: str,
-    jobs: Sequence[_Job],
-    command: str,
-    meter: Meter,
+    store: Store, run_id: int, setting: _Setting, style: PromptFormat, ids: Sequence[int], jobs: Sequence[_Job], meter: Meter
 ) -> None:
-    run_id = store.start_run(command, _versions(), {"platform": platform.platform(), "node": platform.node()})
-    backend: Backend | None = None
+    task, problems, model = setting.task, setting.problems, setting.model
+    tokenizer = load_tokenizer(model)
+    texts = [prompt_text(task, problem.payload, style, tokenizer) for problem in problems]
+    prompts = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+    scorer = task.scorers[task.default_scorer]
+    backend = open_backend(setting.backend, model, setting.dtype, model.end_ids(tokenizer))
     try:
-        tokenizer = load_tokenizer(model)
-        texts = [prompt_text(task, problem.payload, sweep.prompt, tokenizer) for problem in problems]
-        prompts = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
-        backend = open_backend(backend_name, model, dtype, model.end_ids(tokenizer))
-        scorer = task.scorers[task.default_scorer]
         for job in jobs:
             meter.start(job.planned.arm.label, job.missing, "rollouts")
             seeds = dict(enumerate(job.planned.seeds))
-            for unit in job.units:
+            for unit, lacking in job.units:
                 cells = [(draw, i) for draw in unit.draws for i in unit.problems]
                 backend.set_weights(_perturbation(job.planned, unit))
                 decoding = _decoding(job.planned, [(draw, problems[i]) for draw, i in cells])
                 generations = backend.generate([prompts[i] for _, i in cells], decoding)
-                lacking = _lacking(unit, job.planned, ids, job.done)
                 rows = []
                 for (draw, i), generation in zip(cells, generations, strict=True):
-                    if (draw, ids[i]) in lacking:
+                    if (draw, i) in lacking:
                         text = tokenizer.decode(generation.ids, skip_special_tokens=True)
-                        rows.append(_row(draw, ids[i], text, generation, scorer(problems[i].payload, text)))
+                        score = scorer(problems[i].payload, text)
+                        rows.append(RolloutRow(draw, ids[i], text, len(generation.ids), generation.finish, score))
                 store.save(job.arm_id, run_id, task.default_scorer, rows, seeds)
                 meter.advance(len(rows))
-        store.end_run(run_id, "done")
-    except KeyboardInterrupt:
-        store.end_run(run_id, "interrupted")
-        raise
-    except BaseException as error:
-        store.end_run(run_id, "failed", str(error)[:1000])
-        raise
     finally:
-        if backend is not None:
-            backend.close()
-
-
-def _row(draw: int, problem_id: int, text: str, generation: Generation, score: Any) -> RolloutRow:
-    return RolloutRow(draw, problem_id, text, len(generation.ids), generation.finish, score)
+        backend.close()
 
 
 def _perturbation(planned: PlannedArm, unit: Unit) -> Perturbation | None:
@@ -192,9 +190,4 @@ def _versions() -> dict[str, str]:
 
 def command_line() -> str:
     """The command as the user typed it, for the run's row."""
-    import shlex
-
     return shlex.join(["esprobe", *sys.argv[1:]])
-
-
-__all__ = ["BUNDLED", "Outcome", "command_line", "open_backend", "resolve", "sample"]

@@ -1,12 +1,10 @@
 """What a verdict on one rollout is. Knows no task; a task's scorers return it, the store keeps it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """A scorer's verdict: `reason` is from the scorer's own small fixed set, `answer` what it extracted.
 
     `format_reward` (0 to 1) judges the form of the response alone; it never changes `correct`.

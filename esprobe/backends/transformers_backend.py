@@ -4,6 +4,7 @@ A small decoding loop of our own, so that the random stream of a rollout belongs
 rows that have ended stop costing time.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from esprobe.backends import Decoding, Finish, Generation
 from esprobe.errors import UserError
 from esprobe.models import ModelFiles
 
+# Below this size a second thread wins little, and waiting for it costs fifty-fold when another process has its core.
+SMALL = 10_000_000  # parameters
 COMPACT_BELOW = 0.75  # drop ended rows once fewer than this share of the rows is still going
 
 
@@ -36,6 +39,8 @@ class TransformersBackend:
         except Exception as error:  # whatever a library says of a broken model
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(f"model {model.name!r}: cannot be loaded ({reason})") from error
+        if self.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and live.num_parameters() < SMALL:
+            torch.set_num_threads(1)
         self.model = live.to(self.device).eval().requires_grad_(False)
         self.end_ids = torch.tensor(list(end_ids), dtype=torch.long, device=self.device)
         self.context_length = model.context_length()

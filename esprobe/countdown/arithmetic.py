@@ -41,12 +41,13 @@ def parse(text: str, *, python: bool = False) -> Postfix:
     max_depth = PYTHON_DEPTH if python else MAX_DEPTH
     signed = False  # the token before was a sign
     operand_next = True
+    push = output.append
     for token in (_TOKEN if python else _PLAIN_TOKEN).findall(text):
         if operand_next:
             if token.isdigit():
                 if token[0] == "0" and len(token) > 1 and not (python and token.strip("0") == ""):
                     raise NotAnExpressionError("leading zero")
-                output.append(int(token))
+                push(int(token))
                 operand_next = signed = False
             elif token == "(":
                 depth += 1
@@ -64,7 +65,7 @@ def parse(text: str, *, python: bool = False) -> Postfix:
                 raise NotAnExpressionError(f"unexpected {token}")
         elif token == ")":
             while stack and stack[-1] != "(":
-                output.append(stack.pop())
+                push(stack.pop())
             if not stack:
                 raise NotAnExpressionError("unbalanced )")
             stack.pop()
@@ -73,7 +74,7 @@ def parse(text: str, *, python: bool = False) -> Postfix:
             binds = _BINDS[token]
             # equal ones from left to right, but powers from right to left
             while stack and (_BINDS[stack[-1]] > binds or (_BINDS[stack[-1]] == binds and token != "**")):
-                output.append(stack.pop())
+                push(stack.pop())
             stack.append(token)
             operand_next = True
         else:

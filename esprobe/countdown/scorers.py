@@ -89,8 +89,9 @@ def _same_numbers(answer: str, numbers: list[int]) -> bool:
     used = _DIGITS.findall(answer)
     if len(used) != len(numbers):
         return False
-    longest = max(map(len, used))
-    if longest > 4000:  # Python refuses to read longer ones, and no problem has them
+    if (
+        len(answer) > 4000 and max(map(len, used), default=0) > 4000
+    ):  # Python refuses to read longer ones, and no problem has them
         return False
     return sorted(map(int, used)) == sorted(numbers)
 

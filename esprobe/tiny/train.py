@@ -112,7 +112,7 @@ def main(
     exclude: Annotated[
         list[Path] | None, typer.Option(help="Data file whose problems must not be trained on (repeatable).")
     ] = None,
-    steps: Annotated[int, typer.Option(min=100, help="Optimizer steps.")] = 1800,
+    steps: Annotated[int, typer.Option(min=100, envvar="ESPROBE_TINY_STEPS", help="Optimizer steps.")] = 1800,
     batch: Annotated[int, typer.Option(min=1, help="Problems per step.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of weights and problems.")] = 1,
     peak: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,

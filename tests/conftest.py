@@ -1,0 +1,60 @@
+"""What tests share: the installed command, the published problems where a user has them, a small sweep's database."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PUBLISHED = Path(os.environ.get("ESPROBE_PUBLISHED", Path(__file__).parents[2] / "shared/data/countdown.json"))
+ESPROBE = Path(sys.executable).with_name("esprobe")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """The published data file, which is not ours to ship."""
+    if not PUBLISHED.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{PUBLISHED} is missing")
+        pytest.skip("needs the published countdown.json; name it with ESPROBE_PUBLISHED")
+    return PUBLISHED
+
+
+def run_esprobe(*args: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the installed command as a user would."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("ESPROBE_")}
+    return subprocess.run(
+        [str(ESPROBE), *map(str, args)],
+        cwd=cwd,
+        env=clean | {"HF_HUB_OFFLINE": "1"} | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+@pytest.fixture
+def esprobe(tmp_path: Path) -> Run:
+    """The installed command, run in an empty folder."""
+
+    def run(*args: object, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return run_esprobe(*args, cwd=cwd, env=env)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with greedy, two temperature and two perturbation arms over 12 problems; read it, do not change it."""
+    folder = tmp_path_factory.mktemp("swept")
+    for command in (
+        ["sample-temp", "-T", "0.6", "-T", "1.2", "-n", "6"],
+        ["sample-perturb", "--sigma", "0.01", "--sigma", "0.02", "-n", "6"],
+    ):
+        done = run_esprobe(*command, "--limit", "12", cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder / "esprobe.db"

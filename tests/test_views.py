@@ -1,0 +1,153 @@
+"""The SQL views equal an independent computation with exact fractions, in the plain sqlite3 shell too."""
+
+import json
+import random
+import shutil
+import subprocess
+from fractions import Fraction
+from math import comb
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esprobe import reading
+from esprobe.arms import Arm
+from esprobe.countdown.task import Countdown
+from esprobe.estimator import pass_at_k
+from esprobe.report import Filter, load_arms
+from esprobe.scoring import Score
+from esprobe.store import RolloutRow, Store
+from esprobe.task import Facts
+
+WRONG = Score(False, "wrong_value", "1", 0.0)
+RIGHT = Score(True, "correct", "1", 1.0)
+
+
+def fill(path: Path, counts: list[tuple[int, int, float | None]], method: str = "temperature") -> None:
+    """A database with one arm; each problem has (n, c, chance): n draws of which c are correct."""
+    task, store = Countdown(), Store(path)
+    problems = [task.problem({"numbers": [1, i], "target": str(i)}) for i in range(len(counts))]
+    store.add_problems([(p, Facts(chance != 0, None, chance)) for p, (_, _, chance) in zip(problems, counts, strict=True)])
+    ids = store.problem_ids(problems)
+    arm_id = store.arm_id(Arm("m", "d", method, 0.5))
+    run_id = store.start_run("test", {}, {})
+    rows = []
+    for problem_id, (n, c, _) in zip(ids, counts, strict=True):
+        order = random.Random(problem_id).sample(range(n), n)
+        rows += [RolloutRow(d, problem_id, f"{d}", 3, "stop", RIGHT if order[d] < c else WRONG) for d in range(n)]
+    store.save(arm_id, run_id, "countdown", rows)
+    store.close()
+
+
+def exact(n: int, c: int, k: int) -> Fraction:
+    return 1 - Fraction(comb(n - c, k), comb(n, k))
+
+
+def expected(counts: list[tuple[int, int, float | None]], k: int) -> tuple[int, float, float | None, float | None]:
+    """(problems, pass@k, stderr, chance) over the problems with at least k draws, in exact fractions to the end."""
+    each = [exact(n, c, k) for n, c, _ in counts if n >= k]
+    size = len(each)
+    mean = sum(each) / size
+    variance = sum((x - mean) ** 2 for x in each) / (size * (size - 1)) if size > 1 else None
+    odds = [None if p is None else 1 - (1 - Fraction(p)) ** k for n, _, p in counts if n >= k]
+    chance = None if None in odds else float(sum(odds) / size)
+    return size, float(mean), None if variance is None else float(variance) ** 0.5, chance
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_pass_at_k_equals_exact_fractions(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    deep = rng.choice([1, 2, 7, 64, 100, 300])
+    uneven = seed % 2 == 1
+    counts = []
+    for _ in range(rng.choice([1, 2, 9])):
+        n = rng.randint(1, deep) if uneven else deep
+        counts.append((n, rng.choice([0, n, rng.randint(0, n), min(n, 1)]), rng.choice([0.0, 1.0, rng.random(), 0.01])))
+    if seed == 5:
+        counts = [(5, 2, None), (5, 0, 0.5)]
+    fill(tmp_path / "r.db", counts)
+    most = max(n for n, _, _ in counts)
+    ks = sorted({2**i for i in range(10) if 2**i <= most} | {most})
+    connection = reading.open_database(tmp_path / "r.db")
+    _, rows = reading.query(connection, "SELECT k, problems, pass_at_k, stderr, chance FROM pass_at_k ORDER BY k")
+    assert [row[0] for row in rows] == ks
+    for k, *row in rows:
+        assert row == pytest.approx(list(expected(counts, k)), abs=1e-12)
+    # and for a k of the user's own
+    for k in {max(1, most - 1), (most + 2) // 3}:
+        at = load_arms(connection, Filter(), [k])[0].at[k]
+        assert [at.problems, at.pass_at_k, at.stderr, at.chance] == pytest.approx(list(expected(counts, k)), abs=1e-12)
+
+
+@given(st.data())
+def test_the_estimator_equals_exact_fractions(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 700))
+    c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    assert pass_at_k(n, c, k) == pytest.approx(float(exact(n, c, k)), abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(5, 6, 1), (5, 2, 6), (5, 2, 0), (5, -1, 1)])
+def test_the_estimator_refuses_what_it_cannot_mean(n: int, c: int, k: int) -> None:
+    with pytest.raises(ValueError, match="pass@k needs"):
+        pass_at_k(n, c, k)
+
+
+def shell(db: Path, sql: str) -> list[dict[str, object]]:
+    program = shutil.which("sqlite3")
+    if program is None:
+        pytest.skip("needs the sqlite3 shell")
+    done = subprocess.run([program, "-json", str(db), sql], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout or "[]")
+
+
+def test_the_sqlite3_shell_gives_the_numbers_of_the_report(swept: Path) -> None:
+    rows = {(r["arm_id"], r["k"]): r for r in shell(swept, "select * from pass_at_k")}
+    arms = load_arms(reading.open_database(swept), Filter())
+    assert {arm.method for arm in arms} == {"greedy", "temperature", "perturbation"}
+    assert len(rows) == sum(len(arm.at) for arm in arms)
+    for arm in arms:
+        for k, at in arm.at.items():
+            row = rows[arm.arm_id, k]
+            assert (row["model"], row["method"], row["value"]) == (arm.model, arm.method, arm.value)
+            for name in ("problems", "pass_at_k", "stderr", "chance"):
+                assert row[name] == pytest.approx(getattr(at, name), rel=1e-14)
+
+
+def test_every_view_has_the_columns_it_promises(swept: Path) -> None:
+    promised = {
+        "solved": "scorer arm_id problem_id n c",
+        "pass_at_k": "scorer arm_id model method value k problems pass_at_k stderr chance",
+        "arm_summary": "scorer arm_id model method value problems draws rollouts correct problems_solved mean_tokens",
+        "rollout_text": "scorer rollout_id model method value draw numbers target text correct answer reason",
+    }
+    for view, columns in promised.items():
+        row = shell(swept, f"select * from {view} limit 1")[0]
+        assert set(columns.split()) <= set(row), view
+
+
+def test_the_views_agree_with_the_tables(swept: Path) -> None:
+    for row in shell(swept, "select * from arm_summary"):
+        where = f"where arm_id = {row['arm_id']}"
+        counted = shell(swept, f"select count(*) as rollouts, sum(correct) as correct from rollout_text {where}")[0]
+        assert counted == {"rollouts": row["rollouts"], "correct": row["correct"]}
+        assert row["rollouts"] == row["problems"] * row["draws"]
+        solved = shell(swept, f"select count(distinct problem_id) as s from rollout_text {where} and correct")[0]
+        assert solved["s"] == row["problems_solved"]
+
+
+def test_two_scorers_are_two_rows_and_never_counted_twice(swept: Path, tmp_path: Path) -> None:
+    from esprobe.progress import Quiet
+    from esprobe.rescoring import rescore
+
+    copy = tmp_path / "copy.db"
+    shutil.copy(swept, copy)
+    before = shell(copy, "select * from pass_at_k where scorer = 'countdown'")
+    count = shell(copy, "select count(*) as n from rollout")[0]["n"]
+    assert rescore(copy, "countdown-published", False, Quiet()) == count
+    assert rescore(copy, "countdown-published", False, Quiet()) == 0
+    assert rescore(copy, "countdown-published", True, Quiet()) == count
+    assert shell(copy, "select * from pass_at_k where scorer = 'countdown'") == before
+    both = shell(copy, "select scorer, sum(n) as n from solved group by scorer")
+    assert both == [{"scorer": "countdown", "n": count}, {"scorer": "countdown-published", "n": count}]
