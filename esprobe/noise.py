@@ -7,6 +7,8 @@ kept to reproduce published numbers: its noise is correlated. Knows tensors, not
 
 import hashlib
 from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
 from math import tau
 from typing import TYPE_CHECKING
 
@@ -85,6 +87,11 @@ def uniforms(keys: Iterable[int], count: int) -> "Tensor":
     return ((a >> 5).double() * 2.0**26 + (b >> 6).double()) * 2.0**-53
 
 
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
 def perturb(out: "Tensor", base: "Tensor", name: str, perturbation: Perturbation) -> None:
     """Writes base + σ·noise into `out` (same shape, dtype and device as `base`; both contiguous).
 
@@ -97,6 +104,11 @@ def perturb(out: "Tensor", base: "Tensor", name: str, perturbation: Perturbation
     if perturbation.scheme == "shared-seed":
         generator = torch.Generator(device=base.device).manual_seed(seed)
         out.copy_(base + torch.randn(base.shape, generator=generator, dtype=base.dtype, device=base.device) * sigma)
+        return
+    if base.is_cuda and _has_triton():
+        from esprobe.noise_triton import perturb_iid
+
+        perturb_iid(out, base, name, perturbation)
         return
     source, target = base.view(-1), out.view(-1)
     chunk = 4 * (CHUNK if base.device.type == "cpu" else DEVICE_CHUNK)

@@ -3,9 +3,10 @@
 Knows the views and how a report is laid out. Knows no model, and computes nothing that a view holds.
 """
 
+import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
@@ -60,7 +61,8 @@ class ArmRow:
     problems_solved: int
     mean_tokens: float | None
     solvable: int
-    at: dict[int, AtK] = field(kw_only=True)
+    settings: dict[str, Any]
+    at: dict[int, AtK]
 
 
 def load_arms(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = ()) -> list[ArmRow]:
@@ -76,14 +78,18 @@ def load_arms(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] 
     at: dict[int, dict[int, AtK]] = {}
     for arm_id, *rest in curve:
         at.setdefault(arm_id, {})[rest[0]] = AtK(*rest)
-    _, rows = query(
+    columns, rows = query(
         connection,
-        "SELECT arm_id, model, method, value, problems, draws, rollouts, correct, problems_solved, mean_tokens, solvable "
-        "FROM arm_summary WHERE scorer = ? ORDER BY model, method = 'imported', method = 'perturbation', method = 'temperature', "
-        "method, value, arm_id",
+        "SELECT arm_id, model, method, value, problems, draws, rollouts, correct, problems_solved, mean_tokens, solvable, "
+        "settings FROM arm_summary WHERE scorer = ? "
+        "ORDER BY model, method = 'imported', method = 'perturbation', method = 'temperature', method, value, arm_id",
         [chosen.scorer],
     )
-    arms = [ArmRow(*row, at=at[row[0]]) for row in rows]
+    arms = []
+    for row in rows:
+        named = dict(zip(columns, row, strict=True))
+        named["settings"] = json.loads(named["settings"])
+        arms.append(ArmRow(**named, at=at[named["arm_id"]]))
     if not arms:
         raise UserError(f"no rollouts scored by {chosen.scorer!r} yet; run `esprobe sample-temp`, or `esprobe score --scorer …`")
     arms = [
@@ -127,6 +133,11 @@ def report(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], st
     shown = sorted(set(ks) or {k for k in DEFAULT_KS if k <= most} | {most})
     columns = ["model", "method", "value", "problems", "draws", *(f"pass@{k}" for k in shown), "solved", "tokens"]
     rows = [_row(arm, shown) for arm in arms] + _chance_rows(arms, shown)
+    apart = _told_apart(arms)
+    if apart:
+        columns.insert(3, "settings")
+        for i, row in enumerate(rows):
+            row.insert(3, apart.get(arms[i].arm_id, "") if i < len(arms) else "")
     return "\n\n".join([render(columns, rows, style), "\n".join(_notes(arms, shown, chosen.scorer))])
 
 
@@ -165,6 +176,23 @@ def _chance_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
     ]
 
 
+def _told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
+    """By arm: the settings in which arms of equal model, method and value differ, and noise that is not `iid`."""
+    alike: dict[tuple[str, str, float | None], list[ArmRow]] = {}
+    for arm in arms:
+        alike.setdefault((arm.model, arm.method, arm.value), []).append(arm)
+    found = {}
+    for group in alike.values():
+        keys = sorted({key for arm in group for key in arm.settings if key != "prompt_digest"})
+        differing = [key for key in keys if len({str(arm.settings.get(key)) for arm in group}) > 1]
+        for arm in group:
+            named = differing if "noise" in differing or arm.settings.get("noise") != "shared-seed" else [*differing, "noise"]
+            words = [f"{key}={arm.settings[key]}" for key in named if arm.settings.get(key) not in (None, "")]
+            if words:
+                found[arm.arm_id] = " ".join(words)
+    return found
+
+
 def _percent(share: float, stderr: float | None = None) -> str:
     return f"{100 * share:.1f}%" + ("" if stderr is None else f" ± {100 * stderr:.1f}")
 
@@ -184,6 +212,8 @@ def _notes(arms: Sequence[ArmRow], ks: Sequence[int], scorer: str) -> list[str]:
     if partial:
         names = ", ".join(f"{arm.method} {arm.value:g}" if arm.value is not None else arm.method for arm in partial)
         notes.append(f"note: some problems of {names} have fewer draws; their pass@k is over those that have at least k.")
+    if any(arm.settings.get("noise") == "shared-seed" for arm in arms):
+        notes.append("shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme).")
     if len({(arm.problems, arm.at[1].chance) for arm in arms}) > 1:
         notes.append("note: the arms stand on different sets of problems, so they cannot be compared row by row.")
     return notes

@@ -76,7 +76,7 @@ JOIN arm ON arm.id = average.arm_id
 JOIN model ON model.id = arm.model_id
 ORDER BY average.scorer, average.arm_id, average.k;
 
--- One row an arm. draws: the most that any problem has. solvable: problems not proven unsolvable.
+-- One row an arm. draws: the most that any problem has. solvable: problems not proven unsolvable. settings: JSON.
 CREATE VIEW arm_summary AS
 WITH
 counts AS (
@@ -89,7 +89,7 @@ counts AS (
 lengths AS (SELECT arm_id, avg(tokens) AS mean_tokens FROM rollout GROUP BY arm_id)
 SELECT
   counts.arm_id, model.name AS model, arm.method, arm.value, counts.problems, counts.draws, counts.rollouts, counts.correct,
-  counts.problems_solved, lengths.mean_tokens, counts.solvable, counts.scorer
+  counts.problems_solved, lengths.mean_tokens, counts.solvable, arm.settings, counts.scorer
 FROM counts
 JOIN arm ON arm.id = counts.arm_id
 JOIN model ON model.id = arm.model_id

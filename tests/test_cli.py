@@ -139,6 +139,17 @@ def test_the_report_in_every_format(esprobe: Run, swept: Path) -> None:
     assert [(r["value"], r["k"]) for r in json.loads(chosen.stdout)] == [(0.6, 3)]
 
 
+def test_arms_that_look_alike_are_told_apart_and_correlated_noise_is_named(esprobe: Run) -> None:
+    args = ["sample-perturb", "--sigma", "0.01", "-n", "1", "--limit", "2", "--max-new-tokens", "2", "--no-greedy"]
+    for more in ([], ["--seed", "7"], ["--noise", "shared-seed"]):
+        assert esprobe(*args, *more).returncode == 0
+    shown = esprobe("report", "--format", "markdown").stdout
+    assert "noise=iid seed=42" in shown
+    assert "noise=iid seed=7" in shown
+    assert "noise=shared-seed seed=42" in shown
+    assert "shared-seed noise is correlated" in shown
+
+
 def test_quiet_prints_results_only(esprobe: Run) -> None:
     done = esprobe("--quiet", "sample-temp", "-T", "0.5", "-n", "1", "--limit", "2", "--max-new-tokens", "2")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
