@@ -13,7 +13,7 @@ demo: $(READY)
 	$(DEMO) report
 
 test: $(READY)
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --ignore tests/vllm
 
 lint: $(READY)
 	$(BIN)/ruff check esprobe migrations tests

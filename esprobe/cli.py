@@ -259,7 +259,6 @@ def score(
     from esprobe.rescoring import rescore
 
     db, quiet = ctx.obj
-    _must_exist(db)
     with meter(quiet) as shown:
         count = rescore(db, scorer, all_, shown)
     if not quiet:
@@ -326,11 +325,6 @@ def sql(
     from esprobe.output import render
 
     print(render(*reading.query(reading.open_database(ctx.obj[0]), query), style))
-
-
-def _must_exist(db: Path) -> None:
-    if not db.exists():
-        raise UserError(f"{db}: no results yet; run `esprobe sample-temp` first, or name the database with --db")
 
 
 def main(args: Sequence[str] | None = None) -> int:

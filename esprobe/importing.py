@@ -9,7 +9,7 @@ from esprobe import __version__
 from esprobe.arms import Arm, Method
 from esprobe.errors import UserError
 from esprobe.store import RolloutRow, Store
-from esprobe.task import Problem, Task, get_task, read_records, task_problem
+from esprobe.task import Problem, Task, all_tasks, read_records, task_problem
 
 MAX_DRAW = 10**9
 BATCH = 10_000  # rollouts a transaction
@@ -28,7 +28,7 @@ def import_rollouts(path: Path, db: Path, command: str, model: str, label: str, 
 
     The whole file is checked before anything is written; the same file again adds nothing. Raises UserError naming the line.
     """
-    task = get_task()
+    task = all_tasks()[0]
     rollouts = _read(task, path)
     digest = hashlib.sha256(f"imported:{model}".encode()).hexdigest()[:32]
     arm = Arm(model, digest, method, value, {"task": task.name, "imported": label})

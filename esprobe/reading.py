@@ -25,10 +25,7 @@ _HARMLESS_PRAGMAS = {
 
 def open_database(path: Path) -> sqlite3.Connection:
     """A connection that cannot write. Raises UserError if there is no database, or it is not ours."""
-    state = schema.inspect(path)
-    if state == "new":
-        raise UserError(f"{path}: no results yet; run `esprobe sample-temp` first, or name the database with --db")
-    if state == "older":
+    if schema.existing(path) == "older":
         schema.migrate(path)
     connection = schema.open_readonly(path)
     connection.set_authorizer(_authorize)

@@ -5,6 +5,7 @@ Knows scorers and the store, no model.
 
 from pathlib import Path
 
+from esprobe import schema
 from esprobe.progress import Meter
 from esprobe.store import Store
 from esprobe.task import scorer_named
@@ -13,6 +14,7 @@ from esprobe.task import scorer_named
 def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
     """Judges the rollouts that the scorer `name` has not judged yet, or all; returns how many. Raises UserError."""
     task, scorer = scorer_named(name)
+    schema.existing(db)
     store = Store(db)
     try:
         total = store.count_to_score(task.name, name, everything)

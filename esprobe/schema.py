@@ -45,6 +45,14 @@ def inspect(path: Path) -> State:
     return "older"
 
 
+def existing(path: Path) -> State:
+    """As `inspect`, for commands that need results: raises UserError where there is no database yet."""
+    state = inspect(path)
+    if state == "new":
+        raise UserError(f"{path}: no results yet; run `esprobe sample-temp` first, or name the database with --db")
+    return state
+
+
 def open_readonly(path: Path) -> sqlite3.Connection:
     """A connection that cannot change the database. Raises UserError if it cannot be opened."""
     try:

@@ -81,24 +81,20 @@ class Task(Protocol):
         ...
 
 
-def get_task(name: str = "countdown") -> Task:
-    """The task of that name. Raises UserError."""
+def all_tasks() -> list[Task]:
+    """Every task there is, the default one first."""
     from esprobe.countdown.task import Countdown
 
-    tasks: dict[str, type[Task]] = {"countdown": Countdown}
-    if name not in tasks:
-        raise UserError(f"there is no task {name!r}; known tasks: {', '.join(tasks)}")
-    return tasks[name]()
+    return [Countdown()]
 
 
 def scorer_named(name: str) -> tuple[Task, Scorer]:
     """The scorer of that name with the task it judges. Raises UserError."""
-    known: list[str] = []
-    for task in (get_task("countdown"),):
+    for task in all_tasks():
         if name in task.scorers:
             return task, task.scorers[name]
-        known += task.scorers
-    raise UserError(f"there is no scorer {name!r}; known scorers: {', '.join(known)}")
+    known = ", ".join(scorer for task in all_tasks() for scorer in task.scorers)
+    raise UserError(f"there is no scorer {name!r}; known scorers: {known}")
 
 
 def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | None = None) -> list[Problem]:
@@ -107,6 +103,8 @@ def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | N
     A file is a JSON array or JSON Lines. A problem that stands in the selection twice is taken once.
     Raises UserError for a missing, broken or empty selection, naming the record.
     """
+    if path is not None and not path.exists():
+        raise UserError(f"{path}: no such file; {task.source()}")
     problems = task.bundled() if path is None else [task_problem(task, r, where) for where, r in read_records(path)]
     chosen = problems[offset:] if limit is None else problems[offset : offset + limit]
     if not chosen:
@@ -122,14 +120,16 @@ def task_problem(task: Task, record: Any, where: str) -> Problem:
         raise UserError(f"{where}: {error}") from None
 
 
+def _cause(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
 def read_records(path: Path) -> list[tuple[str, Any]]:
     """(place, record) for each record of a JSON array or JSON Lines file. Raises UserError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {get_task().source()}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as text ({error})") from None
+        raise UserError(f"{path}: cannot be read as text ({_cause(error)})") from None
     try:
         if text.lstrip().startswith("["):
             return [(f"{path}: record {i}", record) for i, record in enumerate(json.loads(text))]

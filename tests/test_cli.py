@@ -81,7 +81,7 @@ def test_wrong_usage_is_one_line_and_status_2(esprobe: Run, words: list[str], sa
         (["--db", "broken.json", "sample-temp"], "cannot be read as a database"),
         (["report"], "no results yet"),
         (["score"], "no results yet"),
-        (["import", "missing.jsonl"], "no such file"),
+        (["import", "missing.jsonl"], "No such file"),
         (["import", "broken.json"], "not valid JSON"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
