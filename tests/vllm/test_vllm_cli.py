@@ -12,8 +12,21 @@ from typing import Any
 from tests.conftest import ESPROBE, Run
 
 ENV = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-TEMPERATURE = ("sample-temp", "--backend", "vllm", "-T", "0.8", "-n", "16", "--limit", "32")
-PERTURBATION = ("sample-perturb", "--backend", "vllm", "--sigma", "0.01", "-n", "4", "--limit", "16", "--no-greedy")
+TEMPERATURE = ("sample-temp", "--backend", "vllm", "-T", "0.8", "-n", "16", "--offset", "200", "--limit", "32")
+PERTURBATION = (
+    "sample-perturb",
+    "--backend",
+    "vllm",
+    "--sigma",
+    "0.01",
+    "-n",
+    "4",
+    "--offset",
+    "200",
+    "--limit",
+    "16",
+    "--no-greedy",
+)
 ROLLOUTS = """
     SELECT arm.method, arm.value, rollout.draw, rollout.problem_id, rollout.text, rollout.tokens, rollout.finish
     FROM rollout JOIN arm ON arm.id = rollout.arm_id ORDER BY 1, 2, 3, 4
@@ -28,11 +41,12 @@ def query(db: Path, sql: str) -> list[Any]:
         connection.close()
 
 
-def test_a_killed_sweep_continues_without_loss_or_repeat(esprobe: Run, tmp_path: Path) -> None:
+def test_a_killed_sweep_continues_without_loss_or_repeat(esprobe: Run, tmp_path: Path, published: Path) -> None:
+    command = (*TEMPERATURE, "--data", str(published))
     whole, cut = tmp_path / "whole.db", tmp_path / "cut.db"
-    done = esprobe("--db", whole, *TEMPERATURE, env=ENV)
+    done = esprobe("--db", whole, *command, env=ENV)
     assert done.returncode == 0, done.stderr
-    running = subprocess.Popen([ESPROBE, "--db", cut, *TEMPERATURE], env=os.environ | ENV, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen([ESPROBE, "--db", cut, *command], env=os.environ | ENV, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and running.poll() is None:
         begun = cut.exists() and query(cut, "SELECT name FROM sqlite_master WHERE name = 'rollout'")
@@ -42,17 +56,19 @@ def test_a_killed_sweep_continues_without_loss_or_repeat(esprobe: Run, tmp_path:
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert 0 < query(cut, "SELECT count(*) FROM rollout")[0][0] < 32 * 17
-    again = esprobe("--db", cut, *TEMPERATURE, env=ENV)
+    again = esprobe("--db", cut, *command, env=ENV)
     assert again.returncode == 0, again.stderr
     assert query(cut, ROLLOUTS) == query(whole, ROLLOUTS)
     assert len(query(cut, ROLLOUTS)) == 32 * 17  # the greedy baseline is one draw
 
 
-def test_perturbed_texts_are_the_transformers_backends_and_the_report_reads_them(esprobe: Run, tmp_path: Path) -> None:
+def test_perturbed_texts_are_the_transformers_backends_and_the_report_reads_them(
+    esprobe: Run, tmp_path: Path, published: Path
+) -> None:
     ours, theirs = tmp_path / "ours.db", tmp_path / "theirs.db"
     for db, backend in ((ours, "vllm"), (theirs, "transformers")):
         command = [backend if word == "vllm" else word for word in PERTURBATION]
-        done = esprobe("--db", db, *command, env=ENV)
+        done = esprobe("--db", db, *command, "--data", published, env=ENV)
         assert done.returncode == 0, done.stderr
     assert query(ours, ROLLOUTS) == query(theirs, ROLLOUTS)
     report = esprobe("--db", ours, "report", env=ENV)
