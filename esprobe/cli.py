@@ -243,7 +243,11 @@ def _sample(ctx: typer.Context, sweep: Sweep, debug: bool) -> None:
     with meter(quiet) as shown:
         outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown)
     if not quiet:
-        print(f"{outcome.generated:,} of {outcome.asked:,} rollouts generated, the rest was there; see: esprobe --db {db} report")
+        print(_counted(outcome.generated, outcome.asked, "generated") + f"; see: esprobe --db {db} report")
+
+
+def _counted(new: int, asked: int, done: str) -> str:
+    return f"{new:,} of {asked:,} rollouts {done}" + ("" if new == asked else ", the rest was there")
 
 
 @app.command(epilog="Example: esprobe score --scorer countdown-published")
@@ -300,7 +304,7 @@ def import_(
     db, quiet = ctx.obj
     imported = import_rollouts(file, db, command_line(), model, label, method, value)
     if not quiet:
-        print(f"{imported.new:,} of {imported.read:,} rollouts imported, the rest was there")
+        print(_counted(imported.new, imported.read, "imported"))
 
 
 @app.command(epilog="Example: esprobe runs --format json")

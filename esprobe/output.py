@@ -71,4 +71,4 @@ def _table(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequ
     text = io.StringIO()
     console = Console(file=text, force_terminal=False, width=None if sys.stdout.isatty() else 200)
     console.print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").split("\n"))
+    return "\n".join(line.rstrip() for line in text.getvalue().split("\n")).strip("\n")  # the box has empty edges

@@ -179,7 +179,7 @@ def test_score_import_runs_and_sql(esprobe: Run, swept: Path, tmp_path: Path) ->
         '{"nums": [44, 19, 35], "target": "98", "draw": 1, "text": "\\u001b[31m</script><answer>1</answer>"}\n'
     )
     taken = esprobe("import", lines, "--model", "theirs", "--method", "temperature", "--value", "0.7")
-    assert taken.stdout == "2 of 2 rollouts imported, the rest was there\n"
+    assert taken.stdout == "2 of 2 rollouts imported\n"
     again = esprobe("import", lines, "--model", "theirs", "--method", "temperature", "--value", "0.7")
     assert again.stdout.startswith("0 of 2")
     query = "select draw, correct, answer, reason from rollout_text where model = 'theirs' order by draw"
