@@ -5,21 +5,17 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from esprobe import __version__
 from esprobe.arms import Method, NoiseScheme
+from esprobe.cli_options import sampling_command
 from esprobe.errors import UserError
 from esprobe.output import Format
-from esprobe.plan import BATCH_SIZE, DRAWS, SIGMAS, TEMPERATURES, Sweep
-from esprobe.presets import load_preset
-from esprobe.prompts import PromptFormat
-
-DType = Literal["auto", "float32", "bfloat16", "float16"]
-Backend = Literal["auto", "transformers", "vllm"]
+from esprobe.plan import DRAWS, SIGMAS, TEMPERATURES, Sweep
 
 # typer brings a click of its own or uses the installed one; either way this is the base of all wrong usage
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -53,74 +49,12 @@ app = typer.Typer(
 )
 
 
-def _apply_preset(ctx: typer.Context, name: str | None) -> str | None:
-    """Makes a preset's values the defaults: the command line and the environment still win."""
-    if name is not None:
-        options = {param.opts[0].lstrip("-"): param.name for param in ctx.command.params if param.opts}
-        settings = load_preset(name, str(ctx.info_name))
-        for key in settings:
-            if key not in options:
-                raise UserError(f"preset {name}: {key!r} is not an option of esprobe {ctx.info_name}")
-        ctx.default_map = dict(ctx.default_map or {}) | {options[k]: v for k, v in settings.items() if options[k]}
-    return name
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"esprobe {__version__}")
         raise typer.Exit
 
 
-ModelOption = Annotated[
-    str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or the bundled countdown-tiny.")
-]
-BackendOption = Annotated[
-    Backend,
-    typer.Option(
-        "--backend",
-        envvar="ESPROBE_BACKEND",
-        help="The engine that generates; auto: vllm where it is installed, but not for the bundled model on a CPU.",
-    ),
-]
-DTypeOption = Annotated[
-    DType,
-    typer.Option("--dtype", envvar="ESPROBE_DTYPE", help="auto: float32 on a CPU, the checkpoint's own on a GPU."),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", envvar="ESPROBE_DATA", help="Problems as JSON or JSON Lines; the bundled 128 without it."),
-]
-PromptOption = Annotated[
-    PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Through the chat template, or plain text.")
-]
-OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="The first problem.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="How many problems; all without it.")]
-TokensOption = Annotated[
-    int | None,
-    typer.Option(
-        "--max-new-tokens",
-        min=1,
-        envvar="ESPROBE_MAX_NEW_TOKENS",
-        help="Longest generation; 64 for the bundled model, 1024 for others.",
-    ),
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED", help="Base seed of all draws.")]
-GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Without the greedy baseline.")]
-BatchOption = Annotated[
-    int,
-    typer.Option("--batch-size", min=1, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated together and written together."),
-]
-PresetOption = Annotated[
-    str | None,
-    typer.Option(
-        "--preset",
-        callback=_apply_preset,
-        is_eager=True,
-        envvar="ESPROBE_PRESET",
-        help="Settings by name (paper: the published experiment) or from a .toml file; other options override them.",
-    ),
-]
-DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
 FormatOption = Annotated[Format, typer.Option("--format", envvar="ESPROBE_FORMAT", help="How to print it.")]
 
 
@@ -140,6 +74,7 @@ def main_options(
 
 
 @app.command("sample-temp", epilog="Example: esprobe sample-temp -T 0.6 -T 1.0 -n 16 --limit 32")
+@sampling_command
 def sample_temp(
     ctx: typer.Context,
     temperature: Annotated[
@@ -147,41 +82,14 @@ def sample_temp(
         typer.Option("--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURES))} without it."),
     ] = None,
     samples: Annotated[int, typer.Option("--samples", "-n", min=1, envvar="ESPROBE_SAMPLES", help="Draws per problem.")] = DRAWS,
-    model: ModelOption = Sweep.model,
-    backend: BackendOption = "auto",
-    dtype: DTypeOption = "auto",
-    data: DataOption = None,
-    prompt: PromptOption = "chat",
-    offset: OffsetOption = 0,
-    limit: LimitOption = None,
-    max_new_tokens: TokensOption = None,
-    seed: SeedOption = Sweep.seed,
-    no_greedy: GreedyOption = False,
-    batch_size: BatchOption = BATCH_SIZE,
-    preset: PresetOption = None,
-    debug: DebugOption = False,
+    **shared: Any,
 ) -> None:
     """Greedy baseline and temperature sampling of the unchanged model. Generates only what is missing."""
-    sweep = Sweep(
-        method="temperature",
-        values=tuple(temperature or ()),
-        draws=samples,
-        model=model,
-        backend=backend,
-        dtype=dtype,
-        data=data,
-        prompt=prompt,
-        offset=offset,
-        limit=limit,
-        max_new_tokens=max_new_tokens,
-        seed=seed,
-        greedy=not no_greedy,
-        batch_size=batch_size,
-    )
-    _sample(ctx, sweep, debug)
+    _sample(ctx, shared, method="temperature", values=tuple(temperature or ()), draws=samples)
 
 
 @app.command("sample-perturb", epilog="Example: esprobe sample-perturb --sigma 0.01 --sigma 0.03 -n 16 --limit 32")
+@sampling_command
 def sample_perturb(
     ctx: typer.Context,
     sigma: Annotated[
@@ -200,45 +108,19 @@ def sample_perturb(
             "get identical noise.",
         ),
     ] = "iid",
-    model: ModelOption = Sweep.model,
-    backend: BackendOption = "auto",
-    dtype: DTypeOption = "auto",
-    data: DataOption = None,
-    prompt: PromptOption = "chat",
-    offset: OffsetOption = 0,
-    limit: LimitOption = None,
-    max_new_tokens: TokensOption = None,
-    seed: SeedOption = Sweep.seed,
-    no_greedy: GreedyOption = False,
-    batch_size: BatchOption = BATCH_SIZE,
-    preset: PresetOption = None,
-    debug: DebugOption = False,
+    **shared: Any,
 ) -> None:
-    """Greedy baseline and greedy decoding under random perturbations of the weights. Generates only what is missing."""
-    sweep = Sweep(
-        method="perturbation",
-        values=tuple(sigma or ()),
-        draws=perturbations,
-        noise=noise,
-        model=model,
-        backend=backend,
-        dtype=dtype,
-        data=data,
-        prompt=prompt,
-        offset=offset,
-        limit=limit,
-        max_new_tokens=max_new_tokens,
-        seed=seed,
-        greedy=not no_greedy,
-        batch_size=batch_size,
-    )
-    _sample(ctx, sweep, debug)
+    """Greedy baseline and greedy decoding of randomly perturbed weights. Generates only what is missing."""
+    _sample(ctx, shared, method="perturbation", values=tuple(sigma or ()), draws=perturbations, noise=noise)
 
 
-def _sample(ctx: typer.Context, sweep: Sweep, debug: bool) -> None:
+def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     from esprobe.progress import meter
     from esprobe.sampling import command_line, sample
 
+    debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
+    del shared["preset"]  # it has done its work
+    sweep = Sweep(**own, **shared, greedy=greedy)
     db, quiet = ctx.obj
     with meter(quiet) as shown:
         outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown)

@@ -11,6 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from esprobe.countdown.scorers import countdown, countdown_published, format_reward
+from tests.published import published_rule
 
 
 def payload(numbers: list[int], target: str) -> dict[str, object]:
@@ -19,19 +20,6 @@ def payload(numbers: list[int], target: str) -> dict[str, object]:
 
 def reason(answer: str, numbers: list[int] | None = None, target: str = "98") -> str:
     return countdown(payload(numbers or [44, 19, 35], target), f"so</think>\n<answer>{answer}</answer>").reason
-
-
-def published_rule(problem: dict[str, object], text: str) -> bool:
-    """The published rule written down directly, `eval` and all; only for answers that cannot hang it."""
-    found = re.findall(r"<answer>(.*?)</answer>", text, re.DOTALL)
-    if not found or not re.match(r"^[0-9+\-*/() ]+$", found[-1]):
-        return False
-    if sorted(int(n) for n in re.findall(r"\d+", found[-1])) != sorted(problem["numbers"]):
-        return False
-    try:
-        return abs(float(eval(found[-1], {"__builtins__": None}, {})) - float(problem["target"])) < 1e-5
-    except Exception:
-        return False
 
 
 # An expression as text with its exact value (None: division by zero) and the numbers it uses.

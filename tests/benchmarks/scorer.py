@@ -3,7 +3,6 @@
 Run it with `make bench`, or `python -m tests.benchmarks.scorer`.
 """
 
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -11,21 +10,9 @@ from itertools import islice
 
 from esprobe.countdown.generate import generate
 from esprobe.countdown.scorers import countdown, countdown_published
+from tests.published import published_rule
 
 ROUNDS = 15
-
-
-def published_rule(problem: dict[str, object], text: str) -> bool:
-    """What a user would write: the published rule as it stands in its description."""
-    found = re.findall(r"<answer>(.*?)</answer>", text, re.DOTALL)
-    if not found or not re.match(r"^[0-9+\-*/() ]+$", found[-1]):
-        return False
-    if sorted(int(n) for n in re.findall(r"\d+", found[-1])) != sorted(problem["numbers"]):
-        return False
-    try:
-        return abs(float(eval(found[-1], {"__builtins__": None}, {})) - float(problem["target"])) < 1e-5
-    except Exception:
-        return False
 
 
 def main() -> None:

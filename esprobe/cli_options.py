@@ -1,0 +1,110 @@
+"""The options that both sampling commands share, declared once, and how a preset changes their defaults.
+
+Knows option names and their help. Knows nothing of what a command does with them.
+"""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from esprobe.errors import UserError
+from esprobe.plan import BATCH_SIZE, Sweep
+from esprobe.presets import load_preset
+from esprobe.prompts import PromptFormat
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+Backend = Literal["auto", "transformers", "vllm"]
+
+
+def _apply_preset(ctx: typer.Context, name: str | None) -> str | None:
+    """Makes a preset's values the defaults: the command line and the environment still win."""
+    if name is not None:
+        options = {param.opts[0].lstrip("-"): param.name for param in ctx.command.params if param.opts}
+        settings = load_preset(name, str(ctx.info_name))
+        for key in settings:
+            if key not in options:
+                raise UserError(f"preset {name}: {key!r} is not an option of esprobe {ctx.info_name}")
+        ctx.default_map = dict(ctx.default_map or {}) | {options[k]: v for k, v in settings.items() if options[k]}
+    return name
+
+
+ModelOption = Annotated[
+    str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or the bundled countdown-tiny.")
+]
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        envvar="ESPROBE_BACKEND",
+        help="The engine that generates; auto: vllm where it is installed, but not for the bundled model on a CPU.",
+    ),
+]
+DTypeOption = Annotated[
+    DType,
+    typer.Option("--dtype", envvar="ESPROBE_DTYPE", help="auto: float32 on a CPU, the checkpoint's own on a GPU."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="ESPROBE_DATA", help="Problems as JSON or JSON Lines; the bundled 128 without it."),
+]
+PromptOption = Annotated[
+    PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Through the chat template, or plain text.")
+]
+OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="The first problem.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="How many problems; all without it.")]
+TokensOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-new-tokens",
+        min=1,
+        envvar="ESPROBE_MAX_NEW_TOKENS",
+        help="Longest generation; 64 for the bundled model, 1024 for others.",
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED", help="Base seed of all draws.")]
+GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Without the greedy baseline.")]
+BatchOption = Annotated[
+    int,
+    typer.Option("--batch-size", min=1, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated together and written together."),
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        callback=_apply_preset,
+        is_eager=True,
+        envvar="ESPROBE_PRESET",
+        help="Settings by name (paper: the published experiment) or from a .toml file; other options override them.",
+    ),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
+
+
+def _shared(
+    model: ModelOption = Sweep.model,
+    backend: BackendOption = "auto",
+    dtype: DTypeOption = "auto",
+    data: DataOption = None,
+    prompt: PromptOption = "chat",
+    offset: OffsetOption = 0,
+    limit: LimitOption = None,
+    max_new_tokens: TokensOption = None,
+    seed: SeedOption = Sweep.seed,
+    no_greedy: GreedyOption = False,
+    batch_size: BatchOption = BATCH_SIZE,
+    preset: PresetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """The parameters that `sampling_command` adds."""
+
+
+def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the shared options to a command; they reach it as keyword arguments."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    shared = inspect.signature(_shared).parameters.values()
+    command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in (*own, *shared)} | {"return": None}
+    return command
