@@ -189,6 +189,19 @@ def import_(
         print(_counted(imported.new, imported.read, "imported"))
 
 
+@app.command(epilog="Example: esprobe merge other.db")
+def merge(
+    ctx: typer.Context, other: Annotated[Path, typer.Argument(metavar="OTHER.db", help="The results database to take in.")]
+) -> None:
+    """Takes another results database in, exactly once; the other file is only read."""
+    from esprobe.merging import merge as take_in
+
+    db, quiet = ctx.obj
+    merged = take_in(other, db)
+    if not quiet:
+        print(merged.line())
+
+
 @app.command(epilog="Example: esprobe runs --format json")
 def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
     """Every invocation that produced rollouts: when, how it ended, how many it wrote."""

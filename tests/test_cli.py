@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Run
 
-COMMANDS = ["sample-temp", "sample-perturb", "score", "report", "import", "runs", "sql"]
+COMMANDS = ["sample-temp", "sample-perturb", "score", "report", "import", "merge", "runs", "sql"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -83,6 +83,8 @@ def test_wrong_usage_is_one_line_and_status_2(esprobe: Run, words: list[str], sa
         (["score"], "no results yet"),
         (["import", "missing.jsonl"], "No such file"),
         (["import", "broken.json"], "not valid JSON"),
+        (["merge", "missing.db"], "no results database"),
+        (["merge", "broken.json"], "cannot be read as a database"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )

@@ -1,0 +1,217 @@
+"""Takes another results database in, exactly once: whatever its natural keys say is new, with its ids made ours.
+
+Knows both files' tables and keys, not what a rollout means. The other file is only read; all is one transaction.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from esprobe import schema
+from esprobe.errors import UserError
+from esprobe.store import Store
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How many rows were new. `rollouts` of `read`; `differing` rollouts have another text here, which stays."""
+
+    read: int
+    models: int
+    problems: int
+    arms: int
+    runs: int
+    rollouts: int
+    scores: int
+    differing: int
+
+    def line(self) -> str:
+        """What was taken in, in one line."""
+        parts = ", ".join(_counted(getattr(self, f"{name}s"), name) for name in ("score", "arm", "problem", "run"))
+        stays = f"not taken: {_counted(self.differing, 'rollout')} with another text than here"
+        return f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged, with {parts} that were new; the rest was there" + (
+            f"; {stays}" if self.differing else ""
+        )
+
+
+def merge(other: Path, db: Path) -> Merged:
+    """Adds to `db`, which is created when missing, all that `other` has and it has not. Raises UserError; then nothing is added.
+
+    Models, problems and arms are the same if their digests are, runs if their uuid is, rollouts and scores by their natural keys.
+    What is there already stays as it is; of a rollout that differs, the other side's scores are left out too.
+    """
+    if db.exists() and other.exists() and os.path.samefile(db, other):
+        raise UserError(f"{other}: is the database itself; name another one to merge into it")
+    state = schema.inspect(other)
+    if state == "new":
+        raise UserError(f"{other}: there is no results database to merge")
+    with _current(other, state) as current:
+        store = Store(db)
+        try:
+            with _attached(store, current) as connection:
+                return _take_in(connection, db)
+        except sqlite3.Error as error:
+            raise UserError(f"{other}: cannot be merged ({error}); nothing was taken in") from None
+        finally:
+            store.close()
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+@contextmanager
+def _current(other: Path, state: schema.State) -> Iterator[Path]:
+    """The file itself, or an upgraded copy of an older one."""
+    if state == "current":
+        yield other
+        return
+    with TemporaryDirectory(prefix="esprobe-") as folder:
+        copy = Path(folder) / "other.db"
+        with closing(schema.open_readonly(other)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        schema.migrate(copy)
+        yield copy
+
+
+@contextmanager
+def _attached(store: Store, other: Path) -> Iterator[sqlite3.Connection]:
+    """A transaction on the store with `other` attached read-only as `other`, committed if all goes well."""
+    with closing(store.engine.raw_connection()) as pooled:
+        connection: Any = pooled.driver_connection
+        connection.set_progress_handler(lambda: 0, 1_000_000)  # gives Ctrl-C a chance within a long statement
+        connection.execute("PRAGMA cache_size = -131072")  # KiB: the indexes of a few million rows
+        connection.execute("ATTACH ? AS other", [f"{other.resolve().as_uri()}?mode=ro"])
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.execute("COMMIT")
+
+
+def _take_in(connection: sqlite3.Connection, db: Path) -> Merged:
+    def count(sql: str) -> int:
+        return int(connection.execute(sql).fetchone()[0])
+
+    new = {}
+    for table, key, sql in _PARENTS:
+        new[table] = connection.execute(sql).rowcount
+        _map_ids(connection, table, key)
+    connection.execute(_ENDED_SINCE)
+    for arm, number in connection.execute(_OTHER_SEED):
+        raise UserError(f"{db}: draw {number} of arm {arm} has another seed in the other database; nothing was taken in")
+    connection.execute(_NEW_DRAWS)
+    connection.execute(_DIFFERING)
+    rollouts = connection.execute(_NEW_ROLLOUTS).rowcount
+    scores = connection.execute(_NEW_SCORES).rowcount
+    return Merged(
+        read=count("SELECT count(*) FROM other.rollout"),
+        models=new["model"],
+        problems=new["problem"],
+        arms=new["arm"],
+        runs=new["run"],
+        rollouts=rollouts,
+        scores=scores,
+        differing=count("SELECT count(*) FROM differing"),
+    )
+
+
+def _map_ids(connection: sqlite3.Connection, table: str, key: str) -> None:
+    """The temporary table `TABLE_map`: id there → id here."""
+    connection.execute(f"CREATE TEMP TABLE {table}_map (there INTEGER PRIMARY KEY, here INTEGER NOT NULL)")
+    connection.execute(
+        f"INSERT INTO {table}_map SELECT theirs.id, ours.id FROM other.{table} AS theirs JOIN main.{table} AS ours USING ({key})"
+    )
+
+
+# (table, natural key, statement), each after those whose ids it needs. `WHERE true` lets SQLite tell ON CONFLICT from a join.
+_PARENTS = (
+    (
+        "model",
+        "digest",
+        "INSERT INTO main.model (digest, name) SELECT digest, name FROM other.model WHERE true ORDER BY id "
+        "ON CONFLICT (digest) DO NOTHING",
+    ),
+    (
+        "problem",
+        "digest",
+        "INSERT INTO main.problem (digest, task, payload, solvable, solution, chance) "
+        "SELECT digest, task, payload, solvable, solution, chance FROM other.problem WHERE true ORDER BY id "
+        "ON CONFLICT (digest) DO NOTHING",
+    ),
+    (
+        "arm",
+        "digest",
+        "INSERT INTO main.arm (digest, model_id, method, value, settings) "
+        "SELECT digest, model_map.here, method, value, settings FROM other.arm "
+        "JOIN model_map ON model_map.there = model_id WHERE true ORDER BY arm.id ON CONFLICT (digest) DO NOTHING",
+    ),
+    (
+        "run",
+        "uuid",
+        "INSERT INTO main.run (uuid, command, versions, machine, started, ended, state, message) "
+        "SELECT uuid, command, versions, machine, started, ended, state, message FROM other.run WHERE true ORDER BY id "
+        "ON CONFLICT (uuid) DO NOTHING",
+    ),
+)
+
+# A run that was copied while it ran, and has ended there since.
+_ENDED_SINCE = """
+UPDATE main.run SET (ended, state, message) = (SELECT ended, state, message FROM other.run AS theirs WHERE theirs.uuid = run.uuid)
+WHERE ended IS NULL AND uuid IN (SELECT uuid FROM other.run WHERE ended IS NOT NULL)
+"""
+
+# Draws are perturbed models: of one arm and number, they must be the same one.
+_OTHER_SEED = """
+SELECT ours.arm_id, ours.number
+FROM other.draw AS theirs
+JOIN arm_map ON arm_map.there = theirs.arm_id
+JOIN main.draw AS ours ON ours.arm_id = arm_map.here AND ours.number = theirs.number
+WHERE ours.seed IS NOT theirs.seed LIMIT 1
+"""
+
+_NEW_DRAWS = """
+INSERT INTO main.draw (arm_id, number, seed)
+SELECT arm_map.here, number, seed FROM other.draw JOIN arm_map ON arm_map.there = arm_id WHERE true
+ON CONFLICT (arm_id, number) DO NOTHING
+"""
+
+# Keys, in the other database's ids, of the rollouts whose texts differ.
+_DIFFERING = """
+CREATE TEMP TABLE differing AS
+SELECT theirs.arm_id, theirs.problem_id, theirs.draw
+FROM other.rollout AS theirs
+JOIN arm_map ON arm_map.there = theirs.arm_id
+JOIN problem_map ON problem_map.there = theirs.problem_id
+CROSS JOIN main.rollout AS ours
+  ON ours.arm_id = arm_map.here AND ours.problem_id = problem_map.here AND ours.draw = theirs.draw
+WHERE ours.text <> theirs.text
+"""
+
+_NEW_ROLLOUTS = """
+INSERT INTO main.rollout (arm_id, draw, problem_id, run_id, tokens, finish, text)
+SELECT arm_map.here, draw, problem_map.here, run_map.here, tokens, finish, text
+FROM other.rollout
+LEFT JOIN arm_map ON arm_map.there = arm_id
+LEFT JOIN problem_map ON problem_map.there = problem_id
+LEFT JOIN run_map ON run_map.there = run_id
+WHERE true ORDER BY rollout.id
+ON CONFLICT (arm_id, problem_id, draw) DO NOTHING
+"""
+
+_NEW_SCORES = """
+INSERT INTO main.score (scorer, arm_id, problem_id, draw, correct, reason, answer, format_reward)
+SELECT scorer, arm_map.here, problem_map.here, draw, correct, reason, answer, format_reward
+FROM other.score
+LEFT JOIN arm_map ON arm_map.there = arm_id
+LEFT JOIN problem_map ON problem_map.there = problem_id
+WHERE (arm_id, problem_id, draw) NOT IN (SELECT arm_id, problem_id, draw FROM differing)
+ON CONFLICT (scorer, arm_id, problem_id, draw) DO NOTHING
+"""
