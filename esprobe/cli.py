@@ -160,6 +160,9 @@ def report(
     model: Annotated[str | None, typer.Option(help="Only models whose name contains this.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
     value: Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the plots into this folder too, as PNG and SVG, and list them.")
+    ] = None,
 ) -> None:
     """Every arm: pass@k with error bars, problems solved, and the odds of guessing on the same problems."""
     from esprobe import reading
@@ -167,7 +170,13 @@ def report(
     from esprobe.report import report as make_report
 
     chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()))
-    print(make_report(reading.open_database(ctx.obj[0]), chosen, k or (), style))
+    connection = reading.open_database(ctx.obj[0])
+    print(make_report(connection, chosen, k or (), style))
+    if plots is not None:
+        from esprobe.plots import save_plots
+
+        # what a program reads stays whole
+        print("", *save_plots(connection, chosen, plots), sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
 
 
 @app.command("import", epilog="Example: esprobe import rollouts.jsonl --model my-es-checkpoint --label run-1")

@@ -133,7 +133,7 @@ def report(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], st
     shown = sorted(set(ks) or {k for k in DEFAULT_KS if k <= most} | {most})
     columns = ["model", "method", "value", "problems", "draws", *(f"pass@{k}" for k in shown), "solved", "tokens"]
     rows = [_row(arm, shown) for arm in arms] + _chance_rows(arms, shown)
-    apart = _told_apart(arms)
+    apart = told_apart(arms)
     if apart:
         columns.insert(3, "settings")
         for i, row in enumerate(rows):
@@ -176,7 +176,7 @@ def _chance_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
     ]
 
 
-def _told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
+def told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
     """By arm: the settings in which arms of equal model, method and value differ, and noise that is not `iid`."""
     alike: dict[tuple[str, str, float | None], list[ArmRow]] = {}
     for arm in arms:
