@@ -89,11 +89,11 @@ def _chance(group: Group, axes: Axes, arms: Sequence[ArmRow]) -> None:
             axes.plot(ks, [low[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", zorder=1)
 
 
-def levels(group: Group, axes: Axes, arms: Sequence[ArmRow]) -> None:
+def levels(group: Group, axes: Axes, arms: Sequence[ArmRow], base: str = "") -> None:
     """Greedy decoding of the unchanged model, and the share of problems that can be solved at all."""
     for arm in group.of("greedy"):
         share = arm.at[1].pass_at_k
-        name = f"{group.labels[arm.arm_id]}: {100 * share:.1f}%"
+        name = f"{base}{group.labels[arm.arm_id]}: {100 * share:.1f}%"
         axes.axhline(share, color=style.METHOD["greedy"], lw=1.1, ls=":", label=name, zorder=2, clip_on=False)
     ceilings = sorted({arm.solvable / arm.problems for arm in arms})
     for i, share in enumerate(ceilings):
@@ -177,7 +177,7 @@ def subtitle(group: Group, arms: Sequence[ArmRow], draws: int | None = None) -> 
     """Model, how many problems and draws; ranges where the arms differ."""
     problems = sorted({arm.problems for arm in arms})
     depths = [draws] if draws else sorted({group.depth(arm) for arm in arms})
-    return f"{style.short(group.model)}, {_range(problems)} problem{'s' * (problems != [1])}, n = {_range(depths)}"
+    return f"{style.short(group.model)}, {_range(problems)} problem{'s' * (problems != [1])}, n = {_range(depths)} draw{'s' * (depths != [1])}"
 
 
 def _range(numbers: Sequence[int]) -> str:

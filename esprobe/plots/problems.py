@@ -53,7 +53,7 @@ def solve_overlap(group: Group) -> Figure | str:
     title = (
         f"Problems solved with {best.k} draw{'s' * (best.k != 1)} of the best temperature ({first}) and perturbation ({second})"
     )
-    line = f"{style.short(group.model)}, {total:,} problem{'s' * (total != 1)}, n = {best.k:,} each"
+    line = f"{style.short(group.model)}, {total:,} problem{'s' * (total != 1)}, n = {best.k:,} draw{'s' * (best.k != 1)} each"
     notes = [f"scored by {group.scorer}", "both arms were chosen on these problems"]
     if found.impossible:
         notes.append(f"neither: {found.impossible} of them proven to have no solution")
@@ -95,7 +95,7 @@ def problem_strip(group: Group) -> Figure | str:
     impossible = len(best.impossible & set(best.counts))
     if impossible:
         notes.append(f"{impossible} problem{'s' * (impossible != 1)} proven to have no solution")
-    made, (axes,) = style.figure(f"{title}\n{style.short(group.model)}, {total}, n = {best.k:,}", notes)
+    made, (axes,) = style.figure(f"{title}\n{style.short(group.model)}, {total}, n = {best.k:,} draw{'s' * (best.k != 1)}", notes)
     if len(names) > 1:
         low, high = ([pick(row) / best.k for row in rows] for pick in (min, max))
         axes.vlines(places, low, high, color="#c8c8c8", lw=1, zorder=1)
@@ -177,7 +177,7 @@ def accuracy_of_draws(group: Group) -> Figure | str:
         axes.scatter(xs, shares, s=14, color=colour, alpha=0.55, lw=0, label=name, clip_on=False, zorder=3, rasterized=many)
         mean = sum(shares) / len(shares)
         axes.hlines(mean, i - 0.4, i + 0.4, color=colour, lw=2, zorder=4, clip_on=False)
-    levels(group, axes, [arm for arm in arms if arm.solvable / arm.problems <= top])
+    levels(group, axes, [arm for arm in arms if arm.solvable / arm.problems <= top], base="base, ")
     style.percent(axes, top=top)
     axes.set_xlim(-0.6, len(arms) - 0.4)
     turned = len(arms) > 8 or any(len(group.labels[arm.arm_id]) > 12 for arm in arms)

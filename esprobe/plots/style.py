@@ -47,7 +47,7 @@ def figure(title: str, notes: Sequence[str], columns: int = 1, height: float = 4
     """A figure with a title above, small notes below, and so many axes side by side that share y."""
     made = Figure(figsize=(8.4, height), layout="constrained")
     FigureCanvasAgg(made)
-    made.suptitle(title, x=0.012, ha="left", fontsize=11)
+    made.suptitle("\n".join(fill(line, 96) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
     made.supxlabel(fill(" · ".join(notes), 130), x=0.012, ha="left", fontsize=7.5, color="#444444")
     return made, list(made.subplots(1, columns, sharey=True, squeeze=False)[0])
 
@@ -102,8 +102,7 @@ def applied() -> Iterator[None]:
     """Within it plots look like this, whatever the user's own matplotlib settings are."""
     with rc_context():
         rcdefaults()
-        for name, value in RC.items():
-            rcParams[name] = value
+        rcParams.update(RC)  # type: ignore[arg-type]
         yield
 
 
