@@ -274,6 +274,13 @@ def test_an_older_file_is_merged_from_an_upgraded_copy(tmp_path: Path, monkeypat
     assert schema.inspect(other) == "older"
 
 
+@pytest.mark.parametrize("name", ["file:x.db", "a?mode=memory.db", "50%20 #1.db", "it's.db"])
+def test_odd_file_names_are_only_names(esprobe: Run, tmp_path: Path, name: str) -> None:
+    other = make(tmp_path / name, [1], range(2), [0])
+    assert esprobe("--db", f"ours {name}", "merge", name).stdout.startswith("2 of 2 rollouts merged")
+    assert content(tmp_path / f"ours {name}") == content(other)
+
+
 def test_merging_while_another_process_writes_waits_its_turn(tmp_path: Path) -> None:
     parts = [make(tmp_path / f"{i}.db", [i], range(9)) for i in range(5)]
     code = "import sys; from pathlib import Path; from esprobe.merging import merge; merge(Path(sys.argv[1]), Path(sys.argv[2]))"

@@ -2,7 +2,6 @@
 
 import random
 import re
-import shutil
 import sqlite3
 import struct
 import subprocess
@@ -21,7 +20,7 @@ from esprobe.countdown.task import Countdown
 from esprobe.errors import UserError
 from esprobe.plots import PLOTS, save_plots
 from esprobe.plots.data import count_bins, count_shares, coverage_and_depth, estimate, load_groups, overlap
-from esprobe.report import Filter, load_arms
+from esprobe.report import Filter
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from esprobe.task import Facts
@@ -171,3 +170,141 @@ def test_every_plot_is_drawn_or_said_to_be_skipped(drawn: Drawn, case: str) -> N
         assert len(words(path)) > 60
         assert path.stat().st_size < 1_500_000
         assert not re.search(r"\b[1-9]\d{3,}%|nan", words(path)), path
+
+
+def test_what_stands_in_the_plots(drawn: Drawn) -> None:
+    _, folder, _ = drawn("twelve")
+    said = {name: words(folder / f"countdown-tiny-{name}.svg") for name in ALL}
+    for name, text in said.items():
+        assert "countdown-tiny, 128 problems, n = 64 draws" in text, name
+        assert "scored by countdown" in text, name
+        assert "0%" in text or name == "solve-overlap", name
+    for name in CURVES:
+        assert "chance: random valid answers" in said[name]
+        assert "ceiling: 95.3% solvable" in said[name]
+        assert re.search(r"greedy: \d+\.\d%", said[name])
+        assert "1 2 4 8 16 32 64 k (draws)" in said[name]
+        assert "0% 20% 40% 60% 80% 100% pass@k, mean over problems" in said[name]
+    for t in TEMPERATURES:
+        assert all(f" T {t:g} " in said[name] for name in ("pass-at-k-temperature", "pass-at-k-overlaid", "correct-counts"))
+    for sigma in SIGMAS:
+        assert all(f" σ {sigma:g}" in said[name] for name in ("pass-at-k-perturbation", "pass-at-k-overlaid", "draw-accuracy"))
+    assert "pass@1 pass@8 pass@64" in said["pass-at-k-over-values"]
+    assert "flatters both" in said["best-against-best"]
+    assert "proven to have no solution" in said["solve-overlap"]
+
+
+def test_the_same_data_give_the_same_files(drawn: Drawn, tmp_path: Path) -> None:
+    db, folder, _ = drawn("two")
+    save_plots(reading.open_database(db), Filter(), tmp_path)
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def ask(db: Path, sql: str, *values: object) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(db)) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+@pytest.mark.parametrize("case", ["twelve", "uneven", "one-problem", "all-zero"])
+def test_the_data_of_the_plots_equal_sql(drawn: Drawn, case: str) -> None:
+    db = drawn(case)[0]
+    (group,) = load_groups(reading.open_database(db), Filter())
+    for arm in group.arms:
+        cells = group.cells[arm.arm_id]
+        sql = "SELECT avg(c > 0), coalesce(avg(CASE WHEN c > 0 THEN 1.0 * c / n END), 0) FROM solved WHERE arm_id = ?"
+        covered, depth = ask(db, sql, arm.arm_id)[0]
+        assert coverage_and_depth(cells) == pytest.approx((covered, depth))
+        bins = count_bins(arm.draws)
+        assert [low for low, _ in bins] == [0, *(high + 1 for _, high in bins[:-1])]
+        assert bins[-1] == (arm.draws, arm.draws)
+        for (low, high), share in zip(bins, count_shares(cells, bins), strict=True):
+            sql = "SELECT avg(c BETWEEN ? AND ?) FROM solved WHERE arm_id = ?"
+            assert share == pytest.approx(ask(db, sql, low, high, arm.arm_id)[0][0])
+        sql = "SELECT k, problems, pass_at_k, stderr, chance FROM pass_at_k WHERE arm_id = ? AND k <= ? ORDER BY k"
+        rows = ask(db, sql, arm.arm_id, min(cell.n for cell in cells))
+        assert [point.k for point in group.curve(arm)] == [row[0] for row in rows]
+        for k, *row in rows:
+            for found in (estimate(cells, int(str(k))), group.point(arm, int(str(k)))):
+                assert found is not None
+                assert [found.problems, found.pass_at_k, found.stderr, found.chance] == pytest.approx(row, abs=1e-12)
+        if arm.method == "perturbation":
+            sql = "SELECT avg(correct) FROM score WHERE arm_id = ? GROUP BY draw ORDER BY draw"
+            assert group.draws[arm.arm_id] == pytest.approx([share for (share,) in ask(db, sql, arm.arm_id)])
+            sql = (
+                "SELECT avg(g.correct) FROM score AS g JOIN arm ON arm.id = g.arm_id AND method = 'greedy' "
+                "WHERE problem_id IN (SELECT problem_id FROM score WHERE arm_id = ?)"
+            )
+            assert group.base(arm) == pytest.approx(ask(db, sql, arm.arm_id)[0][0])
+
+
+@pytest.mark.parametrize("case", ["two", "twelve", "uneven", "one-draw"])
+def test_overlap_counts_equally_many_draws_of_both_best_arms(drawn: Drawn, case: str) -> None:
+    db = drawn(case)[0]
+    (group,) = load_groups(reading.open_database(db), Filter())
+    best = group.best
+    assert best is not None
+    assert [arm.method for arm in best.arms] == ["temperature", "perturbation"]
+    for arm in best.arms:  # none of its method that has so many draws is better
+        sql = "SELECT arm_id FROM arm_summary WHERE method = ?"
+        rivals = [a for a in group.of(arm.method, least=best.k) if (a.arm_id,) in ask(db, sql, arm.method)]
+        own = group.point(arm, best.k)
+        assert own is not None
+        assert all(point.pass_at_k <= own.pass_at_k + 1e-12 for a in rivals if (point := group.point(a, best.k)))
+    sql = (
+        "SELECT a.c > 0, b.c > 0, count(*) FROM "
+        "(SELECT problem_id, sum(correct) AS c FROM score WHERE arm_id = ?2 AND draw < ?1 GROUP BY problem_id) AS a "
+        "JOIN (SELECT problem_id, sum(correct) AS c FROM score WHERE arm_id = ?3 AND draw < ?1 GROUP BY problem_id) AS b "
+        "USING (problem_id) GROUP BY 1, 2"
+    )
+    counted = {row[:2]: row[2] for row in ask(db, sql, best.k, *(arm.arm_id for arm in best.arms))}
+    found = overlap(best)
+    assert found is not None
+    assert (found.both, found.first, found.second, found.neither) == tuple(
+        counted.get(key, 0) for key in [(1, 1), (1, 0), (0, 1), (0, 0)]
+    )
+
+
+def test_each_model_has_plots_of_its_own(tmp_path: Path) -> None:
+    arms = [Made("temperature", 0.5, 4, model=name) for name in ("a/b", "a b", "../../c")]
+    db = make(tmp_path / "r.db", arms, problems=5)
+    save_plots(reading.open_database(db), Filter(), tmp_path / "deep" / "plots")
+    strips = sorted(path.name for path in (tmp_path / "deep/plots").glob("*-problem-strip.png"))
+    assert len(strips) == 3
+    assert all(re.fullmatch(r"a-b-[0-9a-f]{6}-problem-strip.png", name) for name in strips[:2])
+    assert strips[2] == "c-problem-strip.png"
+    assert {path.name for path in tmp_path.iterdir()} >= {"deep", "r.db"}
+    only = save_plots(reading.open_database(db), Filter(model="c"), tmp_path / "c")
+    assert {Path(line).name for line in only} >= {"c-problem-strip.png"}
+    with pytest.raises(UserError, match="no arm passes"):
+        save_plots(reading.open_database(db), Filter(model="nobody"), tmp_path / "none")
+
+
+def test_report_draws_lists_and_keeps_json_whole(esprobe: Run, drawn: Drawn, tmp_path: Path) -> None:
+    db = drawn("two")[0]
+    plain = esprobe("--db", db, "report").stdout
+    both = esprobe("--db", db, "report", "--plots", "plots").stdout
+    assert both.startswith(plain)
+    listed = [line for line in both[len(plain) :].splitlines() if line.endswith((".png", ".svg"))]
+    assert len(listed) == 2 * len(CASES["two"][2])
+    assert all((tmp_path / line).stat().st_size > 1000 for line in listed)
+    assert "skipped countdown-tiny-pass-at-k-over-values: needs at least two values of T or of σ" in both
+    records = esprobe("--db", db, "report", "--plots", "plots", "--format", "json")
+    assert records.stdout == esprobe("--db", db, "report", "--format", "json").stdout
+    assert "countdown-tiny-problem-strip.png" in records.stderr
+    (tmp_path / "file").touch()
+    refused = esprobe("--db", db, "report", "--plots", "file")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: file: plots cannot be written there")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_only_plots_load_matplotlib(drawn: Drawn, tmp_path: Path) -> None:
+    code = (
+        "import sys; from esprobe.cli import main; main(sys.argv[1:]); "
+        "print('loaded', sorted({'matplotlib', 'numpy', 'torch', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    for words_, loaded in ([], "loaded []"), (["--plots", str(tmp_path)], "loaded ['matplotlib', 'numpy']"):
+        command = [sys.executable, "-c", code, "--db", str(drawn("two")[0]), "report", *words_]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == loaded, done.stderr

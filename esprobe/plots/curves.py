@@ -46,7 +46,7 @@ def best_against_best(group: Group) -> Figure | str:
 def _curves(
     group: Group, title: str, arms: Sequence[ArmRow], solid: bool, notes: Sequence[str] = (), plain: bool = False
 ) -> Figure:
-    made, (axes,) = style.figure(f"{title}\n{subtitle(group, arms)}", [*_notes(group), BANDS, *notes])
+    made, (axes,) = style.figure(f"{title}\n{subtitle(group, arms)}", [f"scored by {group.scorer}", BANDS, *notes])
     _chance(group, axes, arms)
     by_method: dict[str, list[ArmRow]] = {}
     for arm in arms:
@@ -68,7 +68,7 @@ def _curves(
     style.percent(axes)
     style.draws_axis(axes, max(group.depth(arm) for arm in arms))
     axes.set_ylabel("pass@k, mean over problems")
-    style.legend(made, axes)
+    style.legend(axes)
     return made
 
 
@@ -89,12 +89,12 @@ def _chance(group: Group, axes: Axes, arms: Sequence[ArmRow]) -> None:
             axes.plot(ks, [low[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", zorder=1)
 
 
-def levels(group: Group, axes: Axes, arms: Sequence[ArmRow], base: str = "") -> None:
+def levels(group: Group, axes: Axes, arms: Sequence[ArmRow]) -> None:
     """Greedy decoding of the unchanged model, and the share of problems that can be solved at all."""
-    for arm in group.of("greedy"):
+    for i, arm in enumerate(group.of("greedy")):
         share = arm.at[1].pass_at_k
-        name = f"{base}{group.labels[arm.arm_id]}: {100 * share:.1f}%"
-        axes.axhline(share, color=style.METHOD["greedy"], lw=1.1, ls=":", label=name, zorder=2, clip_on=False)
+        name = f"{group.labels[arm.arm_id]}: {100 * share:.1f}%"
+        axes.axhline(share, color=style.METHOD["greedy"], lw=1.1, ls=(0, (1, 1.4 + 2 * i)), label=name, zorder=2, clip_on=False)
     ceilings = sorted({arm.solvable / arm.problems for arm in arms})
     for i, share in enumerate(ceilings):
         name = f"ceiling: {100 * share:.1f}% solvable"
@@ -113,7 +113,7 @@ def over_values(group: Group) -> Figure | str:
     ks = sorted({1, most} | {k for k in DEFAULT_KS if k < most})
     title = f"pass@k over {' and over '.join({'temperature': 'T', 'perturbation': 'σ'}[p] for p in panels)}"
     bars = "bars: ±1.96 standard errors over problems, cut at 0% and 100%"
-    notes = [*_notes(group), bars, "thin dash-dotted: chance at the same k"]
+    notes = [f"scored by {group.scorer}", bars, "thin dash-dotted: chance at the same k"]
     made, axes = style.figure(f"{title}\n{subtitle(group, arms)}", notes, columns=len(panels))
     shades = style.colours("temperature", len(ks))
     for panel, ax in zip(panels, axes, strict=True):
@@ -146,11 +146,10 @@ def over_values(group: Group) -> Figure | str:
         _value_axis(ax, panel, sorted({arm.value or 0.0 for arm in found}))
     levels(group, axes[0], arms)
     for ax in axes[1:]:
-        for arm in group.of("greedy"):
-            ax.axhline(arm.at[1].pass_at_k, color=style.METHOD["greedy"], lw=1.1, ls=":", zorder=2)
+        levels(group, ax, arms)
     style.percent(axes[0])
     axes[0].set_ylabel("pass@k, mean over problems")
-    style.legend(made, axes[0])
+    style.legend(axes[0], beside=axes[-1])
     return made
 
 
@@ -173,16 +172,18 @@ def _value_axis(axes: Axes, method: str, values: Sequence[float]) -> None:
     axes.set_xlabel("σ of the noise (logarithmic)")
 
 
-def subtitle(group: Group, arms: Sequence[ArmRow], draws: int | None = None) -> str:
+def subtitle(group: Group, arms: Sequence[ArmRow]) -> str:
     """Model, how many problems and draws; ranges where the arms differ."""
     problems = sorted({arm.problems for arm in arms})
-    depths = [draws] if draws else sorted({group.depth(arm) for arm in arms})
-    return f"{style.short(group.model)}, {_range(problems)} problem{'s' * (problems != [1])}, n = {_range(depths)} draw{'s' * (depths != [1])}"
+    depths = sorted({group.depth(arm) for arm in arms})
+    return describe(group, _range(problems), _range(depths))
+
+
+def describe(group: Group, problems: str, draws: str) -> str:
+    """The second line of a title."""
+    some, times = ("problem" if problems == "1" else "problems"), ("draw" if draws == "1" else "draws")
+    return f"{style.short(group.model)}, {problems} {some}, n = {draws} {times}"
 
 
 def _range(numbers: Sequence[int]) -> str:
     return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
-
-
-def _notes(group: Group) -> list[str]:
-    return [f"scored by {group.scorer}"]

@@ -71,6 +71,15 @@ class Group:
         """How many draws every problem of the arm has."""
         return min(cell.n for cell in self.cells[arm.arm_id])
 
+    def base(self, arm: ArmRow) -> float | None:
+        """What greedy decoding of the unchanged model, otherwise set like the arm, solves of its problems; None if not known."""
+        asked = {cell.problem_id for cell in self.cells[arm.arm_id]}
+        for greedy in self.of("greedy"):
+            right = {cell.problem_id: cell.c / cell.n for cell in self.cells[greedy.arm_id]}
+            if greedy.settings.items() <= arm.settings.items() and asked <= right.keys():
+                return sum(right[problem] for problem in asked) / len(asked)
+        return None
+
     def point(self, arm: ArmRow, k: int) -> AtK | None:
         """pass@k over all problems of the arm; None where some problem has fewer draws."""
         found = arm.at.get(k)
@@ -190,7 +199,7 @@ def overlap(best: Best) -> Overlap | None:
         first=solved.count((True, False)),
         second=solved.count((False, True)),
         neither=solved.count((False, False)),
-        impossible=len(best.impossible & set(best.counts)),
+        impossible=sum(not any(best.counts[problem]) for problem in best.impossible & set(best.counts)),
     )
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from esprobe.plots import style
-from esprobe.plots.curves import levels, subtitle
+from esprobe.plots.curves import describe, subtitle
 from esprobe.plots.data import Group, count_bins, count_shares, coverage_and_depth, overlap
 
 MANY = 4000  # points from which an SVG holds them as one picture
@@ -35,10 +35,10 @@ def coverage_against_depth(group: Group) -> Figure | str:
     ceiling = max(arm.solvable / arm.problems for arm in arms)
     axes.axvline(ceiling, color=style.GREY, lw=0.8, label=f"ceiling: {100 * ceiling:.1f}% solvable", clip_on=False)
     style.percent(axes, "x")
-    style.percent(axes)
+    style.percent(axes, top=style.headroom([coverage_and_depth(group.cells[arm.arm_id])[1] for arm in arms]))
     axes.set_xlabel("coverage: share of problems solved at least once")
     axes.set_ylabel("depth: mean share of correct draws\non the problems solved")
-    style.legend(made, axes)
+    style.legend(axes)
     return made
 
 
@@ -50,10 +50,8 @@ def solve_overlap(group: Group) -> Figure | str:
         return "needs a temperature and a perturbation arm with problems in common"
     first, second = (group.labels[arm.arm_id] for arm in best.arms)
     total = len(best.counts)
-    title = (
-        f"Problems solved with {best.k} draw{'s' * (best.k != 1)} of the best temperature ({first}) and perturbation ({second})"
-    )
-    line = f"{style.short(group.model)}, {total:,} problem{'s' * (total != 1)}, n = {best.k:,} draw{'s' * (best.k != 1)} each"
+    title = "Problems solved by the best temperature and by the best perturbation"
+    line = describe(group, f"{total:,}", f"{best.k:,}") + " each"
     notes = [f"scored by {group.scorer}", "both arms were chosen on these problems"]
     if found.impossible:
         notes.append(f"neither: {found.impossible} of them proven to have no solution")
@@ -75,9 +73,9 @@ def solve_overlap(group: Group) -> Figure | str:
     axes.set_yticks([])
     axes.grid(False)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("problems")
-    style.legend(made, axes)
+    style.legend(axes)
     return made
 
 
@@ -89,16 +87,15 @@ def problem_strip(group: Group) -> Figure | str:
     rows = sorted(best.counts.values(), reverse=True)
     places = range(1, len(rows) + 1)
     names = [group.labels[arm.arm_id] for arm in best.arms]
-    total = f"{len(rows):,} problem{'s' * (len(rows) != 1)}"
-    title = f"Solve rate of each problem: best arm{'s' * (len(names) > 1)} {' and '.join(names)}"
+    title = f"Solve rate of each problem in the best arm{'s' * (len(names) > 1)}"
     notes = [f"scored by {group.scorer}", f"best by pass@{best.k}, chosen on these problems"]
     impossible = len(best.impossible & set(best.counts))
     if impossible:
         notes.append(f"{impossible} problem{'s' * (impossible != 1)} proven to have no solution")
-    made, (axes,) = style.figure(f"{title}\n{style.short(group.model)}, {total}, n = {best.k:,} draw{'s' * (best.k != 1)}", notes)
+    made, (axes,) = style.figure(f"{title}\n{describe(group, f'{len(rows):,}', f'{best.k:,}')}", notes)
     if len(names) > 1:
         low, high = ([pick(row) / best.k for row in rows] for pick in (min, max))
-        axes.vlines(places, low, high, color="#c8c8c8", lw=1, zorder=1)
+        axes.vlines(places, low, high, color="#c8c8c8", lw=min(1.0, 120 / len(rows)), zorder=1)
     for i, arm in enumerate(best.arms):
         size = 26 if len(rows) <= 200 else 8
         axes.scatter(
@@ -114,13 +111,13 @@ def problem_strip(group: Group) -> Figure | str:
             linewidths=0,
             rasterized=len(rows) > MANY,
         )
-    style.percent(axes)
+    style.percent(axes, top=style.headroom([max(row) / best.k for row in rows]))
     axes.set_xlim(0.5, len(rows) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(False, axis="x")
     axes.set_xlabel(f"problems, sorted by their solve rate at {names[0]}")
     axes.set_ylabel("share of correct draws")
-    style.legend(made, axes)
+    style.legend(axes)
     return made
 
 
@@ -138,7 +135,8 @@ def correct_counts(group: Group) -> Figure | str:
     for i, (low, high) in enumerate(bins):
         shares = [count_shares(group.cells[arm.arm_id], bins)[i] for arm in arms]
         name = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        name = f"all {most:,}" if low == most else f"{name} of {most:,}"
+        if len({group.depth(arm) for arm in arms}) == 1:
+            name = f"all {most:,}" if low == most else f"{name} of {most:,}"
         axes.barh(range(len(arms)), shares, left=lefts, color=shades[i], edgecolor="white", lw=0.6, label=name, height=0.74)
         lefts = [left + share for left, share in zip(lefts, shares, strict=True)]
     axes.set_yticks(range(len(arms)), [group.labels[arm.arm_id] for arm in arms])
@@ -146,7 +144,7 @@ def correct_counts(group: Group) -> Figure | str:
     axes.grid(False, axis="y")
     style.percent(axes, "x")
     axes.set_xlabel("share of problems")
-    style.legend(made, axes)
+    style.legend(axes, title="correct draws")
     return made
 
 
@@ -155,34 +153,31 @@ def accuracy_of_draws(group: Group) -> Figure | str:
     arms = [arm for arm in group.of("perturbation") if group.draws[arm.arm_id]]
     if not arms:
         return "needs a perturbation arm with draws that met every problem"
-    base = group.of("greedy")
+    base = {arm.arm_id: group.base(arm) for arm in arms}
     title = f"Accuracy of each perturbed model\n{subtitle(group, arms)}"
-    notes = [
-        f"scored by {group.scorer}",
-        "a point is one draw over all problems",
-        "bar: their mean",
-        "sideways spread has no meaning",
-    ]
-    made, (axes,) = style.figure(title, notes)
-    top = style.headroom([share for arm in arms for share in group.draws[arm.arm_id]] + [a.at[1].pass_at_k for a in base])
+    about = "a point is one draw over all problems, a bar their mean; sideways spread has no meaning"
+    made, (axes,) = style.figure(title, [f"scored by {group.scorer}", about])
     many = sum(len(group.draws[arm.arm_id]) for arm in arms) > MANY
     for i, (arm, colour) in enumerate(zip(arms, style.colours("perturbation", len(arms)), strict=True)):
-        shares = group.draws[arm.arm_id]
+        shares, unchanged = group.draws[arm.arm_id], base[arm.arm_id]
         spread = Random(i)
         xs = [i + 0.32 * (2 * spread.random() - 1) if len(shares) > 1 else i for _ in shares]
         name = group.labels[arm.arm_id]
-        if len(base) == 1:
-            better = sum(share > base[0].at[1].pass_at_k for share in shares)
-            name += f": {100 * better / len(shares):.0f}% above base"
+        if unchanged is not None:
+            name += f": {100 * sum(share > unchanged for share in shares) / len(shares):.0f}% above base"
+            axes.hlines(unchanged, i - 0.5, i + 0.5, color="black", lw=1.2, ls=":", zorder=5, clip_on=False)
         axes.scatter(xs, shares, s=14, color=colour, alpha=0.55, lw=0, label=name, clip_on=False, zorder=3, rasterized=many)
         mean = sum(shares) / len(shares)
         axes.hlines(mean, i - 0.4, i + 0.4, color=colour, lw=2, zorder=4, clip_on=False)
-    levels(group, axes, [arm for arm in arms if arm.solvable / arm.problems <= top], base="base, ")
-    style.percent(axes, top=top)
+    known = sorted({share for share in base.values() if share is not None})
+    if known:
+        said = " to ".join(f"{100 * share:.1f}%" for share in sorted({known[0], known[-1]}))
+        axes.plot([], [], color="black", lw=1.2, ls=":", label=f"base, greedy: {said}")
+    style.percent(axes, top=style.headroom([*known, *(share for arm in arms for share in group.draws[arm.arm_id])]))
     axes.set_xlim(-0.6, len(arms) - 0.4)
     turned = len(arms) > 8 or any(len(group.labels[arm.arm_id]) > 12 for arm in arms)
     axes.set_xticks(range(len(arms)), [group.labels[arm.arm_id] for arm in arms], rotation=30 if turned else 0)
     axes.grid(False, axis="x")
     axes.set_ylabel("share of problems solved, greedily")
-    style.legend(made, axes)
+    style.legend(axes)
     return made

@@ -13,8 +13,9 @@ from matplotlib import colormaps, rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
@@ -40,14 +41,14 @@ GREY = "#777777"
 LIGHT = "#e4e4e4"
 MARKER = {"temperature": "o", "perturbation": "s", "imported": "^", "greedy": "D"}
 DASH = {"temperature": "-", "perturbation": (0, (4, 1.6)), "imported": (0, (1, 1))}
-_SCALE = {"temperature": "viridis", "perturbation": "inferno", "imported": "cividis"}
+_SCALE = {"temperature": ("viridis", 0.08, 0.82), "perturbation": ("inferno", 0.2, 0.82), "imported": ("RdPu_r", 0.1, 0.5)}
 
 
 def figure(title: str, notes: Sequence[str], columns: int = 1, height: float = 4.8) -> tuple[Figure, list[Axes]]:
     """A figure with a title above, small notes below, and so many axes side by side that share y."""
     made = Figure(figsize=(8.4, height), layout="constrained")
     FigureCanvasAgg(made)
-    made.suptitle("\n".join(fill(line, 96) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
+    made.suptitle("\n".join(fill(line, 92) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
     made.supxlabel(fill(" · ".join(notes), 130), x=0.012, ha="left", fontsize=7.5, color="#444444")
     return made, list(made.subplots(1, columns, sharey=True, squeeze=False)[0])
 
@@ -55,7 +56,7 @@ def figure(title: str, notes: Sequence[str], columns: int = 1, height: float = 4
 def percent(axes: Axes, axis: str = "y", top: float = 1.0) -> None:
     """Shares as percent, from 0 to `top`."""
     chosen = axes.yaxis if axis == "y" else axes.xaxis
-    chosen.set_major_formatter(PercentFormatter(1.0, decimals=0 if top > 0.08 else 1))
+    chosen.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
     if axis == "y":
         axes.set_ylim(0, top)
     else:
@@ -75,20 +76,31 @@ def draws_axis(axes: Axes, most: int) -> None:
 
 def headroom(shares: Sequence[float]) -> float:
     """The top of an axis from 0 that need not reach 100%: a little above the greatest share."""
-    return min(1.0, max(0.02, 1.15 * max(shares, default=0)))
+    return min(1.0, max(0.05, 1.15 * max(shares, default=0)))
 
 
 def colours(method: str, count: int) -> list[str]:
     """One colour a value, ordered dark to light, never so light that print loses it."""
-    scale = colormaps[_SCALE[method]]
-    return [to_hex(scale(0.5 if count == 1 else 0.08 + 0.74 * i / (count - 1))) for i in range(count)]
+    name, dark, light = _SCALE[method]
+    return [to_hex(colormaps[name](dark + (light - dark) * (0.5 if count == 1 else i / (count - 1)))) for i in range(count)]
 
 
-def legend(made: Figure, axes: Axes) -> None:
-    """Beside the axes, never over them."""
+def legend(axes: Axes, beside: Axes | None = None, title: str | None = None) -> None:
+    """What `axes` shows, to the right of it or of the axes `beside`, never over them; error bars first."""
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        made.legend(handles, [fill(text, 34) for text in labels], loc="outside right upper", ncols=1 + len(labels) // 24)
+    found = sorted(zip(handles, labels, strict=True), key=lambda pair: not isinstance(pair[0], ErrorbarContainer))
+    if found:
+        (beside or axes).legend(
+            [handle for handle, _ in found],
+            [fill(text, 34) for _, text in found],
+            loc="upper left",
+            bbox_to_anchor=(1.03, 1.0),
+            borderaxespad=0,
+            title=title,
+            title_fontsize=8,
+            alignment="left",
+            ncols=1 + len(found) // 21,
+        )
 
 
 def short(name: str, longest: int = 48) -> str:
