@@ -115,12 +115,17 @@ def _compute(connection: sqlite3.Connection, scorer: str, arm_id: int, k: int) -
         "SELECT n, c, chance FROM solved JOIN problem ON problem.id = problem_id WHERE scorer = ? AND arm_id = ? AND n >= ?",
         [scorer, arm_id, k],
     )
+    return estimate(cells, k)
+
+
+def estimate(cells: Sequence[tuple[int, int, float | None]], k: int) -> AtK:
+    """The pass@k of problems of (draws, correct draws, chance), each with at least k draws, as the view `pass_at_k` has it."""
     each = [pass_at_k(n, c, k) for n, c, _ in cells]
     size = len(each)
     mean = sum(each) / size
     stderr = sqrt(sum((x - mean) ** 2 for x in each) / (size * (size - 1))) if size > 1 else None
-    odds = [chance for _, _, chance in cells]
-    chance = None if None in odds else sum(1 - (1 - p) ** k for p in odds) / size
+    odds = [p for _, _, p in cells if p is not None]
+    chance = None if len(odds) < size else sum(1 - (1 - p) ** k for p in odds) / size
     return AtK(k, size, mean, stderr, chance)
 
 

@@ -8,9 +8,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from math import sqrt
 
-from esprobe.estimator import pass_at_k
+from esprobe import report
 from esprobe.reading import query
 from esprobe.report import ArmRow, AtK, Filter, load_arms, told_apart
 
@@ -147,14 +146,8 @@ def arm_label(arm: ArmRow, settings: str = "") -> str:
 
 
 def estimate(cells: Sequence[Cell], k: int) -> AtK:
-    """What the view `pass_at_k` would hold at a k that every problem has draws for."""
-    each = [pass_at_k(cell.n, cell.c, k) for cell in cells]
-    size = len(each)
-    mean = sum(each) / size
-    stderr = sqrt(sum((x - mean) ** 2 for x in each) / (size * (size - 1))) if size > 1 else None
-    odds = [cell.chance for cell in cells]
-    chance = sum(1 - (1 - p) ** k for p in odds if p is not None) / size if None not in odds else None
-    return AtK(k, size, mean, stderr, chance)
+    """The pass@k at a k that every problem has draws for."""
+    return report.estimate([(cell.n, cell.c, cell.chance) for cell in cells], k)
 
 
 def coverage_and_depth(cells: Sequence[Cell]) -> tuple[float, float]:

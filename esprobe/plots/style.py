@@ -29,6 +29,7 @@ RC: dict[str, Any] = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "legend.handlelength": 3.2,  # long enough to show dashes
     "lines.linewidth": 1.6,
     "lines.markersize": 4,
     "svg.fonttype": "none",  # text stays text
@@ -41,7 +42,7 @@ GREY = "#777777"
 LIGHT = "#e4e4e4"
 MARKER = {"temperature": "o", "perturbation": "s", "imported": "^", "greedy": "D"}
 DASH = {"temperature": "-", "perturbation": (0, (4, 1.6)), "imported": (0, (1, 1))}
-_SCALE = {"temperature": ("viridis", 0.08, 0.82), "perturbation": ("inferno", 0.2, 0.82), "imported": ("RdPu_r", 0.1, 0.5)}
+_SCALE = {"temperature": ("viridis", 0.08, 0.82), "perturbation": ("inferno", 0.3, 0.82), "imported": ("RdPu_r", 0.1, 0.5)}
 
 
 def figure(title: str, notes: Sequence[str], columns: int = 1, height: float = 4.8) -> tuple[Figure, list[Axes]]:
