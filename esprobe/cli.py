@@ -163,6 +163,12 @@ def report(
     plots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Draw the plots into this folder too, as PNG and SVG, and list them.")
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="The best temperature arm against the best perturbation arm of each model.")
+    ] = False,
+    arm: Annotated[
+        list[int] | None, typer.Option("--arm", help="With --compare: an arm_id; given twice, these two arms are compared.")
+    ] = None,
 ) -> None:
     """Every arm: pass@k with error bars, problems solved, and the odds of guessing on the same problems."""
     from esprobe import reading
@@ -170,8 +176,15 @@ def report(
     from esprobe.report import report as make_report
 
     chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()))
+    if arm and not compare:
+        raise typer.BadParameter("--arm goes with --compare")
     connection = reading.open_database(ctx.obj[0])
-    print(make_report(connection, chosen, k or (), style))
+    if compare:
+        from esprobe.compare_report import compare_report
+
+        print(compare_report(connection, chosen, arm or (), k or (), style))
+    else:
+        print(make_report(connection, chosen, k or (), style))
     if plots is not None:
         from esprobe.plots import save_plots
 

@@ -42,7 +42,7 @@ def _is_numeric(rows: Sequence[Row], column: int) -> bool:
 
 
 def _looks_numeric(cell: Any) -> bool:
-    return isinstance(cell, str) and (cell == "" or cell[0].isdigit())
+    return isinstance(cell, str) and (cell == "" or cell.lstrip("+−×≥")[:1].isdigit())
 
 
 def _markdown(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:

@@ -1,4 +1,4 @@
-"""The report: every arm with its pass@k, error bars, and the odds of guessing beside it, all read from the views.
+"""The report: every arm with its pass@k, 95% intervals, and the odds of guessing beside it, read from the views.
 
 Knows the views and how a report is laid out. Knows no model, and computes nothing that a view holds.
 """
@@ -6,13 +6,15 @@ Knows the views and how a report is laid out. Knows no model, and computes nothi
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import sqrt
 from typing import Any
 
 from esprobe.arms import METHODS
 from esprobe.errors import UserError
 from esprobe.estimator import pass_at_k
+from esprobe.intervals import Cell, share_interval, variance_over_problems, variance_over_shared_draws
 from esprobe.output import Format, render
 from esprobe.reading import query
 
@@ -37,13 +39,28 @@ class Filter:
 
 @dataclass(frozen=True)
 class AtK:
-    """One row of the view `pass_at_k`: the mean over `problems` problems, its standard error, and chance at the same k."""
+    """One row of the view `pass_at_k`: the mean over `problems` problems, its standard error, and chance at the same k.
+
+    `drawn` is what draws shared by all problems add to the squared standard error; 0 where every problem has its own.
+    """
 
     k: int
     problems: int
     pass_at_k: float
     stderr: float | None
     chance: float | None
+    drawn: float = 0.0
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval, over problems and over draws that they share."""
+        variance = None if self.stderr is None else self.stderr**2 + self.drawn
+        return share_interval(self.pass_at_k, variance, self.problems)
+
+    @property
+    def over_chance(self) -> float | None:
+        """pass@k as a multiple of chance; None where chance is unknown or 0."""
+        return self.pass_at_k / self.chance if self.chance else None
 
 
 @dataclass(frozen=True)
@@ -65,10 +82,13 @@ class ArmRow:
     at: dict[int, AtK]
 
 
-def load_arms(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = ()) -> list[ArmRow]:
+def load_arms(
+    connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = (), only: Sequence[int] | None = None
+) -> list[ArmRow]:
     """The arms that pass the filter, ordered by model, method and value. Raises UserError if there are none.
 
     `ks` beyond those of the view (1, 2, 4, … and n) are computed from the view `solved` by the same estimator.
+    `only`: the k whose intervals are needed, since shared draws take time to count; all without it.
     """
     _, curve = query(
         connection,
@@ -105,7 +125,29 @@ def load_arms(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] 
         for k in ks:
             if k <= arm.draws and k not in arm.at:
                 arm.at[k] = _compute(connection, chosen.scorer, arm.arm_id, k)
+        if arm.method == "perturbation":
+            _add_shared_draws(connection, chosen.scorer, arm, [k for k in arm.at if only is None or k in only])
     return arms
+
+
+def _add_shared_draws(connection: sqlite3.Connection, scorer: str, arm: ArmRow, ks: Sequence[int]) -> None:
+    """In a perturbation arm a draw is one perturbed model for all problems, so its luck does not average out over problems."""
+    if not ks:
+        return
+    _, cells = query(connection, "SELECT n, c FROM solved WHERE scorer = ? AND arm_id = ?", [scorer, arm.arm_id])
+    _, rows = query(
+        connection,
+        "WITH cell AS MATERIALIZED (SELECT problem_id, n, c FROM solved WHERE scorer = ?1 AND arm_id = ?2) "
+        "SELECT draw, n, c, count(*) FROM cell CROSS JOIN score USING (problem_id) "
+        "WHERE scorer = ?1 AND arm_id = ?2 AND correct = 1 GROUP BY draw, n, c",
+        [scorer, arm.arm_id],
+    )
+    correct: dict[int, list[tuple[int, int, int]]] = {}
+    for draw, *solved in rows:
+        correct.setdefault(draw, []).append(tuple(solved))
+    for k in ks:
+        drawn = variance_over_shared_draws([Cell(n, c) for n, c in cells], correct, k)
+        arm.at[k] = replace(arm.at[k], drawn=drawn or 0.0)
 
 
 def _compute(connection: sqlite3.Connection, scorer: str, arm_id: int, k: int) -> AtK:
@@ -123,7 +165,8 @@ def estimate(cells: Sequence[tuple[int, int, float | None]], k: int) -> AtK:
     each = [pass_at_k(n, c, k) for n, c, _ in cells]
     size = len(each)
     mean = sum(each) / size
-    stderr = sqrt(sum((x - mean) ** 2 for x in each) / (size * (size - 1))) if size > 1 else None
+    variance = variance_over_problems(each)
+    stderr = None if variance is None else sqrt(variance)
     odds = [p for _, _, p in cells if p is not None]
     chance = None if len(odds) < size else sum(1 - (1 - p) ** k for p in odds) / size
     return AtK(k, size, mean, stderr, chance)
@@ -136,8 +179,8 @@ def report(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], st
         return render(*_records(arms, chosen.scorer, ks), style)
     most = max(arm.draws for arm in arms)
     shown = sorted(set(ks) or {k for k in DEFAULT_KS if k <= most} | {most})
-    columns = ["model", "method", "value", "problems", "draws", *(f"pass@{k}" for k in shown), "solved", "tokens"]
-    rows = [_row(arm, shown) for arm in arms] + _chance_rows(arms, shown)
+    columns = ["model", "method", "value", "problems", "draws", *(f"pass@{k}" for k in shown), "over chance", "solved", "tokens"]
+    rows = [_row(arm, shown) for arm in arms] + _chance_rows(arms, shown) + _ceiling_rows(arms, shown)
     apart = told_apart(arms)
     if apart:
         columns.insert(3, "settings")
@@ -148,7 +191,8 @@ def report(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], st
 
 def _records(arms: Sequence[ArmRow], scorer: str, ks: Sequence[int]) -> tuple[list[str], list[list[Any]]]:
     columns = ["arm_id", "model", "method", "value", "scorer", "problems", "draws", "rollouts", "correct", "problems_solved"]
-    columns += ["solvable", "mean_tokens", "k", "problems_at_k", "pass_at_k", "stderr", "chance"]
+    columns += ["solvable", "mean_tokens", "k", "problems_at_k", "pass_at_k", "stderr", "low", "high"]
+    columns += ["chance", "over_chance"]
     rows = []
     for arm in arms:
         for k in sorted(arm.at):
@@ -156,15 +200,17 @@ def _records(arms: Sequence[ArmRow], scorer: str, ks: Sequence[int]) -> tuple[li
                 at = arm.at[k]
                 head = [arm.arm_id, arm.model, arm.method, arm.value, scorer, arm.problems, arm.draws, arm.rollouts]
                 tail = [arm.correct, arm.problems_solved, arm.solvable, arm.mean_tokens]
-                rows.append([*head, *tail, k, at.problems, at.pass_at_k, at.stderr, at.chance])
+                rows.append([*head, *tail, k, at.problems, at.pass_at_k, at.stderr, *at.interval, at.chance, at.over_chance])
     return columns, rows
 
 
 def _row(arm: ArmRow, ks: Sequence[int]) -> list[Any]:
-    cells = [_percent(arm.at[k].pass_at_k, arm.at[k].stderr) if k in arm.at else "" for k in ks]
+    cells = [percent(arm.at[k].pass_at_k, arm.at[k].interval) if k in arm.at else "" for k in ks]
+    times = arm.at[max(k for k in ks if k in arm.at)].over_chance if any(k in arm.at for k in ks) else None
     value = "" if arm.value is None else f"{'σ' if arm.method == 'perturbation' else 'T'} {arm.value:g}"
     tokens = "" if arm.mean_tokens is None else f"{arm.mean_tokens:.1f}"
-    return [arm.model, arm.method, value, arm.problems, arm.draws, *cells, arm.problems_solved, tokens]
+    over = "" if times is None else f"×{times:.2g}" if times < 100 else f"×{times:.0f}"
+    return [arm.model, arm.method, value, arm.problems, arm.draws, *cells, over, arm.problems_solved, tokens]
 
 
 def _chance_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
@@ -176,7 +222,7 @@ def _chance_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
             known = {k: at.chance for k, at in arm.at.items() if at.chance is not None and at.problems == arm.problems}
             rows.setdefault((arm.problems, first), {}).update(known)
     return [
-        ["(random valid answers)", "chance", "", problems, "", *(_percent(at[k]) if k in at else "" for k in ks), "", ""]
+        ["(random valid answers)", "chance", "", problems, "", *(percent(at[k]) if k in at else "" for k in ks), "", "", ""]
         for (problems, _), at in rows.items()
     ]
 
@@ -198,8 +244,18 @@ def told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
     return found
 
 
-def _percent(share: float, stderr: float | None = None) -> str:
-    return f"{100 * share:.1f}%" + ("" if stderr is None else f" ± {100 * stderr:.1f}")
+def _ceiling_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
+    """One row for each set of problems: how many of them can be solved at all, whatever is sampled."""
+    ceilings = sorted({(arm.problems, arm.solvable) for arm in arms})
+    return [
+        ["(best possible)", "ceiling", "", problems, "", *[percent(solvable / problems) for _ in ks], "", solvable, ""]
+        for problems, solvable in ceilings
+    ]
+
+
+def percent(share: float, interval: tuple[float, float] | None = None) -> str:
+    """`43.8%`, with an interval `43.8% [35.4, 52.6]`."""
+    return f"{100 * share:.1f}%" + ("" if interval is None else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]")
 
 
 def _notes(arms: Sequence[ArmRow], ks: Sequence[int], scorer: str) -> list[str]:
@@ -209,8 +265,8 @@ def _notes(arms: Sequence[ArmRow], ks: Sequence[int], scorer: str) -> list[str]:
         for s, p in ceilings
     )
     notes = [
-        f"± is one standard error over problems; scored by {scorer}.",
-        "chance: the exact pass@k of uniformly random valid answers on the same problems.",
+        f"[low, high]: 95% interval over problems, and over draws where problems share them (perturbation); scored by {scorer}.",
+        "chance: the exact pass@k of uniformly random valid answers on the same problems; over chance: at the largest k shown.",
         f"ceiling: {ceiling}.",
     ]
     partial = [arm for arm in arms if any(k in arm.at and arm.at[k].problems < arm.problems for k in ks)]

@@ -11,7 +11,7 @@ from typing import Literal
 from esprobe.errors import UserError
 
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
-HEAD = "0001"  # the newest revision under migrations/ (a test compares them)
+HEAD = "0002"  # the newest revision under migrations/ (a test compares them)
 
 State = Literal["new", "older", "current"]
 

@@ -108,3 +108,33 @@ JOIN arm ON arm.id = rollout.arm_id
 JOIN model ON model.id = arm.model_id
 JOIN problem ON problem.id = rollout.problem_id
 JOIN draw ON draw.arm_id = rollout.arm_id AND draw.number = rollout.draw;
+
+-- Each draw over all problems of its arm. In a perturbation arm a draw is one perturbed model, made from `seed`.
+CREATE VIEW draw_accuracy AS
+WITH counts AS (
+  SELECT scorer, arm_id, draw, count(*) AS problems, sum(correct) AS correct FROM score GROUP BY scorer, arm_id, draw
+)
+SELECT
+  counts.arm_id, model.name AS model, arm.method, arm.value, counts.draw, draw.seed, counts.problems, counts.correct,
+  1.0 * counts.correct / counts.problems AS accuracy, counts.scorer
+FROM counts
+JOIN draw ON draw.arm_id = counts.arm_id AND draw.number = counts.draw
+JOIN arm ON arm.id = counts.arm_id
+JOIN model ON model.id = arm.model_id
+ORDER BY counts.scorer, counts.arm_id, counts.draw;
+
+-- cover@τ (Dragoi et al. 2025): the share of an arm's problems that at least a share τ of their draws solves (c ≥ τ·n).
+-- A lucky guess among many draws does not count here, as it does in pass@k at a large k.
+CREATE VIEW cover_at_tau AS
+WITH
+grid(percent) AS (VALUES (1), (2), (5), (10), (20), (30), (40), (50), (60), (70), (80), (90), (100)),
+cell AS MATERIALIZED (SELECT * FROM solved)
+SELECT
+  cell.arm_id, model.name AS model, arm.method, arm.value, grid.percent / 100.0 AS tau, count(*) AS problems,
+  avg(100 * cell.c >= grid.percent * cell.n) AS cover_at_tau, cell.scorer
+FROM cell
+JOIN grid
+JOIN arm ON arm.id = cell.arm_id
+JOIN model ON model.id = arm.model_id
+GROUP BY cell.scorer, cell.arm_id, grid.percent
+ORDER BY cell.scorer, cell.arm_id, grid.percent;

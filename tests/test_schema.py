@@ -45,7 +45,37 @@ def test_a_new_database_is_ours_wal_and_sound(tmp_path: Path) -> None:
         assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
         views = {name for (name,) in connection.execute("select name from sqlite_master where type = 'view'")}
-    assert views == {"solved", "pass_at_k", "arm_summary", "rollout_text"}
+    assert views == {"solved", "pass_at_k", "arm_summary", "rollout_text", "draw_accuracy", "cover_at_tau"}
+
+
+def first_schema(path: Path) -> None:
+    """Takes a database back to what revision 0001 left: the same tables and fewer views."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for view in ("draw_accuracy", "cover_at_tau"):
+            connection.execute(f"drop view {view}")
+        connection.execute("update alembic_version set version_num = '0001'")
+
+
+def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {t: connection.execute(f"select * from {t}").fetchall() for t in SQLModel.metadata.tables}
+
+
+@pytest.mark.parametrize("use", [Store, open_database], ids=["store", "report"])
+def test_a_database_of_the_first_schema_is_upgraded_in_place_with_nothing_lost(swept: Path, tmp_path: Path, use: object) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(swept)) as source, closing(sqlite3.connect(path)) as target:
+        source.backup(target)
+    first_schema(path)
+    before = rows_of(path)
+    assert len(before["rollout"]) > 100
+    assert schema.inspect(path) == "older"
+    use(path).close()  # type: ignore[operator]
+    assert schema.inspect(path) == "current"
+    assert rows_of(path) == before
+    assert query(open_database(path), "select count(*) from draw_accuracy")[1] == [(1 + 4 * 6,)]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
 def test_foreign_keys_are_enforced(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from esprobe import reading
 from esprobe.arms import Arm
+from esprobe.compare import TAUS, cover_at
 from esprobe.countdown.task import Countdown
 from esprobe.estimator import pass_at_k
+from esprobe.intervals import Cell
 from esprobe.report import Filter, load_arms
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
@@ -121,6 +123,8 @@ def test_every_view_has_the_columns_it_promises(swept: Path) -> None:
         "pass_at_k": "scorer arm_id model method value k problems pass_at_k stderr chance",
         "arm_summary": "scorer arm_id model method value problems draws rollouts correct problems_solved mean_tokens",
         "rollout_text": "scorer rollout_id model method value draw numbers target text correct answer reason",
+        "draw_accuracy": "scorer arm_id model method value draw seed problems correct accuracy",
+        "cover_at_tau": "scorer arm_id model method value tau problems cover_at_tau",
     }
     for view, columns in promised.items():
         row = shell(swept, f"select * from {view} limit 1")[0]
@@ -135,6 +139,30 @@ def test_the_views_agree_with_the_tables(swept: Path) -> None:
         assert row["rollouts"] == row["problems"] * row["draws"]
         solved = shell(swept, f"select count(distinct problem_id) as s from rollout_text {where} and correct")[0]
         assert solved["s"] == row["problems_solved"]
+
+
+def test_draw_accuracy_counts_every_draw_over_all_problems_and_names_its_seed(swept: Path) -> None:
+    rows = shell(swept, "select * from draw_accuracy")
+    counted = shell(
+        swept,
+        "select arm_id, draw, seed, count(*) as problems, sum(correct) as correct, avg(correct) as accuracy from rollout_text "
+        "group by arm_id, draw",
+    )
+    assert [{name: row[name] for name in counted[0]} for row in rows] == counted
+    assert all((row["seed"] is not None) == (row["method"] == "perturbation") for row in rows)
+
+
+@pytest.mark.parametrize("n", [1, 3, 10, 100, 300])
+def test_cover_at_tau_equals_exact_fractions(tmp_path: Path, n: int) -> None:
+    counts = [(n, c, 0.5) for c in sorted({0, 1, n // 10, n // 3, n // 2, n - 1, n})]
+    fill(tmp_path / "r.db", counts)
+    rows = reading.query(reading.open_database(tmp_path / "r.db"), "SELECT tau, problems, cover_at_tau FROM cover_at_tau")[1]
+    assert [tau for tau, _, _ in rows] == list(TAUS)
+    for tau, problems, share in rows:
+        exactly = Fraction(round(100 * tau), 100)
+        assert problems == len(counts)
+        assert share == pytest.approx(sum(Fraction(c, n) >= exactly for n, c, _ in counts) / len(counts), abs=1e-12)
+        assert share == pytest.approx(cover_at([Cell(n, c) for n, c, _ in counts], tau), abs=1e-12)
 
 
 def test_two_scorers_are_two_rows_and_never_counted_twice(swept: Path, tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""Two arms on the same problems, as numbers: paired differences, overlap, union, cover@τ. Pure functions of counts.
+
+Knows n and c of each problem in either arm, no database and no layout. Plain Python; what needs numpy is in resampling.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import comb
+
+from esprobe.estimator import pass_at_k
+from esprobe.intervals import Cell, difference_interval, variance_over_problems
+
+TAUS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # as in the view cover_at_tau
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean pass@k of two arms over the same problems, and first − second with its 95% interval."""
+
+    k: int
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How many problems either arm solves with equally many draws. `p`: McNemar's exact test of equal shares."""
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+    @property
+    def p(self) -> float:
+        """The two-sided p-value; see `mcnemar`."""
+        return mcnemar(self.only_first, self.only_second)
+
+
+def powers_of_two(depth: int) -> list[int]:
+    """1, 2, 4, … up to depth, and depth itself."""
+    return sorted({1 << i for i in range(depth.bit_length())} | {depth})
+
+
+def common_depth(first: Sequence[int], second: Sequence[int]) -> int:
+    """The deepest comparison that at least half of the problems allow, given their draws in either arm (in step)."""
+    depths = sorted(map(min, first, second))
+    return depths[len(depths) // 2]
+
+
+def paired_difference(first: Sequence[Cell], second: Sequence[Cell], k: int, drawn: float = 0.0) -> Difference:
+    """First − second at k, problem by problem (Miller 2024): what makes a problem hard for both cancels.
+
+    `drawn`: what draws shared by all problems add to the squared standard error, over both arms.
+    """
+    a, b = [pass_at_k(cell.n, cell.c, k) for cell in first], [pass_at_k(cell.n, cell.c, k) for cell in second]
+    size = len(a)
+    each = [x - y for x, y in zip(a, b, strict=True)]
+    variance = variance_over_problems(each)
+    mean = sum(each) / size
+    low, high = difference_interval(mean, None if variance is None else variance + drawn, size)
+    return Difference(k, sum(a) / size, sum(b) / size, mean, low, high)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided exact p-value that both arms solve equally many problems (McNemar 1947).
+
+    Of b + c problems that only one arm solves, each is as likely either's: min(1, 2·Σ_{i ≤ min(b, c)} C(b+c, i) / 2^(b+c)).
+    """
+    total = only_first + only_second
+    tail = sum(comb(total, i) for i in range(min(only_first, only_second) + 1))
+    return min(1.0, float(Fraction(2 * tail, 1 << total)))
+
+
+def overlap(first: Sequence[bool], second: Sequence[bool]) -> Overlap:
+    """Counts the four groups, given whether each problem is solved by either arm (in step)."""
+    pairs = list(zip(first, second, strict=True))
+    return Overlap(pairs.count((True, True)), pairs.count((True, False)), pairs.count((False, True)), pairs.count((False, False)))
+
+
+def union_at(first: Sequence[Cell], second: Sequence[Cell], k: int) -> float:
+    """The expected share solved by k/2 draws of each arm together, to set beside pass@k of one; k is even.
+
+    By the counting of Chen et al. 2021: 1 − C(nA−cA, k/2)/C(nA, k/2) · C(nB−cB, k/2)/C(nB, k/2), mean over problems.
+    """
+    half = k // 2
+    if k < 2 or k % 2:
+        raise ValueError(f"the union needs an even k, not {k}")
+    pairs = zip(first, second, strict=True)
+    each = [1 - (1 - pass_at_k(a.n, a.c, half)) * (1 - pass_at_k(b.n, b.c, half)) for a, b in pairs]
+    return sum(each) / len(each)
+
+
+def cover_at(cells: Sequence[Cell], tau: float) -> float:
+    """cover@τ (Dragoi et al. 2025): the share of problems of which at least a share τ of the draws is correct, c ≥ τ·n."""
+    percent = round(100 * tau)
+    return sum(100 * cell.c >= percent * cell.n for cell in cells) / len(cells)

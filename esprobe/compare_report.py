@@ -1,0 +1,199 @@
+"""Lays out comparisons of two arms: tables with sentences for people, one tidy row per figure for CSV and JSON.
+
+Knows what a comparison holds; reads nothing and computes nothing beyond formatting.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from esprobe.comparison import SPLITS, Comparison, Draws, compare
+from esprobe.output import Format, render
+from esprobe.report import ArmRow, Filter, percent
+
+COLUMNS = [
+    "model",
+    "first",
+    "second",
+    "first_arm_id",
+    "second_arm_id",
+    "scorer",
+    "section",
+    "at",
+    "quantity",
+    "value",
+    "low",
+    "high",
+]
+
+Figure = tuple[str, float | int | None, str, float | int | None, float | None, float | None]
+
+
+def compare_report(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int], ks: Sequence[int], style: Format) -> str:
+    """The comparison of the best arms of every model, or of the two arms of `pair`, as text."""
+    found = compare(connection, chosen, pair, ks)
+    if style in ("csv", "json"):
+        rows: list[list[Any]] = []
+        for one in found:
+            head = [one.first.model, name(one.first), name(one.second), one.first.arm_id, one.second.arm_id, chosen.scorer]
+            rows += [[*head, *figure] for figure in _figures(one)]
+        return render(COLUMNS, rows, style)
+    return "\n\n\n".join(_text(one, chosen.scorer, style) for one in found)
+
+
+def name(arm: ArmRow) -> str:
+    """`T 0.6`, `σ 0.01`, `greedy`."""
+    if arm.value is None:
+        return arm.method
+    return f"{'σ' if arm.method == 'perturbation' else 'T'} {arm.value:g}"
+
+
+def _figures(one: Comparison) -> Iterator[Figure]:
+    """(section, at, quantity, value, low, high) of everything that the tables say, with full precision."""
+    yield "setting", None, "problems", one.problems, None, None
+    yield "setting", None, "depth", one.depth, None, None
+    yield "setting", None, "ceiling", one.solvable / one.problems, None, None
+    yield "setting", None, "greedy", one.greedy, None, None
+    for step in one.steps:
+        d = step.difference
+        yield "pass_at_k", d.k, "first", d.first, None, None
+        yield "pass_at_k", d.k, "second", d.second, None, None
+        yield "pass_at_k", d.k, "difference", d.difference, d.low, d.high
+        yield "pass_at_k", d.k, "difference_bootstrap", d.difference, *step.bootstrap
+        yield "pass_at_k", d.k, "union", step.union, None, None
+        yield "pass_at_k", d.k, "chance", step.chance, None, None
+        yield "solved_by_depth", d.k, "first", step.first_so_far, None, None
+        yield "solved_by_depth", d.k, "second", step.second_so_far, None, None
+        yield "solved_by_depth", d.k, "either", step.either_so_far, None, None
+    for group in ("both", "only_first", "only_second", "neither"):
+        yield "overlap", one.depth, group, getattr(one.overlap, group), None, None
+    yield "overlap", one.depth, "mcnemar_p", one.overlap.p, None, None
+    for tau, first, second in one.cover:
+        yield "cover_at_tau", tau, "first", first, None, None
+        yield "cover_at_tau", tau, "second", second, None, None
+    if one.halves:
+        yield "chosen_on_other_half", one.halves.k, "first", one.halves.first, None, None
+        yield "chosen_on_other_half", one.halves.k, "second", one.halves.second, None, None
+        yield "chosen_on_other_half", one.halves.k, "difference", one.halves.first - one.halves.second, None, None
+        yield "chosen_on_other_half", one.halves.k, "same_choice", one.halves.same, None, None
+    for draws in one.draws:
+        side = "first" if draws.arm is one.first else "second"
+        yield "draws", None, f"{side}_mean_accuracy", draws.mean, None, None
+        if draws.better is not None:
+            yield "draws", None, f"{side}_share_better_than_greedy", draws.better / max(1, draws.count), None, None
+        for draw, seed, _, accuracy in draws.best:
+            yield "draws", draw, f"{side}_best_seed_{seed}", accuracy, None, None
+
+
+def _text(one: Comparison, scorer: str, style: Format) -> str:
+    a, b = name(one.first), name(one.second)
+    if a == b:
+        a, b = f"{a} (arm {one.first.arm_id})", f"{b} (arm {one.second.arm_id})"
+    models = one.first.model if one.first.model == one.second.model else f"{one.first.model} / {one.second.model}"
+    title = (
+        f"{models}: {one.first.method} {a} against {one.second.method} {b}, on {one.problems} problems, {one.depth} draws each"
+    )
+    curve = render(
+        ["k", f"pass@k {a}", f"pass@k {b}", "difference in points", "bootstrap", "union of k/2 each", "chance"],
+        [
+            [
+                step.difference.k,
+                percent(step.difference.first),
+                percent(step.difference.second),
+                _points(step.difference.difference, (step.difference.low, step.difference.high)),
+                _points(None, step.bootstrap),
+                "" if step.union is None else percent(step.union),
+                "" if step.chance is None else percent(step.chance),
+            ]
+            for step in one.steps
+        ],
+        style,
+    )
+    o = one.overlap
+    groups = render(
+        [f"solved in {one.depth} draws by both", f"only {a}", f"only {b}", "neither", "ceiling", "McNemar p"],
+        [[o.both, o.only_first, o.only_second, o.neither, one.solvable, f"{o.p:.3g}"]],
+        style,
+    )
+    depth = render(
+        ["first draws", f"solved by {a}", f"solved by {b}", "by either"],
+        [[s.difference.k, percent(s.first_so_far), percent(s.second_so_far), percent(s.either_so_far)] for s in one.steps],
+        style,
+    )
+    cover = render(
+        ["τ", f"cover@τ {a}", f"cover@τ {b}"], [[f"{tau:g}", percent(x), percent(y)] for tau, x, y in one.cover], style
+    )
+    parts = [f"**{title}**" if style == "markdown" else title, curve, "\n".join(_notes(one, a, b, scorer)), groups, depth, cover]
+    for draws in one.draws:
+        parts += [_best_draws(draws, style), _draws_note(draws)]
+    return "\n\n".join(parts)
+
+
+def _points(value: float | None, interval: tuple[float, float]) -> str:
+    text = "" if value is None else f"{100 * value:+.1f} "
+    return f"{text}[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]".replace("-", "−")
+
+
+def _notes(one: Comparison, a: str, b: str, scorer: str) -> list[str]:
+    notes = [
+        f"difference: {a} − {b}, paired by problem, with its 95% interval; bootstrap: the same from resampled problems and "
+        "perturbed models.",
+        "union: k/2 draws of each arm, the same budget as k of one. chance: uniformly random valid answers. "
+        f"ceiling: {one.solvable} of {one.problems} can be solved. Scored by {scorer}.",
+        "cover@τ: the share of problems of which at least a share τ of the draws is right; guessing many times cannot win it.",
+    ]
+    last = one.steps[-1]
+    if last.chance and last.chance >= max(last.difference.first, last.difference.second):
+        notes.append(
+            f"At k = {last.difference.k} random valid answers ({percent(last.chance)}) do at least as well as either arm."
+        )
+    if one.greedy is not None:
+        notes.append(
+            f"fair comparison: greedy decoding solves {percent(one.greedy)}. One greedy answer, of this or of a trained "
+            "model, belongs beside pass@1, not beside pass@k."
+        )
+    else:
+        notes.append("fair comparison: one greedy answer of a trained model belongs beside pass@1, not beside pass@k.")
+    if one.left_out:
+        notes.append(f"note: {one.left_out} problems are left out, which only one arm has, or with fewer draws.")
+    halves = one.halves
+    if halves is None:
+        notes.append(
+            "These arms were named, not chosen; if their own results led to them, the difference flatters the better one."
+        )
+        return notes
+    if halves.first_arms + halves.second_arms > 2:
+        at = next((s.difference for s in one.steps if s.difference.k == halves.k), None)
+        here = "" if at is None else f" (on the same problems {_signed(at.difference)})"
+        notes.append(
+            f"winner's curse: these are the best of {halves.first_arms} temperature and {halves.second_arms} perturbation arms "
+            "on these very problems, which flatters both. Chosen on one half and compared on the other, both ways round, "
+            f"{SPLITS} random splits: pass@{halves.k} {percent(halves.first)} against {percent(halves.second)}, difference "
+            f"{_signed(halves.first - halves.second)} points{here}; the choice was the same {100 * halves.same:.0f}% of the time."
+        )
+    else:
+        notes.append("There is one arm of each kind, so no winner was chosen.")
+    if halves.left_out:
+        notes.append(f"note: {halves.left_out} arms have fewer draws or other problems and were not candidates.")
+    return notes
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def _best_draws(draws: Draws, style: Format) -> str:
+    rows = [[draw, seed, correct, percent(accuracy)] for draw, seed, correct, accuracy in draws.best]
+    return render([f"best draws of {name(draws.arm)}", "seed", "solved", "accuracy"], rows, style)
+
+
+def _draws_note(draws: Draws) -> str:
+    models = f"perturbed models of {name(draws.arm)}"
+    if draws.better is None or draws.greedy is None:
+        return f"{draws.count} {models} solve {percent(draws.mean)} on average; there is no greedy baseline to beat."
+    share = percent(draws.better / max(1, draws.count))
+    return (
+        f"{draws.better} of {draws.count} {models} ({share}) beat greedy decoding of the unperturbed model "
+        f"({percent(draws.greedy)}); on average they solve {percent(draws.mean)}. The best of many is the best on these "
+        "problems: on others expect less."
+    )

@@ -1,0 +1,89 @@
+"""`esprobe report` and `report --compare` as whole commands on 786,432 rollouts: 12 arms × 128 problems × 512 draws.
+
+Run it with `python -m tests.benchmarks.big_database`; `--keep FILE` keeps the database and uses it again.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from esprobe.arms import Arm, Method, perturbation_seeds
+from esprobe.countdown.task import Countdown
+from esprobe.scoring import Score
+from esprobe.store import RolloutRow, Store
+
+PROBLEMS, DRAWS, ROUNDS = 128, 512, 3
+ARMS: list[tuple[Method, float, float]] = [  # method, value, how well it does; shares as in the published study, and better ones
+    *(("temperature", t, rate) for t, rate in [(0.05, 0.2), (0.1, 0.15), (0.2, 0.1), (0.4, 0.05), (0.6, 0.02), (0.8, 0.004)]),
+    ("temperature", 1.0, 0.002),
+    *(("perturbation", s, rate) for s, rate in [(0.0005, 0.2), (0.001, 0.1), (0.003, 0.003), (0.005, 0.0), (0.01, 0.0)]),
+]
+
+
+def build(path: Path, problems: int = PROBLEMS, draws: int = DRAWS) -> None:
+    """Writes the database: texts of about 0.6 kB, problems of unequal difficulty, perturbed models of unequal quality."""
+    rng, task, store = random.Random(1), Countdown(), Store(path)
+    made = task.bundled()[:problems]
+    store.add_problems([(p, task.facts(p)) for p in made])
+    ids = store.problem_ids(made)
+    run_id = store.start_run("big_database", {}, {})
+    wrong = Score(False, "wrong_value", "1 + 1", 0.1)
+    right = Score(True, "correct", "3 * 7", 1.1)
+    filler = "<think> " + "3 + 7 = 10, not it; 7 - 3 = 4, not it either; " * 12 + "</think>\n<answer>1 + 1</answer>"
+    for method, value, rate in ARMS:
+        arm_id = store.arm_id(Arm("big", "digest", method, value))
+        skill = [rng.betavariate(0.3, 0.3 * (1 - rate) / rate) if rate else 0.0 for _ in ids]
+        seeds = dict(enumerate(perturbation_seeds("iid", 42, draws))) if method == "perturbation" else None
+        for first in range(0, draws, 64):
+            rows = []
+            for draw in range(first, min(draws, first + 64)):
+                luck = rng.uniform(0.5, 1.5) if method == "perturbation" else 1.0
+                rows += [
+                    RolloutRow(draw, i, f"{draw}: {filler}", 180, "stop", right if rng.random() < luck * p else wrong)
+                    for i, p in zip(ids, skill, strict=True)
+                ]
+            store.save(arm_id, run_id, "countdown", rows, seeds)
+    store.close()
+
+
+def measure(words: list[str]) -> tuple[float, float]:
+    """(seconds, peak MB) of one whole command, its Python start included."""
+    begun = time.perf_counter()
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "esprobe", *words],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
+    )
+    _, status, usage = os.wait4(pid, 0)
+    if status:
+        raise SystemExit(f"esprobe {' '.join(words)} failed")
+    return time.perf_counter() - begun, usage.ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1.0
+
+
+def main() -> None:
+    """Prints the median of the rounds for each command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", type=Path, help="keep the database in this file")
+    keep = parser.parse_args().keep
+    with tempfile.TemporaryDirectory() as folder:
+        path = keep or Path(folder) / "big.db"
+        if not path.exists():
+            begun = time.perf_counter()
+            build(path)
+            seconds = time.perf_counter() - begun
+            print(f"{len(ARMS) * PROBLEMS * DRAWS:,} rollouts, {path.stat().st_size / 1e6:.0f} MB, made in {seconds:.0f} s")
+        print(f"{'command':40}{'seconds':>10}{'peak MB':>10}")
+        for words in (["report"], ["report", "--compare"], ["report", "--compare", "--format", "json"]):
+            taken = [measure(["--db", str(path), *words]) for _ in range(ROUNDS)]
+            seconds = statistics.median(t for t, _ in taken)
+            print(f"{'esprobe ' + ' '.join(words):40}{seconds:10.2f}{max(mb for _, mb in taken):10.0f}")
+
+
+if __name__ == "__main__":
+    main()
