@@ -5,8 +5,7 @@ Knows n and c of each problem in either arm, no database and no layout. Plain Py
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from math import comb
+from math import exp, lgamma, log
 
 from esprobe.estimator import pass_at_k
 from esprobe.intervals import Cell, difference_interval, variance_over_problems
@@ -71,9 +70,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     Of b + c problems that only one arm solves, each is as likely either's: min(1, 2·Σ_{i ≤ min(b, c)} C(b+c, i) / 2^(b+c)).
     """
-    total = only_first + only_second
-    tail = sum(comb(total, i) for i in range(min(only_first, only_second) + 1))
-    return min(1.0, float(Fraction(2 * tail, 1 << total)))
+    total, fewer = only_first + only_second, min(only_first, only_second)
+    term = exp(lgamma(total + 1) - lgamma(fewer + 1) - lgamma(total - fewer + 1) - total * log(2))
+    tail = 0.0
+    for i in range(fewer, -1, -1):  # from the largest term down: C(n, i−1) = C(n, i) · i / (n−i+1)
+        tail += term
+        term *= i / (total - i + 1)
+    return min(1.0, 2 * tail)
 
 
 def overlap(first: Sequence[bool], second: Sequence[bool]) -> Overlap:

@@ -128,8 +128,13 @@ def _best(temperatures: list[ArmRow], perturbations: list[ArmRow], solved: Solve
     for arm_id, problems in sorted(reach.items(), key=lambda item: -len(item[1])):  # stable: the first of equals
         if not kept and problems:
             shared, kept = problems, {arm_id}
-        elif 2 * len(shared & problems) > len(shared):
+        elif 2 * len(shared & problems) >= len(shared) > 0:
             shared, kept = shared & problems, kept | {arm_id}
+    for kind in (temperatures, perturbations):  # a kind that stands on few of the problems is compared on those few
+        if not any(arm.arm_id in kept for arm in kind):
+            nearest = max(kind, key=lambda arm: len(reach[arm.arm_id] & shared)).arm_id
+            if reach[nearest] & shared:
+                shared, kept = shared & reach[nearest], kept | {nearest}
     first, second = ([arm for arm in kind if arm.arm_id in kept] for kind in (temperatures, perturbations))
     if not first or not second:
         raise UserError(

@@ -209,7 +209,7 @@ def _row(arm: ArmRow, ks: Sequence[int]) -> list[Any]:
     times = arm.at[max(k for k in ks if k in arm.at)].over_chance if any(k in arm.at for k in ks) else None
     value = "" if arm.value is None else f"{'σ' if arm.method == 'perturbation' else 'T'} {arm.value:g}"
     tokens = "" if arm.mean_tokens is None else f"{arm.mean_tokens:.1f}"
-    over = "" if times is None else f"×{times:.2g}" if times < 100 else f"×{times:.0f}"
+    over = "" if times is None else f"×{times:.2f}" if times < 10 else f"×{times:.0f}"
     return [arm.model, arm.method, value, arm.problems, arm.draws, *cells, over, arm.problems_solved, tokens]
 
 

@@ -44,7 +44,7 @@ def resample_draws(arm: Sampled, rounds: int, rng: np.random.Generator) -> tuple
     if arm.verdicts is None:
         return arm.n[:, None], arm.c[:, None]
     size, n = arm.verdicts.shape
-    again = rng.multinomial(n, np.full(n, 1 / n), size=rounds).T  # (n, B): how often each resample holds each draw
+    again = _with_replacement(n, rounds, rng)  # (n, B)
     return np.full((size, 1), n), np.rint(arm.verdicts @ again.astype(np.float64)).astype(np.int64)
 
 
@@ -58,7 +58,14 @@ def bootstrap(counts: tuple[Counts, Counts], problems: Counts, k: int) -> Floats
 
 def resample_problems(size: int, rounds: int, rng: np.random.Generator) -> Counts:
     """(size, rounds): how often each of `rounds` resamples of `size` problems holds each problem."""
-    return rng.multinomial(size, np.full(size, 1 / size), size=rounds).T.copy()
+    return _with_replacement(size, rounds, rng)
+
+
+def _with_replacement(size: int, rounds: int, rng: np.random.Generator) -> Counts:
+    """(size, rounds): how often each of `size` things is drawn when `size` are drawn with replacement."""
+    drawn = rng.integers(0, size, (size, rounds))
+    flat = np.bincount((drawn * rounds + np.arange(rounds)).ravel(), minlength=size * rounds)
+    return flat.reshape(size, rounds)
 
 
 def bootstrap_interval(values: Floats, estimate: float) -> tuple[float, float]:

@@ -44,24 +44,23 @@ def verdicts(scenario: tuple[float, ...], rng: np.random.Generator) -> np.ndarra
     return (rng.normal(mean, spread, (PROBLEMS, 1)) + rng.normal(0, shared, (1, DRAWS)) + rng.normal(0, 1, shape) > 0) * 1.0
 
 
-def truth(scenario: tuple[float, ...], k: int) -> float:
-    """pass@k over all problems and draws that there could be: the mean of 1 − (1 − p)^k over p."""
-    middles = (np.arange(20000) + 0.5) / 20000
+def truths(scenario: tuple[float, ...], ks: tuple[int, ...]) -> dict[int, float]:
+    """By k: pass@k over all problems and draws that there could be, the mean of 1 − (1 − p)^k over p."""
     if len(scenario) == 2:
         rates = np.random.default_rng(0).beta(*scenario, 400_000)
     else:
         mean, spread, shared = scenario
         normal = NormalDist()
-        ease = np.array([normal.inv_cdf(u) for u in middles])
-        rates = np.array([normal.cdf(x) for x in (mean + spread * ease) / sqrt(shared**2 + 1)])
-    return float((1 - (1 - rates) ** k).mean())
+        steps = ((np.arange(5000) + 0.5) / 5000).tolist()
+        rates = np.array([normal.cdf((mean + spread * normal.inv_cdf(u)) / sqrt(shared**2 + 1)) for u in steps])
+    return {k: float((1 - (1 - rates) ** k).mean()) for k in ks}
 
 
 def covered(scenario: tuple[float, ...], ks: tuple[int, ...] = (1, 8, DRAWS), rounds: int = ROUNDS) -> Iterator[Covered]:
     """Simulates the scenario `rounds` times."""
     rng = np.random.default_rng(7)
     shared = len(scenario) == 3
-    truths = {k: truth(scenario, k) for k in ks}
+    known = truths(scenario, ks)
     hits = {k: np.zeros(4) for k in ks}
     for _ in range(rounds):
         cells = verdicts(scenario, rng)
@@ -82,11 +81,11 @@ def covered(scenario: tuple[float, ...], ks: tuple[int, ...] = (1, 8, DRAWS), ro
                 bootstrap_interval(bootstrap(again, problems, k), mean),
                 share_interval(mean, variance, PROBLEMS),
             ]
-            hits[k] += [low <= truths[k] <= high for low, high in intervals]
+            hits[k] += [low <= known[k] <= high for low, high in intervals]
     name = f"beta({scenario[0]:g}, {scenario[1]:g})" if not shared else "ease {:g} ± {:g}, shared {:g}".format(*scenario)
     for k in ks:
         normal, chosen, resampled, problems_only = (hits[k] / rounds).tolist()
-        yield Covered(name, k, truths[k], normal, chosen, resampled, problems_only if shared else None)
+        yield Covered(name, k, known[k], normal, chosen, resampled, problems_only if shared else None)
 
 
 def main(rounds: int = 1000) -> list[Covered]:
