@@ -192,6 +192,22 @@ def report(
         print("", *save_plots(connection, chosen, plots), sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
 
 
+@app.command(epilog="Example: esprobe explore --out results.html --open")
+def explore(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="The HTML file; one that is there is replaced.")] = Path("esprobe.html"),
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    rollouts_per_cell: Annotated[
+        int, typer.Option(min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts to show of each arm and problem, at most.")
+    ] = 4,
+    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Whose verdicts to show.")] = "countdown",
+) -> None:
+    """One HTML file to look around in: two arms side by side, problem by problem, with their rollouts."""
+    from esprobe.explore import explore as write_page
+
+    print(write_page(ctx.obj[0], out, scorer, rollouts_per_cell, show))
+
+
 @app.command("import", epilog="Example: esprobe import rollouts.jsonl --model my-es-checkpoint --label run-1")
 def import_(
     ctx: typer.Context,

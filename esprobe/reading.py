@@ -12,6 +12,7 @@ from esprobe import schema
 from esprobe.errors import UserError
 
 _READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+_READS.add(sqlite3.SQLITE_TRANSACTION)  # BEGIN: several queries see one moment of the database
 _HARMLESS_PRAGMAS = {
     "table_info",
     "table_xinfo",

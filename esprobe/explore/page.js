@@ -1,0 +1,262 @@
+// The page around the problem: two arms, four groups, search, sort, the list, the keyboard, and all of it in the fragment.
+// Knows the state and which parts show it; how one problem looks is detail.js.
+
+const byId = (id) => document.getElementById(id);
+const COLUMNS = [
+  { key: "id", name: "#", number: true, of: (i) => problems[i].id },
+  { key: "problem", name: "Problem", of: (i) => words[i] },
+  { key: "chance", name: "Chance", number: true, extra: true, of: (i) => problems[i].chance },
+  { key: "first", name: "First", number: true, of: (i) => rate(state.first, i) },
+  { key: "second", name: "Second", number: true, of: (i) => rate(state.second, i) },
+  { key: "difference", name: "Difference", number: true, extra: true, of: (i) => difference(i) },
+];
+const ROWS = 500;
+const words = problems.map((problem) => Object.entries(problem.payload).map(([key, value]) => `${key} ${plain(value)}`).join(" "));
+const haystacks = problems.map((problem, i) => `#${problem.id} ${words[i]} ${problem.solution || ""}`.toLowerCase());
+const places = new Map(problems.map((problem, i) => [String(problem.id), i]));
+const armPlaces = new Map(arms.map((arm, i) => [String(arm.id), i]));
+let state, listed = [], most = ROWS;
+
+const rate = (arm, i) => (cells[arm][i] ? cells[arm][i][1] / cells[arm][i][0] : null);
+function difference(i) {
+  const a = rate(state.first, i), b = rate(state.second, i);
+  return a === null || b === null ? null : a - b;
+}
+
+// The fragment holds what differs from the page as it opens, so a link is short and outlives a rebuilt file.
+function readFragment() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const sort = given.get("sort") || "id";
+  const key = sort.replace(/^-/, "");
+  return {
+    first: armPlaces.get(given.get("first")) ?? core.first,
+    second: armPlaces.get(given.get("second")) ?? core.second,
+    group: GROUPS.includes(given.get("group")) ? given.get("group") : "all",
+    search: given.get("search") || "",
+    sort: COLUMNS.some((column) => column.key === key) ? key : "id",
+    down: sort.startsWith("-"),
+    problem: places.get(given.get("problem")) ?? null,
+  };
+}
+
+function writeFragment(push) {
+  const given = new URLSearchParams();
+  if (state.first !== core.first) given.set("first", arms[state.first].id);
+  if (state.second !== core.second) given.set("second", arms[state.second].id);
+  if (state.group !== "all") given.set("group", state.group);
+  if (state.search) given.set("search", state.search);
+  if (state.sort !== "id" || state.down) given.set("sort", (state.down ? "-" : "") + state.sort);
+  if (state.problem !== null) given.set("problem", problems[state.problem].id);
+  const fragment = `#${given}`;
+  if (fragment !== (location.hash || "#")) history[push ? "pushState" : "replaceState"](null, "", fragment);
+}
+
+function change(news, push = false) {
+  const opened = "problem" in news && news.problem !== state.problem;
+  state = { ...state, ...news };
+  if (state.first === state.second && (state.group === "first" || state.group === "second")) state.group = "all";
+  if (!opened) most = ROWS;
+  writeFragment(push);
+  show();
+}
+
+function matches(i) {
+  return state.search.toLowerCase().split(/\s+/).filter(Boolean).every((term) => {
+    let at = haystacks[i].indexOf(term);
+    if (!/^[\d.]+$/.test(term)) return at >= 0;
+    while (at > 0 && /[\d.]/.test(haystacks[i][at - 1])) at = haystacks[i].indexOf(term, at + 1); // 12 finds 12 and 128, not 412
+    return at >= 0;
+  });
+}
+
+function inOrder(a, b) {
+  const { of } = COLUMNS.find((column) => column.key === state.sort);
+  const x = of(a), y = of(b);
+  if (x === null || y === null) return (x === null) - (y === null) || a - b;
+  const order = typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y;
+  return (state.down ? -order : order) || a - b;
+}
+
+function show() {
+  const groups = problems.map((_, i) => groupOf(i, state.first, state.second));
+  listed = problems.map((_, i) => i).filter((i) => (state.group === "all" || groups[i] === state.group) && matches(i)).sort(inOrder);
+  showArms();
+  showGroups(groups);
+  showRows();
+  showDetail();
+}
+
+function showArms() {
+  for (const role of ["first", "second"]) {
+    const arm = arms[state[role]];
+    byId(role).value = String(arm.id);
+    const shares = arm.at.filter(([k], i) => k === 1 || k === 8 || i === arm.at.length - 1).map(([k, share]) => `pass@${many(k)} ${percent(share)}`);
+    const said = [`${many(arm.draws)} ${arm.draws === 1 ? "draw" : "draws"} a problem`, ...shares, `${many(arm.solved)} of ${many(arm.problems)} solved`];
+    byId(`${role}-facts`).replaceChildren(...said.flatMap((one) => [el("span", null, one), " "]));
+  }
+}
+
+function showGroups(groups) {
+  const counted = groups.filter((group) => group !== null).length;
+  const same = state.first === state.second;
+  for (const group of ["all", ...GROUPS]) {
+    const button = byId(`group-${group}`);
+    const count = group === "all" ? groups.length : groups.filter((one) => one === group).length;
+    button.hidden = same && (group === "first" || group === "second");
+    button.setAttribute("aria-pressed", String(state.group === group));
+    const share = group === "all" || !counted ? null : el("span", { className: "share" }, percent(count / counted));
+    const name = group === "all" ? "All problems" : groupName(group, state.first, state.second);
+    button.replaceChildren(...[group === "all" ? null : dot(group), el("span", null, name), el("b", null, many(count)), share].filter(Boolean));
+  }
+  byId("bar").replaceChildren(...GROUPS.map((group) => {
+    const part = el("span", { className: group });
+    const count = groups.filter((one) => one === group).length;
+    part.style.flex = `${count} 0 0`;
+    part.hidden = !count;
+    return part;
+  }));
+  const notes = [];
+  const [a, b] = [arms[state.first], arms[state.second]];
+  if (a.draws !== b.draws) notes.push(`The arms have ${many(a.draws)} and ${many(b.draws)} draws a problem: the one with more has had more tries.`);
+  if (counted < groups.length) notes.push(`${many(groups.length - counted)} problems were not drawn by both arms and stand in no group.`);
+  byId("fairness").textContent = notes.join(" ");
+}
+
+function showRows() {
+  const focused = document.activeElement?.dataset?.row;
+  COLUMNS.forEach(({ key, extra }) => {
+    const head = byId(`sort-${key}`);
+    head.setAttribute("aria-sort", state.sort !== key ? "none" : state.down ? "descending" : "ascending");
+    head.lastChild.lastChild.textContent = state.sort !== key ? "" : state.down ? " ↓" : " ↑";
+    head.hidden = extra && state.problem !== null;
+  });
+  byId("rows").replaceChildren(...listed.slice(0, most).map(row));
+  rove();
+  byId("more").hidden = listed.length <= most;
+  byId("more").textContent = `Show ${many(Math.min(ROWS, listed.length - most))} more of ${many(listed.length)}`;
+  const said = listed.length === problems.length ? `${many(problems.length)} problems` : `${many(listed.length)} of ${many(problems.length)} problems`;
+  if (byId("count").textContent !== said) byId("count").textContent = said;
+  if (byId("search").value !== state.search) byId("search").value = state.search;
+  if (focused !== undefined) byId("rows").querySelector(`[data-row="${focused}"]`)?.focus();
+}
+
+function row(i) {
+  const open = el("button", { type: "button", tabIndex: -1, "data-row": String(i) });
+  Object.entries(problems[i].payload).forEach(([key, value], at) => {
+    const text = visible(plain(value));
+    open.append(at ? "  " : "", el("span", { className: "quiet" }, `${visible(key)} `), text.length > 80 ? `${text.slice(0, 79)}…` : text);
+  });
+  if (!open.textContent) open.textContent = "(empty)";
+  const wide = state.problem === null;
+  const share = (role) => {
+    const value = rate(state[role], i);
+    return el("td", { className: `number ${role}` }, value === null ? "–" : percent(value), value === null ? null : meter(value));
+  };
+  const apart = difference(i);
+  const points = apart === null ? "–" : `${apart > 0 ? "+" : apart < 0 ? "−" : ""}${Math.abs(100 * apart).toFixed(1)}`;
+  const made = el("tr", { className: i === state.problem ? "chosen" : "" }, el("td", { className: "number quiet" }, String(problems[i].id)), el("td", null, open),
+    wide ? el("td", { className: "number chance" }, problems[i].chance === null ? "–" : percent(problems[i].chance)) : null,
+    share("first"), share("second"), wide ? el("td", { className: "number difference" }, points) : null);
+  if (i === state.problem) open.setAttribute("aria-current", "true");
+  return made;
+}
+
+function rove() {
+  const rows = [...byId("rows").querySelectorAll("button")];
+  (rows.find((one) => Number(one.dataset.row) === state.problem) || rows[0])?.setAttribute("tabindex", "0");
+}
+
+function showDetail() {
+  const place = byId("detail"), problem = state.problem;
+  byId("columns").classList.toggle("open", problem !== null);
+  place.hidden = problem === null;
+  if (problem === null) return place.replaceChildren();
+  const { first, second } = state;
+  const at = listed.indexOf(problem);
+  const step = (name, id, to) => el("button", { type: "button", id, disabled: to === undefined, onclick: () => { change({ problem: to }); byId(id).focus(); } }, name);
+  const group = groupOf(problem, first, second);
+  const title = el("div", { className: "title" }, el("h2", { id: "detail-title", tabIndex: -1 }, `Problem ${problems[problem].id}`),
+    group ? el("span", { id: "detail-group" }, dot(group), groupName(group, first, second)) : null,
+    step("‹ Previous", "previous", at > 0 ? listed[at - 1] : undefined), step("Next ›", "next", listed[at + 1]),
+    el("button", { type: "button", id: "close", onclick: close }, "Close"));
+  const sides = core.leftOut.perCell ? [rollouts(problem, first, "first"), first === second ? null : rollouts(problem, second, "second")] : [el("p", { className: "quiet" }, "This page was made without rollouts.")];
+  place.replaceChildren(title, facts(problems[problem]), el("h3", null, "pass@k"), curve(problem, first, second),
+    el("h3", null, "Solve rate in every arm"), rates(problem, first, second), el("h3", null, "Rollouts"),
+    el("div", { className: sides.length > 1 && sides[1] ? "pair" : "" }, ...sides));
+}
+
+function openProblem(i) {
+  change({ problem: i }, true);
+  byId("detail-title").focus();
+}
+
+function close() {
+  const was = state.problem;
+  change({ problem: null }, true);
+  (byId("rows").querySelector(`[data-row="${was}"]`) || byId("rows").querySelector("button"))?.focus();
+}
+
+function moveTo(rows, place) {
+  const target = rows[Math.max(0, Math.min(rows.length - 1, place))];
+  if (!target) return;
+  if (state.problem !== null) change({ problem: Number(target.dataset.row) });
+  byId("rows").querySelectorAll("[tabindex='0']").forEach((one) => one.setAttribute("tabindex", "-1"));
+  const now = byId("rows").querySelector(`[data-row="${target.dataset.row}"]`);
+  now.setAttribute("tabindex", "0");
+  now.focus();
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = ["INPUT", "SELECT"].includes(event.target.tagName);
+  const rows = [...byId("rows").querySelectorAll("button")];
+  const here = rows.indexOf(document.activeElement);
+  const steps = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: rows.length - 1 };
+  if (event.key === "Escape" && event.target.id === "search" && state.search) change({ search: "" });
+  else if (event.key === "Escape" && state.problem !== null) close();
+  else if (event.key === "/" && !typing) byId("search").focus();
+  else if (event.key === "ArrowDown" && event.target.id === "search") moveTo(rows, 0);
+  else if (event.key in steps && here >= 0) moveTo(rows, steps[event.key]);
+  else return;
+  event.preventDefault();
+}
+
+function start() {
+  byId("about").textContent = `${[...new Set(arms.map((arm) => arm.model))].join(", ")} · ${many(problems.length)} ${problems.length === 1 ? "problem" : "problems"} · ${arms.length} ${arms.length === 1 ? "arm" : "arms"} · scored by ${core.scorer}`;
+  for (const role of ["first", "second"]) {
+    byId(role).append(...arms.map((arm) => el("option", { value: String(arm.id) }, arm.name)));
+    byId(role).addEventListener("change", (event) => change({ [role]: armPlaces.get(event.target.value) }));
+  }
+  byId("swap").hidden = arms.length === 1;
+  byId("swap").addEventListener("click", () => {
+    const group = { first: "second", second: "first" }[state.group] || state.group;
+    change({ first: state.second, second: state.first, group });
+  });
+  byId("groups").append(...["all", ...GROUPS].map((group) => el("button", { type: "button", id: `group-${group}`, className: group, onclick: () => change({ group }) })));
+  byId("sorts").append(...COLUMNS.map(({ key, name, number }) => {
+    const sort = () => change({ sort: key, down: state.sort === key ? !state.down : Boolean(number && key !== "id") });
+    const tone = key === "first" || key === "second" ? dot(key) : null;
+    return el("th", { scope: "col", id: `sort-${key}`, className: number ? "number" : "" }, el("button", { type: "button", onclick: sort }, tone, name, el("span")));
+  }));
+  byId("rows").addEventListener("click", (event) => {
+    const inside = event.target.closest("tr")?.querySelector("button");
+    if (inside) openProblem(Number(inside.dataset.row));
+  });
+  byId("search").addEventListener("input", (event) => change({ search: event.target.value.trim() }));
+  byId("more").addEventListener("click", () => { most += ROWS; showRows(); });
+  document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); byId("problems").focus(); });
+  document.addEventListener("keydown", onKey);
+  addEventListener("hashchange", () => { state = readFragment(); show(); });
+  addEventListener("popstate", () => { state = readFragment(); show(); });
+  const { rollouts: all, shown, perCell, asked, shortened, textBytes } = core.leftOut;
+  const said = [`This page holds ${many(shown)} of ${many(all)} rollouts: at most ${perCell} of each arm and problem, half of them correct and half wrong where there are both, different answers first.`];
+  if (perCell < asked) said.push(`${many(asked)} were asked for; more would make the file too large.`);
+  if (shortened) said.push(`${many(shortened)} texts are longer than about ${many(textBytes)} bytes and were shortened, each with a mark at the place.`);
+  said.push("The counts, rates and curves are over all rollouts. Every text is in the database: ");
+  byId("left-out").append(said.join(" "), el("code", null, "esprobe sql \"select draw, correct, text from rollout_text where arm_id = 1 and problem_id = 1\""));
+  state = readFragment();
+  show();
+  document.documentElement.dataset.ready = "true";
+}
+
+start();
