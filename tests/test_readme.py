@@ -51,9 +51,8 @@ def test_the_commands_of_the_readme_run_as_typed(tmp_path: Path, published: Path
 
 
 def test_every_option_and_command_that_the_readme_names_exists() -> None:
-    pages = {
-        c: run_esprobe(c, "--help", env={"COLUMNS": "200"}).stdout for c in ("sample-temp", "sample-perturb", "score", "report")
-    }
+    commands = ("sample-temp", "sample-perturb", "score", "report", "explore")
+    pages = {c: run_esprobe(c, "--help", env={"COLUMNS": "200"}).stdout for c in commands}
     everything = run_esprobe("--help", env={"COLUMNS": "200"}).stdout + "".join(pages.values())
     for option in set(re.findall(r"`[^`\n]*?(--[a-z][a-z-]*)", README)) - {"--help", "--exclude", "--out"}:
         assert option in everything, option

@@ -21,6 +21,7 @@ def test_a_wheel_installed_elsewhere_samples_and_reports(tmp_path: Path) -> None
     names = zipfile.ZipFile(wheel).namelist()
     assert all(name.startswith(("esprobe/", "esprobe-")) for name in names)
     assert {"esprobe/migrations/views.sql", "esprobe/presets/paper.toml", "esprobe/countdown/problems.jsonl"} <= set(names)
+    assert {f"esprobe/explore/{name}" for name in ("page.html.j2", "page.css", "page.js", "detail.js")} <= set(names)
 
     place = tmp_path / "elsewhere"
     venv.create(place, with_pip=False)
@@ -39,6 +40,7 @@ def test_a_wheel_installed_elsewhere_samples_and_reports(tmp_path: Path) -> None
 
     assert run("sample-temp", "-T", "0.5", "-n", "1", "--limit", "3").startswith("6 of 6")
     assert {r["method"] for r in json.loads(run("report", "--format", "json"))} == {"greedy", "temperature"}
+    assert "2 arms, 3 problems and 6 of 6 rollouts" in run("explore")
     where = subprocess.run(
         [str(place / "bin/python"), "-c", "import esprobe; print(esprobe.__file__)"], cwd=place, capture_output=True, text=True
     )

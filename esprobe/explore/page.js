@@ -27,14 +27,14 @@ function difference(i) {
 function readFragment() {
   const given = new URLSearchParams(location.hash.slice(1));
   const sort = given.get("sort") || "id";
-  const key = sort.replace(/^-/, "");
+  const known = COLUMNS.find((column) => column.key === sort.replace(/^-/, ""));
   return {
     first: armPlaces.get(given.get("first")) ?? core.first,
     second: armPlaces.get(given.get("second")) ?? core.second,
     group: GROUPS.includes(given.get("group")) ? given.get("group") : "all",
     search: given.get("search") || "",
-    sort: COLUMNS.some((column) => column.key === key) ? key : "id",
-    down: sort.startsWith("-"),
+    sort: known ? known.key : "id",
+    down: known !== undefined && sort.startsWith("-"),
     problem: places.get(given.get("problem")) ?? null,
   };
 }
@@ -242,7 +242,7 @@ function start() {
     const inside = event.target.closest("tr")?.querySelector("button");
     if (inside) openProblem(Number(inside.dataset.row));
   });
-  byId("search").addEventListener("input", (event) => change({ search: event.target.value.trim() }));
+  byId("search").addEventListener("input", (event) => change({ search: event.target.value }));
   byId("more").addEventListener("click", () => { most += ROWS; showRows(); });
   document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); byId("problems").focus(); });
   document.addEventListener("keydown", onKey);

@@ -1,0 +1,52 @@
+"""Makes small results databases with the real store, without a model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from esprobe.arms import Arm, perturbation_seeds
+from esprobe.countdown.task import Countdown
+from esprobe.scoring import Score
+from esprobe.store import RolloutRow, Store
+from esprobe.task import Facts
+
+HOSTILE = (
+    '</script><script>window.hacked = 1; alert(1)</script><img src=x onerror="window.hacked = 2; alert(2)">'
+    "<!--<script>\u2028\u202e]]></textarea><svg onload=alert(3)> & &lt;b&gt; ${alert(4)} {{ 7 * 7 }}\n<answer> 1 + 1 </answer>"
+)
+
+Told = Callable[[int, int], str]  # (draw, problem) → text
+
+
+def told(draw: int, problem: int) -> str:
+    return f"draw {draw} of problem {problem}\n<answer> {draw} + {problem} </answer>"
+
+
+def make(
+    path: Path,
+    arms: Sequence[tuple[str, float | None, Mapping[int, str]]],
+    text: Told = told,
+    answer: str | None = None,
+    facts: Sequence[Facts] = (),
+) -> None:
+    """Arms as (method, value, {problem: verdicts}); verdicts "+-" is a correct draw 0 and a wrong draw 1."""
+    task, store = Countdown(), Store(path)
+    count = 1 + max(problem for _, _, verdicts in arms for problem in verdicts)
+    problems = [task.problem({"numbers": [i + 1, 40 + i, 7], "target": str(100 + i)}) for i in range(count)]
+    known = [facts[i] if i < len(facts) else Facts(True, f"{i + 1} + 7", 1 / (8 + i)) for i in range(count)]
+    store.add_problems(list(zip(problems, known, strict=True)))
+    ids = store.problem_ids(problems)
+    run_id = store.start_run("test", {}, {})
+    for method, value, verdicts in arms:
+        arm_id = store.arm_id(Arm("m", "d", method, value))  # type: ignore[arg-type]
+        rows = []
+        for problem, drawn in verdicts.items():
+            for draw, verdict in enumerate(drawn):
+                said = answer if answer is not None else f"{draw} + {problem}"
+                right = verdict == "+"
+                score = Score(right, "correct" if right else "wrong_value", said, float(right))
+                rows.append(RolloutRow(draw, ids[problem], text(draw, problem), 9, "stop", score))
+        draws = max(len(drawn) for drawn in verdicts.values())
+        seeds = dict(enumerate(perturbation_seeds("iid", 42, draws))) if method == "perturbation" else None
+        store.save(arm_id, run_id, "countdown", rows, seeds)
+    store.end_run(run_id, "done")
+    store.close()
