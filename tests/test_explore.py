@@ -175,6 +175,10 @@ def test_the_command_writes_the_page_and_says_how_much_is_in_it(swept: Path, tmp
     assert (tmp_path / "esprobe.html").read_text().startswith("<!doctype html>")
 
 
+def test_the_page_is_opened_where_there_is_a_browser(swept: Path, tmp_path: Path, esprobe: Run) -> None:
+    assert esprobe("--db", swept, "explore", "--open", env={"BROWSER": "true"}).returncode == 0
+
+
 def test_errors_are_one_line_that_says_what_to_do(swept: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no results yet; run"):
         explore(tmp_path / "none.db", tmp_path / "p.html")

@@ -26,10 +26,13 @@ function drawn(tag, attributes, text) {
 const many = (count) => count.toLocaleString("en-US");
 const dot = (tone) => el("span", { className: `dot ${tone}`, "aria-hidden": "true" });
 
+// One decimal, ties to the even digit as in the report; of the values at a tie only those with .25 would differ.
+const rounded = (points) => (points % 1 === 0.25 ? `${Math.floor(points)}.2` : points.toFixed(1));
+
 function percent(share) {
   const points = 100 * share;
   if (points > 0 && points < 0.095) return `${points.toPrecision(1)}%`;
-  return `${points.toFixed(1)}%`;
+  return `${rounded(points)}%`;
 }
 
 function plain(value) {

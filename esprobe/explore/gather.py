@@ -86,7 +86,8 @@ def _described(arms: Sequence[ArmRow]) -> list[dict[str, Any]]:
             "problems": arm.problems,
             "draws": arm.draws,
             "solved": arm.problems_solved,
-            "at": [[k, round(at.pass_at_k, 6)] for k, at in sorted(arm.at.items())],
+            "solvable": arm.solvable,
+            "at": [[k, at.pass_at_k, at.chance] for k, at in sorted(arm.at.items())],
         }
         for arm, name in zip(arms, names, strict=True)
     ]

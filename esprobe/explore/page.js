@@ -90,8 +90,10 @@ function showArms() {
   for (const role of ["first", "second"]) {
     const arm = arms[state[role]];
     byId(role).value = String(arm.id);
-    const shares = arm.at.filter(([k], i) => k === 1 || k === 8 || i === arm.at.length - 1).map(([k, share]) => `pass@${many(k)} ${percent(share)}`);
-    const said = [`${many(arm.draws)} ${arm.draws === 1 ? "draw" : "draws"} a problem`, ...shares, `${many(arm.solved)} of ${many(arm.problems)} solved`];
+    const asked = arm.at.filter(([k], i) => k === 1 || k === 8 || i === arm.at.length - 1);
+    const shares = asked.map(([k, share, chance]) => `pass@${many(k)} ${percent(share)}${chance === null ? "" : ` (chance ${percent(chance)})`}`);
+    const ceiling = arm.solvable < arm.problems ? `, ${many(arm.solvable)} can be` : "";
+    const said = [`${many(arm.draws)} ${arm.draws === 1 ? "draw" : "draws"} a problem`, `${many(arm.solved)} of ${many(arm.problems)} solved${ceiling}`, ...shares];
     byId(`${role}-facts`).replaceChildren(...said.flatMap((one) => [el("span", null, one), " "]));
   }
 }
@@ -153,7 +155,7 @@ function row(i) {
     return el("td", { className: `number ${role}` }, value === null ? "–" : percent(value), value === null ? null : meter(value));
   };
   const apart = difference(i);
-  const points = apart === null ? "–" : `${apart > 0 ? "+" : apart < 0 ? "−" : ""}${Math.abs(100 * apart).toFixed(1)}`;
+  const points = apart === null ? "–" : `${apart > 0 ? "+" : apart < 0 ? "−" : ""}${rounded(Math.abs(100 * apart))}`;
   const made = el("tr", { className: i === state.problem ? "chosen" : "" }, el("td", { className: "number quiet" }, String(problems[i].id)), el("td", null, open),
     wide ? el("td", { className: "number chance" }, problems[i].chance === null ? "–" : percent(problems[i].chance)) : null,
     share("first"), share("second"), wide ? el("td", { className: "number difference" }, points) : null);

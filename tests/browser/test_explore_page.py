@@ -76,6 +76,16 @@ def test_other_arms_are_other_groups(page: Any) -> None:
     assert "draws a problem: the one with more has had more tries" in page.inner_text("#fairness")
 
 
+def test_an_arm_stands_beside_chance_and_ceiling(page: Any) -> None:
+    page.select_option("#first", label="greedy")
+    assert page.inner_text("#first-facts").split("\n") == [
+        "1 draw a problem",
+        "1 of 2 solved, 1 can be",
+        f"pass@1 50.0% (chance {6.25:.1f}%)",  # a tie, rounded as Python does
+    ]
+    assert "chance" not in page.inner_text("#second-facts")  # not known for every problem
+
+
 def test_search_finds_numbers_from_their_start_and_says_how_many(page: Any) -> None:
     assert page.inner_text("#count") == "8 problems"
     assert page.get_attribute("#count", "aria-live") == "polite"
@@ -162,9 +172,13 @@ def test_everything_can_be_done_with_the_keyboard(page: Any) -> None:
     keys.press("Enter")
     assert page.inner_text("#detail-title") == "Problem 2"
     assert focused(page) == "detail-title"
+    page.focus("#rows [aria-current]")
+    keys.press("ArrowDown")  # the open problem follows the list
+    assert (page.inner_text("#detail-title"), focused(page)) == ("Problem 3", "3")
+    assert fragment(page).endswith("problem=3")
     keys.press("Escape")
     assert page.locator("#detail").is_hidden()
-    assert focused(page) == "2"
+    assert focused(page) == "3"
     keys.press("/")
     keys.press("Escape")
     assert page.input_value("#search") == ""
