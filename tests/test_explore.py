@@ -9,7 +9,7 @@ import pytest
 
 from esprobe import reading
 from esprobe.errors import UserError
-from esprobe.explore import MAX_BYTES, explore
+from esprobe.explore import MAX_BYTES, PER_CELL, explore
 from esprobe.explore.choose import ANSWER_BYTES, encoded, pick, shorten, shorten_answer
 from esprobe.task import Facts
 from tests.conftest import Run
@@ -173,6 +173,7 @@ def test_the_command_writes_the_page_and_says_how_much_is_in_it(swept: Path, tmp
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"esprobe\.html: 0\.\d MB with 5 arms, 12 problems and \d+ of 300 rollouts\n", done.stdout)
     assert (tmp_path / "esprobe.html").read_text().startswith("<!doctype html>")
+    assert f"[default: {PER_CELL}]" in esprobe("explore", "--help", env={"COLUMNS": "200"}).stdout
 
 
 def test_the_page_is_opened_where_there_is_a_browser(swept: Path, tmp_path: Path, esprobe: Run) -> None:

@@ -24,6 +24,7 @@ function drawn(tag, attributes, text) {
 }
 
 const many = (count) => count.toLocaleString("en-US");
+const counted = (count, thing) => `${many(count)} ${thing}${count === 1 ? "" : "s"}`;
 const dot = (tone) => el("span", { className: `dot ${tone}`, "aria-hidden": "true" });
 
 // One decimal, ties to the even digit as in the report; of the values at a tie only those with .25 would differ.
@@ -162,7 +163,7 @@ function rollouts(problem, arm, tone) {
   const here = JSON.parse(document.getElementById(`rollouts-${problem}`).textContent)[arm] || [];
   const right = here.filter((row) => row[1]).length;
   const [n, c] = cell;
-  const all = here.length === n ? `All ${many(n)} rollouts` : `${here.length} of ${many(n)} rollouts`;
+  const all = here.length === n && n > 1 ? `All ${counted(n, "rollout")}` : `${here.length} of ${counted(n, "rollout")}`;
   part.append(el("p", { className: "quiet figures" }, `${all}: ${right} of ${many(c)} correct, ${here.length - right} of ${many(n - c)} wrong`));
   part.append(...here.map(rollout));
   return part;
@@ -184,8 +185,6 @@ function rollout([draw, correct, reason, answer, seed, tokens, finish, text]) {
     if (i !== place || at < 0) shown.append(visible(part));
     else shown.append(visible(part.slice(0, at)), el("mark", null, visible(answer)), visible(part.slice(at + answer.length)));
   });
-  shown.tabIndex = 0;
-  shown.setAttribute("aria-label", `Text of draw ${draw}`);
   card.append(shown);
   return card;
 }

@@ -93,20 +93,20 @@ function showArms() {
     const asked = arm.at.filter(([k], i) => k === 1 || k === 8 || i === arm.at.length - 1);
     const shares = asked.map(([k, share, chance]) => `pass@${many(k)} ${percent(share)}${chance === null ? "" : ` (chance ${percent(chance)})`}`);
     const ceiling = arm.solvable < arm.problems ? `, ${many(arm.solvable)} can be` : "";
-    const said = [`${many(arm.draws)} ${arm.draws === 1 ? "draw" : "draws"} a problem`, `${many(arm.solved)} of ${many(arm.problems)} solved${ceiling}`, ...shares];
+    const said = [`${counted(arm.draws, "draw")} a problem`, `${many(arm.solved)} of ${many(arm.problems)} solved${ceiling}`, ...shares];
     byId(`${role}-facts`).replaceChildren(...said.flatMap((one) => [el("span", null, one), " "]));
   }
 }
 
 function showGroups(groups) {
-  const counted = groups.filter((group) => group !== null).length;
+  const grouped = groups.filter((group) => group !== null).length;
   const same = state.first === state.second;
   for (const group of ["all", ...GROUPS]) {
     const button = byId(`group-${group}`);
     const count = group === "all" ? groups.length : groups.filter((one) => one === group).length;
     button.hidden = same && (group === "first" || group === "second");
     button.setAttribute("aria-pressed", String(state.group === group));
-    const share = group === "all" || !counted ? null : el("span", { className: "share" }, percent(count / counted));
+    const share = group === "all" || !grouped ? null : el("span", { className: "share" }, percent(count / grouped));
     const name = group === "all" ? "All problems" : groupName(group, state.first, state.second);
     button.replaceChildren(...[group === "all" ? null : dot(group), el("span", null, name), el("b", null, many(count)), share].filter(Boolean));
   }
@@ -117,10 +117,11 @@ function showGroups(groups) {
     part.hidden = !count;
     return part;
   }));
+  byId("bar").hidden = !grouped;
   const notes = [];
   const [a, b] = [arms[state.first], arms[state.second]];
   if (a.draws !== b.draws) notes.push(`The arms have ${many(a.draws)} and ${many(b.draws)} draws a problem: the one with more has had more tries.`);
-  if (counted < groups.length) notes.push(`${many(groups.length - counted)} problems were not drawn by both arms and stand in no group.`);
+  if (grouped < groups.length) notes.push(`${counted(groups.length - grouped, "problem")} ${groups.length - grouped === 1 ? "was" : "were"} not drawn by both arms and stand in no group.`);
   byId("fairness").textContent = notes.join(" ");
 }
 
@@ -136,7 +137,7 @@ function showRows() {
   rove();
   byId("more").hidden = listed.length <= most;
   byId("more").textContent = `Show ${many(Math.min(ROWS, listed.length - most))} more of ${many(listed.length)}`;
-  const said = listed.length === problems.length ? `${many(problems.length)} problems` : `${many(listed.length)} of ${many(problems.length)} problems`;
+  const said = listed.length === problems.length ? counted(problems.length, "problem") : `${many(listed.length)} of ${counted(problems.length, "problem")}`;
   if (byId("count").textContent !== said) byId("count").textContent = said;
   if (byId("search").value !== state.search) byId("search").value = state.search;
   if (focused !== undefined) byId("rows").querySelector(`[data-row="${focused}"]`)?.focus();
@@ -175,7 +176,7 @@ function showDetail() {
   if (problem === null) return place.replaceChildren();
   const { first, second } = state;
   const at = listed.indexOf(problem);
-  const step = (name, id, to) => el("button", { type: "button", id, disabled: to === undefined, onclick: () => { change({ problem: to }); byId(id).focus(); } }, name);
+  const step = (name, id, to) => el("button", { type: "button", id, disabled: to === undefined, onclick: () => { change({ problem: to }); byId(byId(id).disabled ? "detail-title" : id).focus(); } }, name);
   const group = groupOf(problem, first, second);
   const title = el("div", { className: "title" }, el("h2", { id: "detail-title", tabIndex: -1 }, `Problem ${problems[problem].id}`),
     group ? el("span", { id: "detail-group" }, dot(group), groupName(group, first, second)) : null,
@@ -224,12 +225,12 @@ function onKey(event) {
 }
 
 function start() {
-  byId("about").textContent = `${[...new Set(arms.map((arm) => arm.model))].join(", ")} · ${many(problems.length)} ${problems.length === 1 ? "problem" : "problems"} · ${arms.length} ${arms.length === 1 ? "arm" : "arms"} · scored by ${core.scorer}`;
+  byId("about").textContent = `${[...new Set(arms.map((arm) => arm.model))].join(", ")} · ${counted(problems.length, "problem")} · ${counted(arms.length, "arm")} · scored by ${core.scorer}`;
   for (const role of ["first", "second"]) {
     byId(role).append(...arms.map((arm) => el("option", { value: String(arm.id) }, arm.name)));
     byId(role).addEventListener("change", (event) => change({ [role]: armPlaces.get(event.target.value) }));
   }
-  byId("swap").hidden = arms.length === 1;
+  document.body.classList.toggle("single", arms.length === 1);
   byId("swap").addEventListener("click", () => {
     const group = { first: "second", second: "first" }[state.group] || state.group;
     change({ first: state.second, second: state.first, group });

@@ -155,6 +155,10 @@ def test_a_problem_shows_its_facts_rates_curve_and_rollouts(page: Any) -> None:
     page.click("#next")
     assert page.inner_text(".facts").count("not known") == 2
     assert focused(page) == "next"
+    for _ in range(5):
+        page.keyboard.press("Enter")
+    assert (page.inner_text("#detail-title"), focused(page)) == ("Problem 8", "detail-title")  # there is no next one
+    assert "This arm never drew this problem." in page.inner_text("#detail section.first")
 
 
 def test_everything_can_be_done_with_the_keyboard(page: Any) -> None:
