@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := $(BIN)/esprobe --db .demo/demo.db
+PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README's
 
 # The CPU build of vLLM needs packages of its own, so its tests have an environment of their own.
 VLLM_BIN := .venv-vllm/bin
@@ -14,7 +15,11 @@ demo: $(READY)
 	@mkdir -p .demo
 	HF_HUB_OFFLINE=1 $(DEMO) sample-temp --limit 64
 	HF_HUB_OFFLINE=1 $(DEMO) sample-perturb --limit 64
-	$(DEMO) report
+	$(DEMO) report --plots .demo/plots
+	$(DEMO) report --compare
+	$(DEMO) explore --out .demo/explore.html
+	@mkdir -p .pictures
+	@cp $(foreach plot,$(PICTURES),.demo/plots/countdown-tiny-$(plot).png) .pictures/
 
 test: $(READY)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --ignore tests/vllm
@@ -26,6 +31,8 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.scorer
+	$(BIN)/python -m tests.benchmarks.coverage
+	$(BIN)/python -m tests.benchmarks.big_database
 
 $(READY): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv .venv

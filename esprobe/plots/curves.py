@@ -12,8 +12,7 @@ from esprobe.plots import style
 from esprobe.plots.data import Group
 from esprobe.report import DEFAULT_KS, ArmRow
 
-Z95 = 1.96
-BANDS = "bands: ±1.96 standard errors over problems, cut at 0% and 100%"
+BANDS = "bands: 95% intervals, as in the report"
 
 
 def of_method(group: Group, method: str) -> Figure | str:
@@ -61,8 +60,7 @@ def _curves(
             means = [p.pass_at_k for p in points]
             axes.plot(ks, means, ls=line, marker=marker, color=colour, label=group.labels[arm.arm_id], clip_on=False, zorder=3)
             if all(p.stderr is not None for p in points):
-                low = [max(0.0, p.pass_at_k - Z95 * (p.stderr or 0)) for p in points]
-                high = [min(1.0, p.pass_at_k + Z95 * (p.stderr or 0)) for p in points]
+                low, high = zip(*(p.interval for p in points), strict=True)
                 axes.fill_between(ks, low, high, color=colour, alpha=0.16 if len(arms) <= 4 else 0.07, lw=0)
     levels(group, axes, arms)
     style.percent(axes)
@@ -112,7 +110,7 @@ def over_values(group: Group) -> Figure | str:
     most = min(max(group.depth(arm) for arm in group.of(panel)) for panel in panels)
     ks = sorted({1, most} | {k for k in DEFAULT_KS if k < most})
     title = f"pass@k over {' and over '.join({'temperature': 'T', 'perturbation': 'σ'}[p] for p in panels)}"
-    bars = "bars: ±1.96 standard errors over problems, cut at 0% and 100%"
+    bars = "bars: 95% intervals, as in the report"
     notes = [f"scored by {group.scorer}", bars, "thin dash-dotted: chance at the same k"]
     made, axes = style.figure(f"{title}\n{subtitle(group, arms)}", notes, columns=len(panels))
     shades = style.colours("temperature", len(ks))
@@ -124,8 +122,8 @@ def over_values(group: Group) -> Figure | str:
             joined = "-" if len(set(values)) == len(values) else "none"  # arms of equal value are no curve
             means = [p.pass_at_k for _, p in points]
             errors = [
-                [min(p.pass_at_k, Z95 * (p.stderr or 0)) for _, p in points],
-                [min(1 - p.pass_at_k, Z95 * (p.stderr or 0)) for _, p in points],
+                [p.pass_at_k - p.interval[0] for _, p in points],
+                [p.interval[1] - p.pass_at_k for _, p in points],
             ]
             bar = ax.errorbar(
                 values,

@@ -176,7 +176,7 @@ def draw_accuracy(connection: sqlite3.Connection, scorer: str, arm: ArmRow) -> t
     """The share of problems that each draw solves, of those draws that met all problems of the arm; in order of draws."""
     _, rows = query(
         connection,
-        "SELECT avg(correct) FROM score WHERE scorer = ? AND arm_id = ? GROUP BY draw HAVING count(*) = ? ORDER BY draw",
+        "SELECT accuracy FROM draw_accuracy WHERE scorer = ? AND arm_id = ? AND problems = ? ORDER BY draw",
         [scorer, arm.arm_id, arm.problems],
     )
     return tuple(share for (share,) in rows)
