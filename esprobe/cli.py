@@ -178,7 +178,7 @@ def report(
     chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()))
     if arm and not compare:
         raise typer.BadParameter("--arm goes with --compare")
-    connection = reading.open_database(ctx.obj[0])
+    connection = reading.open_database(ctx.obj[0], snapshot=True)
     if compare:
         from esprobe.compare_report import compare_report
 

@@ -12,7 +12,6 @@ from esprobe import schema
 from esprobe.errors import UserError
 
 _READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
-_READS.add(sqlite3.SQLITE_TRANSACTION)  # BEGIN: several queries see one moment of the database
 _HARMLESS_PRAGMAS = {
     "table_info",
     "table_xinfo",
@@ -24,11 +23,16 @@ _HARMLESS_PRAGMAS = {
 }
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises UserError if there is no database, or it is not ours."""
+def open_database(path: Path, snapshot: bool = False) -> sqlite3.Connection:
+    """A connection that cannot write. With `snapshot` all its queries see one moment of the database, whoever writes meanwhile.
+
+    Raises UserError if there is no database, or it is not ours.
+    """
     if schema.existing(path) == "older":
         schema.migrate(path)
     connection = schema.open_readonly(path)
+    if snapshot:
+        connection.execute("BEGIN")
     connection.set_authorizer(_authorize)
     return connection
 

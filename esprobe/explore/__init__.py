@@ -22,11 +22,10 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
     At most `per_cell` rollouts of each arm × problem are in it. The same database gives the same file, byte for byte.
     Raises UserError where there is nothing to show or `out` cannot be written.
     """
-    connection = reading.open_database(database)
+    connection = reading.open_database(database, snapshot=True)
     if out.exists() and out.samefile(database):
         raise UserError(f"{out}: is the database itself; name another file with --out")
     try:
-        connection.execute("BEGIN")  # one moment of the database, also while it is being written
         results = gather(connection, scorer)
         page = build(results, choose(connection, scorer, per_cell), per_cell)
     finally:
