@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 PUBLISHED = Path(os.environ.get("ESPROBE_PUBLISHED", Path(__file__).parents[2] / "shared/data/countdown.json"))
 ESPROBE = Path(sys.executable).with_name("esprobe")
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
+settings.load_profile("untimed")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

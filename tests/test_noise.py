@@ -4,7 +4,7 @@ from math import sqrt
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from esprobe import noise
@@ -36,7 +36,6 @@ def test_philox_agrees_with_plain_integers(k0: int, k1: int, counter: int) -> No
     assert words((k0, k1), counter) == philox_reference((k0, k1), counter)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 40), st.sampled_from([0, 2**20, 2**34]))
 def test_any_chunk_holds_the_same_numbers(start: int, count: int, far: int) -> None:
     whole = noise.normals(7, "layer.weight", far, 80)

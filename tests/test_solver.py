@@ -27,7 +27,7 @@ def every_value(numbers: tuple[int, ...]) -> list[Fraction | None]:
     return values
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=4), st.integers(-3, 30))
 def test_chance_and_solution_agree_with_brute_force(numbers: list[int], target: int) -> None:
     values = [v for order in permutations(numbers) for v in every_value(order)]
