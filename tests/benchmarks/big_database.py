@@ -1,6 +1,7 @@
-"""`esprobe report` and `report --compare` as whole commands on 786,432 rollouts: 12 arms × 128 problems × 512 draws.
+"""`report`, `report --compare` and `explore` as whole commands on 786,432 rollouts: 12 arms × 128 problems × 512 draws.
 
-Run it with `python -m tests.benchmarks.big_database`; `--keep FILE` keeps the database and uses it again.
+And how soon the page answers in a browser. Run it with `python -m tests.benchmarks.big_database`; `--keep FILE` keeps the
+database and uses it again.
 """
 
 import argparse
@@ -32,9 +33,16 @@ def build(path: Path, problems: int = PROBLEMS, draws: int = DRAWS) -> None:
     store.add_problems([(p, task.facts(p)) for p in made])
     ids = store.problem_ids(made)
     run_id = store.start_run("big_database", {}, {})
-    wrong = Score(False, "wrong_value", "1 + 1", 0.1)
-    right = Score(True, "correct", "3 * 7", 1.1)
-    filler = "<think> " + "3 + 7 = 10, not it; 7 - 3 = 4, not it either; " * 12 + "</think>\n<answer>1 + 1</answer>"
+    words = random.Random(2)
+    line = "I try {} + {} = {}, which is not what is asked for, so the next attempt is another one.\n"
+    thoughts = ["".join(line.format(words.randint(1, 99), words.randint(1, 99), i) for i in range(6)) for _ in range(500)]
+
+    def rollout(draw: int, problem_id: int, right: bool) -> RolloutRow:
+        answer = f"{words.randint(1, 40)} + {words.randint(1, 40)}"
+        text = f"{words.choice(thoughts)}</think>\n<answer> {answer} </answer>"
+        score = Score(right, "correct" if right else "wrong_value", answer, 1.0)
+        return RolloutRow(draw, problem_id, text, 180, "stop", score)
+
     for method, value, rate in ARMS:
         arm_id = store.arm_id(Arm("big", "digest", method, value))
         skill = [rng.betavariate(0.3, 0.3 * (1 - rate) / rate) if rate else 0.0 for _ in ids]
@@ -43,10 +51,7 @@ def build(path: Path, problems: int = PROBLEMS, draws: int = DRAWS) -> None:
             rows = []
             for draw in range(first, min(draws, first + 64)):
                 luck = rng.uniform(0.5, 1.5) if method == "perturbation" else 1.0
-                rows += [
-                    RolloutRow(draw, i, f"{draw}: {filler}", 180, "stop", right if rng.random() < luck * p else wrong)
-                    for i, p in zip(ids, skill, strict=True)
-                ]
+                rows += [rollout(draw, i, rng.random() < luck * p) for i, p in zip(ids, skill, strict=True)]
             store.save(arm_id, run_id, "countdown", rows, seeds)
     store.close()
 
@@ -66,8 +71,25 @@ def measure(words: list[str]) -> tuple[float, float]:
     return time.perf_counter() - begun, usage.ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1.0
 
 
+def interactive(page: Path) -> str:
+    """Seconds from opening the file in Chromium to a page that answers, and from a click on a problem to its rollouts."""
+    try:
+        from tests.browser.conftest import chromium
+    except ImportError as error:
+        return f"not measured: {error}"
+    with chromium() as browser:
+        tab = browser.new_page()
+        begun = time.perf_counter()
+        tab.goto(page.as_uri())
+        tab.wait_for_selector("html[data-ready=true]")
+        ready = time.perf_counter()
+        tab.click("#rows tr:nth-child(5)")
+        tab.wait_for_selector("#detail article pre")
+        return f"{ready - begun:.2f} s to interactive, {time.perf_counter() - ready:.2f} s to open a problem"
+
+
 def main() -> None:
-    """Prints the median of the rounds for each command."""
+    """Prints the median of the rounds for each command, the page's size and how soon it answers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, help="keep the database in this file")
     keep = parser.parse_args().keep
@@ -79,10 +101,12 @@ def main() -> None:
             seconds = time.perf_counter() - begun
             print(f"{len(ARMS) * PROBLEMS * DRAWS:,} rollouts, {path.stat().st_size / 1e6:.0f} MB, made in {seconds:.0f} s")
         print(f"{'command':40}{'seconds':>10}{'peak MB':>10}")
-        for words in (["report"], ["report", "--compare"], ["report", "--compare", "--format", "json"]):
+        page = Path(folder) / "big.html"
+        for words in (["report"], ["report", "--compare"], ["explore", "--out", str(page)]):
             taken = [measure(["--db", str(path), *words]) for _ in range(ROUNDS)]
             seconds = statistics.median(t for t, _ in taken)
-            print(f"{'esprobe ' + ' '.join(words):40}{seconds:10.2f}{max(mb for _, mb in taken):10.0f}")
+            print(f"{'esprobe ' + ' '.join(words[:2]):40}{seconds:10.2f}{max(mb for _, mb in taken):10.0f}")
+        print(f"the page: {page.stat().st_size / 1e6:.1f} MB, {interactive(page)}")
 
 
 if __name__ == "__main__":
