@@ -154,6 +154,11 @@ def _notes(one: Comparison, a: str, b: str, scorer: str) -> list[str]:
         )
     else:
         notes.append("fair comparison: one greedy answer of a trained model belongs beside pass@1, not beside pass@k.")
+    unlike = _unlike(one.first, one.second)
+    if unlike:
+        notes.append(f"note: the arms also differ in {unlike}.")
+    if "shared-seed" in (one.first.settings.get("noise"), one.second.settings.get("noise")):
+        notes.append("shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme).")
     if one.left_out:
         notes.append(f"note: {one.left_out} problems are left out, which only one arm has, or with fewer draws.")
     halves = one.halves
@@ -176,6 +181,12 @@ def _notes(one: Comparison, a: str, b: str, scorer: str) -> list[str]:
     if halves.left_out:
         notes.append(f"note: {halves.left_out} arms have fewer draws or other problems and were not candidates.")
     return notes
+
+
+def _unlike(first: ArmRow, second: ArmRow) -> str:
+    """The settings that both arms have and that differ: what the comparison also compares."""
+    keys = [k for k in first.settings if k in second.settings and k not in ("seed", "prompt_digest")]
+    return ", ".join(f"{k} ({first.settings[k]} / {second.settings[k]})" for k in keys if first.settings[k] != second.settings[k])
 
 
 def _signed(value: float) -> str:

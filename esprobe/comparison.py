@@ -22,7 +22,7 @@ from esprobe.errors import UserError
 from esprobe.estimator import pass_at_k
 from esprobe.intervals import Cell, variance_over_shared_draws
 from esprobe.reading import query
-from esprobe.report import ArmRow, Filter, load_arms
+from esprobe.report import ArmRow, Filter, draw_ranks, load_arms
 
 ROUNDS = 1000  # of the bootstrap
 SPLITS = 500  # of the problems into halves
@@ -106,14 +106,19 @@ def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] 
         first, second = (by_id[arm_id] for arm_id in pair)
         return [_compared(connection, chosen.scorer, first, second, arms, solved, ks, None)]
     found = []
-    for model in dict.fromkeys(arm.model for arm in arms):
-        mine = [arm for arm in arms if arm.model == model]
+    refused: UserError | None = None
+    for model in dict.fromkeys(arm.model_digest for arm in arms):
+        mine = [arm for arm in arms if arm.model_digest == model]
         kinds = [[arm for arm in mine if arm.method == method] for method in ("temperature", "perturbation")]
         if all(kinds):
-            first, second, halves = _best(kinds[0], kinds[1], solved)
+            try:
+                first, second, halves = _best(kinds[0], kinds[1], solved)
+            except UserError as error:  # the other models can still be compared
+                refused = error
+                continue
             found.append(_compared(connection, chosen.scorer, first, second, arms, solved, ks, halves))
     if not found:
-        raise UserError(
+        raise refused or UserError(
             "nothing to compare: no model here has a temperature arm and a perturbation arm; sample both, or name two with --arm"
         )
     return found
@@ -224,14 +229,15 @@ def _compared(
 
 
 def _correct(connection: sqlite3.Connection, scorer: str, arm_id: int, order: Sequence[int]) -> list[list[int]]:
-    """By problem, in order: the draws that solve it."""
+    """By problem, in order: the draws that solve it, as their places among the arm's draws."""
+    ranks = draw_ranks(connection, arm_id)
     _, rows = query(
         connection, "SELECT problem_id, draw FROM score WHERE scorer = ? AND arm_id = ? AND correct = 1", [scorer, arm_id]
     )
     found: dict[int, list[int]] = {i: [] for i in order}
     for problem_id, draw in rows:
         if problem_id in found:
-            found[problem_id].append(draw)
+            found[problem_id].append(ranks[draw])
     return list(found.values())
 
 
@@ -241,7 +247,9 @@ def _greedy(arm: ArmRow, arms: Sequence[ArmRow], solved: Solved, order: Sequence
     def alike(other: ArmRow) -> int:
         return sum(arm.settings.get(key) == value for key, value in other.settings.items())
 
-    known = [o for o in arms if o.method == "greedy" and o.model == arm.model and solved[o.arm_id].keys() >= set(order)]
+    known = [
+        o for o in arms if o.method == "greedy" and o.model_digest == arm.model_digest and solved[o.arm_id].keys() >= set(order)
+    ]
     if not known:
         return None
     cells = solved[max(known, key=alike).arm_id]

@@ -26,7 +26,7 @@ class Imported:
 def import_rollouts(path: Path, db: Path, command: str, model: str, label: str, method: Method, value: float | None) -> Imported:
     """Reads JSON Lines of problem, `draw` and `text` into the arm (model, method, value, label) and scores them.
 
-    The whole file is checked before anything is written; the same file again adds nothing. Raises UserError naming the line.
+    The whole file is checked before any rollout is written; the same file again adds nothing. Raises UserError naming the line.
     """
     task = all_tasks()[0]
     rollouts = _read(task, path)
@@ -49,9 +49,9 @@ def import_rollouts(path: Path, db: Path, command: str, model: str, label: str, 
                 rows.append(RolloutRow(draw, ids[problem_digest], text, None, "imported", scorer(problem.payload, text)))
         if rows:
             run_id = store.start_run(command, {"esprobe": __version__}, {})
-            for start in range(0, len(rows), BATCH):
-                store.save(arm_id, run_id, task.default_scorer, rows[start : start + BATCH])
-            store.end_run(run_id, "done")
+            with store.ending(run_id):
+                for start in range(0, len(rows), BATCH):
+                    store.save(arm_id, run_id, task.default_scorer, rows[start : start + BATCH])
         return Imported(len(rollouts), len(rows))
     finally:
         store.close()

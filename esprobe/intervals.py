@@ -57,7 +57,9 @@ def difference_interval(difference: float, variance: float | None, size: int) ->
     """The 95% interval of a paired difference over `size` problems: Student's t, within −1 … 1 (Miller 2024, paired errors)."""
     if size < 2 or variance is None:
         return -1.0, 1.0
-    half = t_quantile(size - 1) * sqrt(variance)
+    t = t_quantile(size - 1)
+    # equal differences on all problems are no certainty: as wide as a share interval is where all shares are equal
+    half = t * sqrt(variance) if variance > 0 else t * t / (size + t * t)
     return max(-1.0, difference - half), min(1.0, difference + half)
 
 

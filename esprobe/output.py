@@ -16,7 +16,7 @@ Row = Sequence[Any]
 def render(columns: Sequence[str], rows: Sequence[Row], style: Format) -> str:
     """The rows as text. Tables and Markdown show cells on one line and control characters escaped; CSV and JSON keep values."""
     if style == "json":
-        return json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False)
+        return json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False, default=repr)
     if style == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -43,11 +43,16 @@ def query(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) 
         cursor = connection.execute(sql, values)
         if cursor.description is None:
             raise UserError("the query returns no rows; esprobe sql takes one SELECT statement")
-        return [column[0] for column in cursor.description], cursor.fetchall()
+        return _distinct([column[0] for column in cursor.description]), cursor.fetchall()
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_AUTH:
             raise UserError("only queries are allowed here: SELECT, or a PRAGMA that looks at tables") from None
         raise UserError(f"the query failed: {error}") from None
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Column names of a join with the second `id` as `id_2`, so that none is lost where names are keys."""
+    return [name if (n := names[:i].count(name)) == 0 else f"{name}_{n + 1}" for i, name in enumerate(names)]
 
 
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:

@@ -69,6 +69,7 @@ class ArmRow:
 
     arm_id: int
     model: str
+    model_digest: str  # two models may bear one name
     method: str
     value: float | None
     problems: int
@@ -100,9 +101,11 @@ def load_arms(
         at.setdefault(arm_id, {})[rest[0]] = AtK(*rest)
     columns, rows = query(
         connection,
-        "SELECT arm_id, model, method, value, problems, draws, rollouts, correct, problems_solved, mean_tokens, solvable, "
-        "settings FROM arm_summary WHERE scorer = ? "
-        "ORDER BY model, method = 'imported', method = 'perturbation', method = 'temperature', method, value, arm_id",
+        "SELECT s.arm_id, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, s.correct, "
+        "s.problems_solved, s.mean_tokens, s.solvable, s.settings "
+        "FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id JOIN model ON model.id = arm.model_id WHERE s.scorer = ? "
+        "ORDER BY s.model, model_digest, s.method = 'imported', s.method = 'perturbation', s.method = 'temperature', "
+        "s.method, s.value, s.arm_id",
         [chosen.scorer],
     )
     arms = []
@@ -143,11 +146,18 @@ def _add_shared_draws(connection: sqlite3.Connection, scorer: str, arm: ArmRow, 
         [scorer, arm.arm_id],
     )
     correct: dict[int, list[tuple[int, int, int]]] = {}
+    ranks = draw_ranks(connection, arm.arm_id)
     for draw, *solved in rows:
-        correct.setdefault(draw, []).append(tuple(solved))
+        correct.setdefault(ranks[draw], []).append(tuple(solved))
     for k in ks:
         drawn = variance_over_shared_draws([Cell(n, c) for n, c in cells], correct, k)
         arm.at[k] = replace(arm.at[k], drawn=drawn or 0.0)
+
+
+def draw_ranks(connection: sqlite3.Connection, arm_id: int) -> dict[int, int]:
+    """Draw number → its place among the arm's draws, from 0: the draws of imported rollouts may be numbered from anywhere."""
+    _, rows = query(connection, "SELECT number FROM draw WHERE arm_id = ? ORDER BY number", [arm_id])
+    return {number: rank for rank, (number,) in enumerate(rows)}
 
 
 def _compute(connection: sqlite3.Connection, scorer: str, arm_id: int, k: int) -> AtK:
@@ -239,6 +249,8 @@ def told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
         for arm in group:
             named = differing if "noise" in differing or arm.settings.get("noise") != "shared-seed" else [*differing, "noise"]
             words = [f"{key}={arm.settings[key]}" for key in named if arm.settings.get(key) not in (None, "")]
+            if len({other.model_digest for other in group}) > 1:
+                words.append(f"model={arm.model_digest[:8]}")
             if words:
                 found[arm.arm_id] = " ".join(words)
     return found

@@ -79,13 +79,8 @@ def sample(sweep: Sweep, db: Path, command: str, meter: Meter) -> Outcome:
         if missing:
             meter.say(f"{model.name}: {missing:,} of {asked:,} rollouts to generate ({setting.backend}, {setting.dtype})")
             run_id = store.start_run(command, _versions(), {"platform": platform.platform(), "node": platform.node()})
-            try:
+            with store.ending(run_id):
                 _generate(store, run_id, setting, sweep.prompt, ids, jobs, meter)
-            except BaseException as error:
-                interrupted = isinstance(error, KeyboardInterrupt)
-                store.end_run(run_id, "interrupted" if interrupted else "failed", str(error)[:1000] or None)
-                raise
-            store.end_run(run_id, "done")
         return Outcome(asked, missing)
     finally:
         store.close()

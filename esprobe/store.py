@@ -198,8 +198,18 @@ class Store:
         with self._transaction() as connection:
             return int(connection.execute(insert(_table(tables.Run)), row).inserted_primary_key[0])  # type: ignore[index]
 
+    @contextmanager
+    def ending(self, run_id: int) -> Iterator[None]:
+        """Notes with the run how the work inside ended: done, interrupted or failed."""
+        try:
+            yield
+        except BaseException as error:
+            self.end_run(run_id, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error)[:1000] or None)
+            raise
+        self.end_run(run_id, "done")
+
     def end_run(self, run_id: int, state: str, message: str | None = None) -> None:
-        """Notes how the invocation ended: done, interrupted or failed."""
+        """Notes how the invocation ended."""
         run = _table(tables.Run)
         with self._transaction() as connection:
             connection.execute(update(run).where(run.c.id == run_id).values(ended=_now(), state=state, message=message))

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from esprobe.arms import Arm
 from esprobe.compare import common_depth, mcnemar, overlap, paired_difference, powers_of_two, union_at
 from esprobe.compare_report import COLUMNS
+from esprobe.comparison import compare
 from esprobe.countdown.task import Countdown
 from esprobe.intervals import Cell
+from esprobe.reading import open_database
+from esprobe.report import Filter, load_arms, report
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from tests.benchmarks import big_database
@@ -79,7 +82,8 @@ def test_the_paired_difference_equals_exact_fractions(counts: list[tuple[int, in
     assert found.difference == pytest.approx(float(sum(exact(a) - exact(b) for a, b in counts) / len(counts)), abs=1e-12)
     assert found.low - 1e-12 <= found.difference <= found.high + 1e-12
     assert (back.low, back.high) == pytest.approx((-found.high, -found.low), abs=1e-12)
-    assert paired_difference(first, first, k).low == paired_difference(first, first, k).high == 0
+    same = paired_difference(first, first, k)  # equal counts do not prove that two arms are equal
+    assert -same.low == same.high > 0
 
 
 def test_steps_and_depths() -> None:
@@ -202,3 +206,52 @@ def test_the_benchmarks_database_is_plausible(esprobe: Run, tmp_path: Path) -> N
     assert {row["arm_id"] for row in records} == set(range(1, 13))
     assert all(row["low"] <= row["pass_at_k"] <= row["high"] for row in records)
     assert figures(esprobe, tmp_path / "r.db")["setting", None, "problems"]["value"] == 8
+
+
+def imported(path: Path, model: str, method: str, first_draw: int, right: set[int]) -> None:
+    """An imported arm of 8 draws, numbered from `first_draw`, on 6 problems; `right`: the draws (from 0) that solve them all."""
+    task, store = Countdown(), Store(path)
+    problems = task.bundled()[:6]
+    store.add_problems([(p, task.facts(p)) for p in store.unknown_problems(problems)])
+    arm_id = store.arm_id(Arm("same-name", model, method, 0.5))  # type: ignore[arg-type]
+    run_id = store.start_run("test", {}, {})
+    rows = []
+    for d in range(8):
+        verdict = Score(d in right, "correct" if d in right else "wrong_value", "1", 1.0)
+        rows += [RolloutRow(first_draw + d, i, f"{d}", 3, "stop", verdict) for i in store.problem_ids(problems)]
+    store.save(arm_id, run_id, "countdown", rows)
+    store.close()
+
+
+def test_draws_may_be_numbered_from_anywhere(tmp_path: Path) -> None:
+    found = []
+    for name, start in (("zero", 0), ("far", 1000)):
+        path = tmp_path / f"{name}.db"
+        imported(path, "d", "temperature", start, {1, 5})
+        imported(path, "d", "perturbation", start, {2})
+        (one,) = compare(open_database(path), Filter())
+        assert (one.overlap.both, one.overlap.neither) == (6, 0)
+        found.append((one.steps, [a.at[1].interval for a in load_arms(open_database(path), Filter())]))
+    assert found[0] == found[1]
+
+
+def test_models_of_one_name_are_told_apart_and_one_that_cannot_be_compared_hinders_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    imported(path, "old", "temperature", 0, set())
+    imported(path, "new", "temperature", 0, {0, 1})
+    imported(path, "new", "perturbation", 0, {0})
+    (one,) = compare(open_database(path), Filter())
+    assert {one.first.model_digest, one.second.model_digest} == {"new"}
+    shown = report(open_database(path), Filter(), (), "markdown")
+    assert "model=old" in shown
+    assert "model=new" in shown
+
+
+def test_equal_differences_are_no_certainty(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    imported(path, "d", "temperature", 0, set(range(8)))
+    imported(path, "d", "perturbation", 0, set())
+    (one,) = compare(open_database(path), Filter())
+    last = one.steps[-1].difference
+    assert last.difference == 1.0
+    assert last.low < 0.8
