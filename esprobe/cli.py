@@ -115,15 +115,17 @@ def sample_perturb(
 
 
 def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
+    from esprobe.pool import open_pool
     from esprobe.progress import meter
     from esprobe.sampling import command_line, sample
 
+    pool = open_pool(shared.pop("engines"), shared.pop("ray_address"), shared.pop("engine_timeout"))
     debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
     del shared["preset"]  # it has done its work
     sweep = Sweep(**own, **shared, greedy=greedy)
     db, quiet = ctx.obj
     with meter(quiet) as shown:
-        outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown)
+        outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool)
     if not quiet:
         print(_counted(outcome.generated, outcome.asked, "generated") + f"; see: esprobe --db {db} report")
 

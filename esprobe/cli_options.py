@@ -70,6 +70,28 @@ BatchOption = Annotated[
     int,
     typer.Option("--batch-size", min=1, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated together and written together."),
 ]
+EnginesOption = Annotated[
+    int,
+    typer.Option(
+        "--engines", min=1, envvar="ESPROBE_ENGINES", help="How many engines work at once, one a GPU; several need Ray."
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", envvar="ESPROBE_RAY_ADDRESS", help="The Ray cluster to run the engines on; this machine without it."
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--engine-timeout",
+        min=1,
+        envvar="ESPROBE_ENGINE_TIMEOUT",
+        help="Seconds without an answer after which an engine of several is taken for hung and replaced; without it, 20 times "
+        "the slowest answer so far, but at least 300.",
+    ),
+]
 PresetOption = Annotated[
     str | None,
     typer.Option(
@@ -95,6 +117,9 @@ def _shared(
     seed: SeedOption = Sweep.seed,
     no_greedy: GreedyOption = False,
     batch_size: BatchOption = BATCH_SIZE,
+    engines: EnginesOption = 1,
+    ray_address: RayOption = None,
+    engine_timeout: TimeoutOption = None,
     preset: PresetOption = None,
     debug: DebugOption = False,
 ) -> None:

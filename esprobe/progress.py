@@ -5,22 +5,20 @@ Knows counts and words only. Writes to standard error, so that results on standa
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 PLAIN_EVERY_S = 10.0
 
+Advance = Callable[[int], None]  # told how many more units are done
+
 
 class Meter(Protocol):
     """Something that is told how far the work has come."""
 
-    def start(self, what: str, total: int, unit: str) -> None:
-        """A stretch of work of `total` units begins."""
-        ...
-
-    def advance(self, count: int) -> None:
-        """`count` more units are done."""
+    def start(self, what: str, total: int, unit: str) -> Advance:
+        """A stretch of work of `total` units begins, perhaps beside others; returns what is to be told of its progress."""
         ...
 
     def say(self, line: str) -> None:
@@ -31,11 +29,9 @@ class Meter(Protocol):
 class Quiet:
     """Shows nothing."""
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, what: str, total: int, unit: str) -> Advance:
         """See Meter."""
-
-    def advance(self, count: int) -> None:
-        """See Meter."""
+        return lambda count: None
 
     def say(self, line: str) -> None:
         """See Meter."""
@@ -44,22 +40,22 @@ class Quiet:
 class Plain(Quiet):
     """A line every ten seconds and one at the end of each stretch."""
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, what: str, total: int, unit: str) -> Advance:
         """See Meter."""
-        self.what, self.total, self.unit = what, total, unit
-        self.count, self.begun = 0, time.monotonic()
-        self.spoken = self.begun
+        begun = spoken = time.monotonic()
+        done = 0
 
-    def advance(self, count: int) -> None:
-        """See Meter."""
-        self.count += count
-        now = time.monotonic()
-        if now - self.spoken < PLAIN_EVERY_S and self.count < self.total:
-            return
-        self.spoken = now
-        rate = self.count / max(now - self.begun, 1e-9)
-        left = (self.total - self.count) / rate
-        self.say(f"{self.what}: {self.count:,} of {self.total:,} {self.unit}, {rate:,.0f}/s, {left:.0f} s left")
+        def advance(count: int) -> None:
+            nonlocal done, spoken
+            done += count
+            now = time.monotonic()
+            if now - spoken < PLAIN_EVERY_S and done < total:
+                return
+            spoken = now
+            rate = done / max(now - begun, 1e-9)
+            self.say(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f}/s, {(total - done) / rate:.0f} s left")
+
+        return advance
 
     def say(self, line: str) -> None:
         """See Meter."""

@@ -1,10 +1,13 @@
 """The progress bar of a terminal, on rich; apart from `progress` so that short commands need not load it."""
 
+from functools import partial
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from esprobe.progress import Advance
 
 
 class _Rate(ProgressColumn):
@@ -36,13 +39,9 @@ class Bar:
         """Stops drawing; what was drawn stays."""
         self.progress.stop()
 
-    def start(self, what: str, total: int, unit: str) -> None:
+    def start(self, what: str, total: int, unit: str) -> Advance:
         """See Meter."""
-        self.current = self.progress.add_task(what, total=total)
-
-    def advance(self, count: int) -> None:
-        """See Meter."""
-        self.progress.advance(self.current, count)
+        return partial(self.progress.advance, self.progress.add_task(what, total=total))
 
     def say(self, line: str) -> None:
         """See Meter."""

@@ -18,10 +18,10 @@ def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
     store = Store(db)
     try:
         total = store.count_to_score(task.name, name, everything)
-        meter.start(name, total, "rollouts")
+        advance = meter.start(name, total, "rollouts")
         for batch in store.to_score(task.name, name, everything):
             store.save_scores(name, [(rollout, scorer(rollout.payload, rollout.text)) for rollout in batch])
-            meter.advance(len(batch))
+            advance(len(batch))
         return total
     finally:
         store.close()

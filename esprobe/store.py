@@ -6,7 +6,7 @@ Knows tables, not models, backends or how a table is shown. Every method is one 
 import json
 import platform
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -198,6 +198,14 @@ class Store:
         with self._transaction() as connection:
             return int(connection.execute(insert(_table(tables.Run)), row).inserted_primary_key[0])  # type: ignore[index]
 
+    def mark_killed(self, is_gone: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Notes with every run that is still called running what became of it, if the process on its machine is gone."""
+        run = _table(tables.Run)
+        with self._transaction() as connection:
+            running = connection.execute(select(run.c.id, run.c.machine).where(run.c.state == "running")).all()
+            killed = [i for i, machine in running if is_gone(machine)]
+            connection.execute(update(run).where(run.c.id.in_(killed)).values(state="killed"))
+
     @contextmanager
     def ending(self, run_id: int) -> Iterator[None]:
         """Notes with the run how the work inside ended: done, interrupted or failed."""
@@ -212,7 +220,16 @@ class Store:
         """Notes how the invocation ended."""
         run = _table(tables.Run)
         with self._transaction() as connection:
-            connection.execute(update(run).where(run.c.id == run_id).values(ended=_now(), state=state, message=message))
+            connection.execute(update(run).where(run.c.id == run_id).values(ended=_now(), state=state))
+        if message is not None:
+            self.note(run_id, message)
+
+    def note(self, run_id: int, line: str) -> None:
+        """Adds a line to the run's message: what happened on the way."""
+        with self._transaction() as connection:
+            connection.exec_driver_sql(
+                "UPDATE run SET message = coalesce(message || char(10), '') || ? WHERE id = ?", (line, run_id)
+            )
 
 
 # After the id of the last rollout seen: those of a task, all or only those a scorer has not judged.

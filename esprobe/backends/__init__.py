@@ -4,7 +4,7 @@ A backend knows no text, no task, no database. Each lives in its own module and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from esprobe.arms import Perturbation
@@ -20,6 +20,14 @@ class Decoding:
     temperature: float = 0.0
     keys: tuple[int, ...] = ()
 
+    def part(self, rows: slice) -> "Decoding":
+        """The same for some of the prompts."""
+        return replace(self, keys=self.keys[rows])
+
+
+class OutOfMemoryError(Exception):
+    """So many prompts at once, or a second copy of the weights, do not fit into memory."""
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -33,11 +41,14 @@ class Backend(Protocol):
     """An engine that holds one model."""
 
     def set_weights(self, perturbation: Perturbation | None) -> None:
-        """Base weights + σ·noise from now on; None is the base itself, bit for bit. Setting the same again is free."""
+        """Base weights + σ·noise from now on; None is the base itself, bit for bit. Setting the same again is free.
+
+        Raises OutOfMemoryError.
+        """
         ...
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
-        """One generation a prompt, in order, under the current weights."""
+        """One generation a prompt, in order, under the current weights. Raises OutOfMemoryError; fewer prompts may fit."""
         ...
 
     def close(self) -> None:

@@ -5,7 +5,8 @@ rows that have ended stop costing time.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from transformers.utils import logging
 
 from esprobe import noise
 from esprobe.arms import Perturbation
-from esprobe.backends import Decoding, Finish, Generation
+from esprobe.backends import Decoding, Finish, Generation, OutOfMemoryError
 from esprobe.errors import UserError
 from esprobe.models import ModelFiles
 
@@ -55,7 +56,8 @@ class TransformersBackend:
             return
         if not self.base:
             self._check_names()
-            self.base = {name: weight.clone() for name, weight in self.weights.items()}
+            with _telling_out_of_memory():
+                self.base = {name: weight.clone() for name, weight in self.weights.items()}
         for name, weight in self.weights.items():
             if perturbation is None:
                 weight.copy_(self.base[name])
@@ -76,9 +78,12 @@ class TransformersBackend:
                 "defined; perturb this model with --backend vllm"
             )
 
-    @torch.inference_mode()
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
         """See Backend: one batch, padded on the left."""
+        with _telling_out_of_memory(), torch.inference_mode():
+            return self._generate(prompts, decoding)
+
+    def _generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
         rows, longest = len(prompts), max(map(len, prompts))
         if longest >= self.context_length:
             raise UserError(f"a prompt has {longest} tokens, but model {self.name!r} reads at most {self.context_length}")
@@ -135,6 +140,22 @@ class TransformersBackend:
         """See Backend."""
         self.weights, self.base = {}, {}
         del self.model
+
+
+@contextmanager
+def _telling_out_of_memory() -> Iterator[None]:
+    """Raises OutOfMemoryError in place of the many kinds there are; by then what did not fit is given back."""
+    try:
+        yield
+        return
+    except (torch.OutOfMemoryError, MemoryError):
+        pass
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    raise OutOfMemoryError
 
 
 def _choose(logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:

@@ -1,0 +1,192 @@
+"""Engines, and which of them works on what: work is handed out as they become free and comes back as generations.
+
+One engine runs in this process; several, each a process of its own, are in `pool_ray`. Knows backends; tasks, texts and the
+database stay outside.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from esprobe.arms import Perturbation
+from esprobe.backends import Backend, Decoding, Generation, OutOfMemoryError
+from esprobe.errors import UserError
+from esprobe.models import ModelFiles
+
+ATTEMPTS = 3  # how often a piece of work may bring its engine down before it is given up
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What it takes to start an engine, anywhere: a backend's name, the model, a torch dtype's name, the end tokens."""
+
+    backend: str
+    model: ModelFiles
+    dtype: str
+    end_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts (token ids) to be continued together under one setting of the weights."""
+
+    perturbation: Perturbation | None
+    prompts: Sequence[Sequence[int]]
+    decoding: Decoding
+
+
+@dataclass(frozen=True)
+class Done:
+    """One generation a prompt, and what the user should know of how they came about."""
+
+    generations: list[Generation]
+    notes: tuple[str, ...] = ()
+
+
+class Work(Protocol):
+    """Something to be done by an engine; its batch is only made when an engine is free."""
+
+    @property
+    def perturbation(self) -> Perturbation | None:
+        """The weights that the batch will ask for."""
+        ...
+
+    def batch(self) -> Batch:
+        """What to ask an engine for."""
+        ...
+
+
+W = TypeVar("W", bound=Work)
+
+
+class Pool(Protocol):
+    """One or several engines."""
+
+    def has_gpu(self) -> bool:
+        """Whether the engines will run on GPUs."""
+        ...
+
+    def run(self, spec: EngineSpec, work: Sequence[W], note: Note) -> Iterator[tuple[W, list[Generation]]]:
+        """Does all of the work and yields each piece once it is finished, in any order.
+
+        `note` is told what happened on the way: an engine that was replaced, a batch that was halved. Raises UserError.
+        """
+        ...
+
+
+class Engine:
+    """A backend that halves its batches when memory runs out."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        """Starts the backend. Raises UserError."""
+        self.backend = open_backend(spec)
+        self.rows: int | None = None  # at most so many at once, since memory ran out at twice as many
+
+    def run(self, batch: Batch) -> Done:
+        """One generation a prompt. Raises UserError if not even one prompt fits into memory."""
+        try:
+            self.backend.set_weights(batch.perturbation)
+        except OutOfMemoryError:
+            raise UserError(
+                "perturbing needs memory for the weights twice, and there is not enough; use a smaller --dtype"
+            ) from None
+        generations: list[Generation] = []
+        notes = []
+        while (start := len(generations)) < len(batch.prompts):
+            rows = min(self.rows or len(batch.prompts), len(batch.prompts) - start)
+            part = slice(start, start + rows)
+            try:
+                generations += self.backend.generate(batch.prompts[part], batch.decoding.part(part))
+            except OutOfMemoryError:
+                if rows == 1:
+                    raise UserError(
+                        "not even one rollout fits into memory; lower --max-new-tokens, or use a smaller --dtype"
+                    ) from None
+                self.rows = rows // 2
+                notes.append(f"out of memory at {rows} rollouts together: from now on {self.rows}")
+        return Done(generations, tuple(notes))
+
+    def close(self) -> None:
+        """Gives back what the backend holds."""
+        self.backend.close()
+
+
+def open_backend(spec: EngineSpec) -> Backend:
+    """Starts a backend by its name. Raises UserError."""
+    if spec.backend == "vllm":
+        from esprobe.backends.vllm_backend import VllmBackend
+
+        return VllmBackend(spec.model, spec.dtype, spec.end_ids)
+    if spec.backend != "transformers":
+        raise UserError(f"there is no backend {spec.backend!r}; use transformers or vllm")
+    from esprobe.backends.transformers_backend import TransformersBackend
+
+    return TransformersBackend(spec.model, spec.dtype, spec.end_ids)
+
+
+class Failures:
+    """Counts how often each piece of work brought an engine down."""
+
+    def __init__(self, note: Note) -> None:
+        self.note, self.counts = note, Counter[int]()
+
+    def add(self, work: Work | None, reason: str) -> None:
+        """Notes one more. Raises UserError when `work`, or starting an engine (None), has failed too often."""
+        self.counts[id(work)] += 1
+        if self.counts[id(work)] == ATTEMPTS:
+            what = "an engine could not be started" if work is None else "an engine failed at the same rollouts"
+            raise UserError(f"{what} {ATTEMPTS} times ({reason}); what was finished is kept, and the same command continues")
+        self.note(f"an engine failed ({reason}) and was replaced" + ("" if work is None else "; its rollouts are done again"))
+
+
+class LocalPool:
+    """One engine in this process."""
+
+    def has_gpu(self) -> bool:
+        """See Pool."""
+        import torch
+
+        return torch.cuda.is_available()
+
+    def run(self, spec: EngineSpec, work: Sequence[W], note: Note) -> Iterator[tuple[W, list[Generation]]]:
+        """See Pool; in the order of `work`."""
+        engine, failures = Engine(spec), Failures(note)
+        try:
+            for piece in work:
+                while True:
+                    try:
+                        done = engine.run(piece.batch())
+                        break
+                    except UserError:
+                        raise
+                    except Exception as error:  # vLLM's processes may die; a new engine starts new ones
+                        failures.add(piece, one_line(error))
+                        engine.close()
+                        engine = Engine(spec)
+                for line in done.notes:
+                    note(line)
+                yield piece, done.generations
+        finally:
+            engine.close()
+
+
+def open_pool(engines: int = 1, ray_address: str | None = None, timeout_s: float | None = None) -> Pool:
+    """`engines` engines: one in this process, several through Ray on this machine or on the cluster at `ray_address`.
+
+    `timeout_s`: after how many seconds without an answer an engine of several is taken for hung; None means a limit learned
+    from the work so far. Raises UserError.
+    """
+    if engines == 1 and ray_address is None:
+        return LocalPool()
+    from esprobe.pool_ray import RayPool
+
+    return RayPool(engines, ray_address, timeout_s)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in its last line that says anything, for people."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]
