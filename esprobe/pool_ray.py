@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from esprobe.arms import Perturbation
@@ -24,11 +25,13 @@ LEAST_TIMEOUT_S = 300.0  # without --engine-timeout: this, or so many times the 
 TIMES_SLOWEST = 20.0
 FIRST_TIMEOUT_S = 4 * 3600.0  # while there is no answer yet: loading a large model, the first batch
 LOOK_EVERY_S = 1.0
+AUTH_TOKEN = Path.home() / ".ray" / "auth_token"
 OBJECT_STORE = 100 << 20  # bytes: tokens need no more
 
 _SILENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # Ray prints what it has to say of a dead worker between our results
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # and repeats every second that it cannot connect
 }
 
 
@@ -107,6 +110,8 @@ class RayPool:
         """Starts nothing yet. Raises UserError if Ray is not installed."""
         for name, value in _SILENT.items():
             os.environ.setdefault(name, value)
+        if address is not None and AUTH_TOKEN.exists():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own clusters want it by default, its clients do not send it
         try:
             import ray
         except ImportError as error:

@@ -91,7 +91,7 @@ def test_a_stopped_sweep_continues_without_loss_or_repeat(
     with closing(sqlite3.connect(db)) as connection:
         states = [state for (state,) in connection.execute("select state from run order by id")]
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
-    assert states == ["running" if sign == signal.SIGKILL else "interrupted", "done"]
+    assert states == ["killed" if sign == signal.SIGKILL else "interrupted", "done"]
 
 
 def test_the_same_command_again_generates_nothing(esprobe: Run, tmp_path: Path) -> None:
