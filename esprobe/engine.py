@@ -1,4 +1,4 @@
-"""How esprobe opens SQLite for writing: WAL, foreign keys, patience with other writers, one lock per transaction."""
+"""How esprobe opens SQLite for writing: WAL, foreign keys, patience with other writers, one lock per writing transaction."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,12 @@ from sqlalchemy.engine import URL
 
 from esprobe.errors import UserError
 
+_READS = "esprobe_reads"  # the name of the option that tells reading transactions from writing ones
 PATIENCE_S = 120  # how long to wait for another writer's transaction
 
 
 def make_engine(path: Path) -> Engine:
-    """An engine whose every transaction begins with the write lock, so that it never fails half-way for want of it."""
+    """An engine whose transactions begin with the write lock, so that none fails half-way for want of it; see `reading`."""
     if not path.parent.is_dir():
         raise UserError(f"{path}: the folder {path.parent} does not exist; create it or choose another file with --db")
     # `uri` is for ATTACH, which can then open another file read-only; the path itself is made absolute and never one
@@ -26,6 +27,11 @@ def make_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_READS) else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """The same engine for transactions that only read: they see one moment, wait for no writer, and keep none waiting."""
+    return engine.execution_options(**{_READS: True})
