@@ -7,7 +7,7 @@ import json
 import platform
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +21,11 @@ from sqlmodel import SQLModel
 from esprobe import arms, schema, tables
 from esprobe.engine import make_engine, reading
 from esprobe.errors import UserError
+from esprobe.faults import disk_full
 from esprobe.scoring import Score
 from esprobe.task import Facts, Problem
+
+_FULL = "the disk is full; what was written before is kept: free some space, and the same command continues"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Store:
             with self._transaction():
                 pass  # an unwritable file shows now, before any work is done
         except (DBAPIError, OSError, sqlite3.Error) as error:
+            if disk_full(error, path):
+                raise UserError(f"{path}: {_FULL}") from None
             raise UserError(f"{path}: cannot be written ({_reason(error)}); choose another file with --db") from None
 
     def close(self) -> None:
@@ -74,6 +79,8 @@ class Store:
             with (engine or self.engine).begin() as connection:
                 yield connection
         except DBAPIError as error:
+            if disk_full(error, self.path):
+                raise UserError(f"{self.path}: {_FULL}") from error
             raise UserError(f"{self.path}: {_reason(error)}; what was written before is kept") from error
 
     def _reading(self) -> AbstractContextManager[Connection]:
@@ -203,11 +210,14 @@ class Store:
 
     @contextmanager
     def ending(self, run_id: int) -> Iterator[None]:
-        """Notes with the run how the work inside ended: done, interrupted or failed."""
+        """Notes with the run how the work inside ended: done, interrupted or failed. If it cannot, it stays running."""
         try:
             yield
         except BaseException as error:
-            self.end_run(run_id, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error)[:1000] or None)
+            with suppress(UserError):  # what stopped the work may stop this note too; the work's error is the one to see
+                self.end_run(
+                    run_id, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error)[:1000] or None
+                )
             raise
         self.end_run(run_id, "done")
 

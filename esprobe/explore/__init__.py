@@ -12,6 +12,7 @@ from esprobe.errors import UserError
 from esprobe.explore.choose import PER_CELL, choose
 from esprobe.explore.gather import gather
 from esprobe.explore.page import MAX_BYTES, build
+from esprobe.faults import discard
 
 __all__ = ["MAX_BYTES", "PER_CELL", "explore"]
 
@@ -33,6 +34,7 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
     try:
         out.write_bytes(page.content)
     except OSError as error:
+        discard(out, error)
         raise UserError(f"{out}: cannot be written ({error.strerror}); name another file with --out") from None
     if show and not webbrowser.open(out.resolve().as_uri()):
         raise UserError(f"{out} is written, but no browser could be started; open it yourself")
