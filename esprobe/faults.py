@@ -10,6 +10,10 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _LITTLE = 65_536  # bytes: SQLite calls it an I/O error when there is no room for its index of the log
 
 
+FULL = "the disk is full; what was written before is kept: free some space, and the same command continues"
+DAMAGED = "the file is damaged; use a copy of it, or what `sqlite3 FILE .recover` can still read"
+
+
 def disk_full(error: object, path: Path) -> bool:
     """Whether the error on the database at `path` is for want of space."""
     if isinstance(error, OSError):
@@ -24,6 +28,18 @@ def disk_full(error: object, path: Path) -> bool:
 def damaged(error: object) -> bool:
     """Whether SQLite found a page that cannot be right."""
     return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def unwritable(path: Path, error: Exception) -> str:
+    """The line for a database that cannot be opened for writing."""
+    if disk_full(error, path):
+        return f"{path}: {FULL}"
+    return f"{path}: cannot be written ({reason(error)}); choose another file with --db"
+
+
+def reason(error: Exception) -> str:
+    """What SQLite or the system said."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(getattr(error, "orig", error))
 
 
 def discard(path: Path, error: OSError) -> None:

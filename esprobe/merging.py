@@ -89,7 +89,7 @@ def _attached(store: Store, other: Path) -> Iterator[sqlite3.Connection]:
         connection: Any = pooled.driver_connection
         connection.set_progress_handler(lambda: 0, 1_000_000)  # gives Ctrl-C a chance within a long statement
         connection.execute("PRAGMA cache_size = -131072")  # KiB: the indexes of a few million rows
-        connection.execute("ATTACH ? AS other", [f"{other.resolve().as_uri()}?mode=ro"])
+        connection.execute("ATTACH ? AS other", [schema.readonly_uri(other)])
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection

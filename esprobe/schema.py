@@ -3,15 +3,19 @@
 Knows the file and the migrations, not what the tables mean. Looks with sqlite3 alone; Alembic is loaded only to migrate.
 """
 
+import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
 from esprobe.errors import UserError
+from esprobe.faults import reason, unwritable
 
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
 HEAD = "0002"  # the newest revision under migrations/ (a test compares them)
+_MAGIC = b"SQLite format 3\0"
 
 State = Literal["new", "older", "current"]
 
@@ -24,25 +28,93 @@ def migrations_folder() -> Path:
 
 
 def inspect(path: Path) -> State:
-    """What stands at `path`, without changing it. Raises UserError for anything that is not ours to touch."""
-    if not path.exists() or path.stat().st_size == 0:
-        return "new"
+    """What stands at `path`, without changing it or leaving a file beside it. Raises UserError for what is not ours to touch."""
     try:
-        with closing(open_readonly(path)) as connection:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not tables:
-                return "new"
-            if application != APPLICATION_ID or "alembic_version" not in tables:
-                raise UserError(f"{path}: is a database of another program; choose another file with --db")
-            version = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise UserError(f"{path}: cannot be read as a database ({error}); choose another file with --db") from None
+        if not path.exists():
+            return "new"
+        if not path.is_file():
+            raise UserError(f"{path}: cannot be a database, for it is not a file; choose another one with --db")
+        if path.stat().st_size == 0:
+            return "new"
+        application, version = _look(path)
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"{path}: cannot be read as a database ({reason(error)}); choose another file with --db") from None
+    if application is None:
+        return "new"
+    if application != APPLICATION_ID or version is None:
+        raise UserError(f"{path}: is a database of another program; choose another file with --db")
     if version == HEAD:
         return "current"
     if not list((migrations_folder() / "versions").glob(f"{version}_*.py")):
         raise UserError(f"{path}: was written by a newer esprobe (schema {version}, this one knows {HEAD}); upgrade esprobe")
     return "older"
+
+
+def _look(path: Path) -> tuple[int | None, str | None]:
+    """(application id, schema version), None where there is none. Raises OSError and sqlite3.Error."""
+    header = _header(path)
+    if not header.startswith(_MAGIC):
+        raise sqlite3.DatabaseError("file is not a database")
+    in_log = set(_application_ids_in_log(path)) if _has_log(path) else set()
+    if _has_log(path) and APPLICATION_ID in in_log | {_application_id(header)}:
+        return _read_version(path, "mode=ro")
+    if in_log:
+        return -1, None  # another program's: SQLite would put its index of the log beside it
+    # What the log may hold was never finished, or there is none: the file can be read without those that SQLite puts beside it,
+    # unless somebody begins to write just now.
+    before = path.stat()
+    try:
+        pages, size = int.from_bytes(header[28:32]), int.from_bytes(header[16:18])
+        if pages * (65536 if size == 1 else size) > before.st_size:
+            raise sqlite3.DatabaseError("its end is missing")
+        return _read_version(path, "mode=ro&immutable=1")
+    except sqlite3.DatabaseError:
+        after = path.stat()
+        if _has_log(path) or (after.st_mtime_ns, after.st_size) != (before.st_mtime_ns, before.st_size):
+            return _read_version(path, "mode=ro")
+        raise
+
+
+def _read_version(path: Path, how: str) -> tuple[int | None, str | None]:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=60)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables:
+            return None, None
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        if application != APPLICATION_ID or "alembic_version" not in tables:
+            return application, None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return application, row and row[0]
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
+
+
+def _application_id(header: bytes) -> int:
+    return int.from_bytes(header[68:72])
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _has_log(path: Path) -> bool:
+    """Whether SQLite's write-ahead log holds anything that the file itself may lack."""
+    log = _log(path)
+    return log.exists() and log.stat().st_size > 0
+
+
+def _application_ids_in_log(path: Path) -> Iterator[int]:
+    """Of every state of the database's first page that the log holds, finished or not."""
+    with _log(path).open("rb") as file:
+        size = int.from_bytes(file.read(32)[8:12])  # the log's header, then frames of 24 bytes and a page each
+        while size and len(frame := file.read(24)) == 24:
+            if int.from_bytes(frame[:4]) != 1:
+                file.seek(size, os.SEEK_CUR)
+            elif (page := file.read(size)).startswith(_MAGIC):
+                yield _application_id(page)
 
 
 def existing(path: Path) -> State:
@@ -53,12 +125,29 @@ def existing(path: Path) -> State:
     return state
 
 
+def readonly_uri(path: Path) -> str:
+    """How SQLite opens the database so that it cannot change it; also where nothing can be written beside it.
+
+    Raises UserError where it cannot be read without writing.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    if os.access(path.resolve().parent, os.W_OK):
+        return uri
+    if not _has_log(path):
+        return f"{uri}&immutable=1"  # SQLite then needs no index of the log, and nobody who cannot write here can change the file
+    if not path.with_name(f"{path.name}-shm").exists():
+        raise UserError(f"{path}: its folder cannot be written, which its log needs; copy it and {_log(path).name} elsewhere")
+    return uri
+
+
 def open_readonly(path: Path) -> sqlite3.Connection:
     """A connection that cannot change the database. Raises UserError if it cannot be opened."""
     try:
-        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)
-    except sqlite3.Error as error:
-        raise UserError(f"{path}: cannot be opened ({error})") from None
+        connection = sqlite3.connect(readonly_uri(path), uri=True, timeout=60)
+        connection.execute("PRAGMA schema_version")
+        return connection
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"{path}: cannot be opened ({reason(error)})") from None
 
 
 def migrate(path: Path) -> None:
@@ -66,6 +155,7 @@ def migrate(path: Path) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
+    from sqlalchemy.exc import DBAPIError
 
     from esprobe.engine import make_engine
 
@@ -83,6 +173,8 @@ def migrate(path: Path) -> None:
                 for statement in view_statements():
                     connection.exec_driver_sql(statement)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    except DBAPIError as error:
+        raise UserError(unwritable(path, error)) from None
     finally:
         engine.dispose()
 

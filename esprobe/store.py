@@ -21,11 +21,9 @@ from sqlmodel import SQLModel
 from esprobe import arms, schema, tables
 from esprobe.engine import make_engine, reading
 from esprobe.errors import UserError
-from esprobe.faults import disk_full
+from esprobe.faults import DAMAGED, FULL, damaged, disk_full, reason, unwritable
 from esprobe.scoring import Score
 from esprobe.task import Facts, Problem
-
-_FULL = "the disk is full; what was written before is kept: free some space, and the same command continues"
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,7 @@ class Store:
             with self._transaction():
                 pass  # an unwritable file shows now, before any work is done
         except (DBAPIError, OSError, sqlite3.Error) as error:
-            if disk_full(error, path):
-                raise UserError(f"{path}: {_FULL}") from None
-            raise UserError(f"{path}: cannot be written ({_reason(error)}); choose another file with --db") from None
+            raise UserError(unwritable(path, error)) from None
 
     def close(self) -> None:
         """Closes every connection."""
@@ -80,8 +76,10 @@ class Store:
                 yield connection
         except DBAPIError as error:
             if disk_full(error, self.path):
-                raise UserError(f"{self.path}: {_FULL}") from error
-            raise UserError(f"{self.path}: {_reason(error)}; what was written before is kept") from error
+                raise UserError(f"{self.path}: {FULL}") from error
+            if damaged(error):
+                raise UserError(f"{self.path}: {DAMAGED}") from error
+            raise UserError(f"{self.path}: {reason(error)}; what was written before is kept") from error
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return self._transaction(reading(self.engine))
@@ -266,7 +264,3 @@ def _score_columns(scorer: str, score: Score) -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _reason(error: Exception) -> str:
-    return str(error.orig if isinstance(error, DBAPIError) else error)

@@ -47,9 +47,11 @@ def _ops(lines: Iterator[str], folder: bytes) -> Iterator[Op]:
     for line in lines:
         assert "<unfinished" not in line or prefix not in line, "two threads write at once, which this cannot replay"
         match = _LINE.match(line)
-        if match is None or match[3].startswith("-") or (prefix not in line and not line.split(" ", 1)[1].startswith("write(1<")):
+        if match is None or match[3].startswith("-"):
             continue
         call, result = match[1], match[3]
+        if prefix not in line and not (call == "write" and match[2].startswith("1<")):
+            continue
         texts = [bytes.fromhex(text.replace("\\x", "")) for text in _HEX.findall(match[2])]
         if call == "write" and match[2].startswith("1<"):
             yield Op("said", "", data=texts[-1])

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from esprobe import schema
 from esprobe.arms import Arm
 from esprobe.countdown.task import Countdown
 from esprobe.plan import Sweep
@@ -114,12 +115,13 @@ def rollouts_in(folder: Path, journal_rolls_back: bool = False) -> int:
 
 def check(folder: Path, promised: int, totals: list[int]) -> int:
     """The copy holds a whole number of units, at least those promised and at most one more; returns its rollouts."""
+    there = set(folder.iterdir())
+    assert not there or promised or schema.inspect(folder / "r.db") in ("new", "current")
     if (folder / "r.db-journal").exists():
         with tempfile.TemporaryDirectory() as other:
             copy = Path(shutil.copytree(folder, other, dirs_exist_ok=True))
             found = rollouts_in(copy, journal_rolls_back=True)
     else:
-        there = set(folder.iterdir())
         found = rollouts_in(folder)
         for added in set(folder.iterdir()) - there:  # an index in shared memory, an empty log
             added.unlink()

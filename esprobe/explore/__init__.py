@@ -4,6 +4,7 @@ Ties together what is read (`gather`), what is chosen (`choose`) and how it beco
 a problem is shown by whatever its payload holds.
 """
 
+import sqlite3
 import webbrowser
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
     try:
         results = gather(connection, scorer)
         page = build(results, choose(connection, scorer, per_cell), per_cell)
+    except sqlite3.Error as error:
+        raise reading.failure(error) from None
     finally:
         connection.close()
     try:
