@@ -57,7 +57,7 @@ def _look(path: Path) -> tuple[int | None, str | None]:
         raise sqlite3.DatabaseError("file is not a database")
     in_log = set(_application_ids_in_log(path)) if _has_log(path) else set()
     if _has_log(path) and APPLICATION_ID in in_log | {_application_id(header)}:
-        return _read_version(path, "mode=ro")
+        return _read_version(readonly_uri(path))
     if in_log:
         return -1, None  # another program's: SQLite would put its index of the log beside it
     # What the log may hold was never finished, or there is none: the file can be read without those that SQLite puts beside it,
@@ -67,16 +67,16 @@ def _look(path: Path) -> tuple[int | None, str | None]:
         pages, size = int.from_bytes(header[28:32]), int.from_bytes(header[16:18])
         if pages * (65536 if size == 1 else size) > before.st_size:
             raise sqlite3.DatabaseError("its end is missing")
-        return _read_version(path, "mode=ro&immutable=1")
+        return _read_version(f"{path.resolve().as_uri()}?mode=ro&immutable=1")
     except sqlite3.DatabaseError:
         after = path.stat()
         if _has_log(path) or (after.st_mtime_ns, after.st_size) != (before.st_mtime_ns, before.st_size):
-            return _read_version(path, "mode=ro")
+            return _read_version(readonly_uri(path))
         raise
 
 
-def _read_version(path: Path, how: str) -> tuple[int | None, str | None]:
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=60)) as connection:
+def _read_version(uri: str) -> tuple[int | None, str | None]:
+    with closing(sqlite3.connect(uri, uri=True, timeout=60)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables:
             return None, None

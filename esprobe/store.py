@@ -60,7 +60,7 @@ class Store:
             if schema.inspect(path) != "current":
                 schema.migrate(path)
             self.engine: Engine = make_engine(path)
-            with self._transaction():
+            with self.engine.begin():
                 pass  # an unwritable file shows now, before any work is done
         except (DBAPIError, OSError, sqlite3.Error) as error:
             raise UserError(unwritable(path, error)) from None
