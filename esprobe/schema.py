@@ -6,7 +6,7 @@ Knows the file and the migrations, not what the tables mean. Looks with sqlite3 
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +15,6 @@ from esprobe.faults import reason, unwritable
 
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
 HEAD = "0002"  # the newest revision under migrations/ (a test compares them)
-_MAGIC = b"SQLite format 3\0"
-
 State = Literal["new", "older", "current"]
 
 
@@ -51,28 +49,30 @@ def inspect(path: Path) -> State:
 
 
 def _look(path: Path) -> tuple[int | None, str | None]:
-    """(application id, schema version), None where there is none. Raises OSError and sqlite3.Error."""
-    header = _header(path)
-    if not header.startswith(_MAGIC):
-        raise sqlite3.DatabaseError("file is not a database")
-    in_log = set(_application_ids_in_log(path)) if _has_log(path) else set()
-    if _has_log(path) and APPLICATION_ID in in_log | {_application_id(header)}:
-        return _read_version(readonly_uri(path))
-    if in_log:
-        return -1, None  # another program's: SQLite would put its index of the log beside it
-    # What the log may hold was never finished, or there is none: the file can be read without those that SQLite puts beside it,
-    # unless somebody begins to write just now.
-    before = path.stat()
-    try:
-        pages, size = int.from_bytes(header[28:32]), int.from_bytes(header[16:18])
-        if pages * (65536 if size == 1 else size) > before.st_size:
-            raise sqlite3.DatabaseError("its end is missing")
-        return _read_version(f"{path.resolve().as_uri()}?mode=ro&immutable=1")
-    except sqlite3.DatabaseError:
-        after = path.stat()
-        if _has_log(path) or (after.st_mtime_ns, after.st_size) != (before.st_mtime_ns, before.st_size):
+    """(application id, schema version), None where there is none. Raises OSError and sqlite3.Error.
+
+    SQLite looks at the file alone first, since with the log it would put its index of the log beside a file that may not be ours.
+    Only SQLite may open the file: when a process closes it by other means, it loses SQLite's locks on it.
+    """
+    alone = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    for attempt in range(3):
+        before = path.stat()
+        try:
+            found = _read_version(alone)
+        except sqlite3.Error:
+            if APPLICATION_ID in _application_ids_in_log(path):
+                return _read_version(readonly_uri(path))
+            after = path.stat()
+            if attempt == 2 or (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size):
+                raise
+            continue  # somebody wrote just now
+        if found[0] == APPLICATION_ID:
+            return _read_version(readonly_uri(path)) if _has_log(path) else found
+        in_log = set(_application_ids_in_log(path))
+        if APPLICATION_ID in in_log:
             return _read_version(readonly_uri(path))
-        raise
+        return (-1, None) if in_log else found
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _read_version(uri: str) -> tuple[int | None, str | None]:
@@ -87,34 +87,30 @@ def _read_version(uri: str) -> tuple[int | None, str | None]:
         return application, row and row[0]
 
 
-def _header(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(100)
-
-
-def _application_id(header: bytes) -> int:
-    return int.from_bytes(header[68:72])
-
-
 def _log(path: Path) -> Path:
+    """SQLite's write-ahead log: what it holds, the file may lack."""
+    path = path.resolve()
     return path.with_name(f"{path.name}-wal")
 
 
 def _has_log(path: Path) -> bool:
-    """Whether SQLite's write-ahead log holds anything that the file itself may lack."""
-    log = _log(path)
-    return log.exists() and log.stat().st_size > 0
+    try:
+        return _log(path).stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _application_ids_in_log(path: Path) -> Iterator[int]:
     """Of every state of the database's first page that the log holds, finished or not."""
-    with _log(path).open("rb") as file:
+    if not _has_log(path):
+        return
+    with suppress(FileNotFoundError), _log(path).open("rb") as file:
         size = int.from_bytes(file.read(32)[8:12])  # the log's header, then frames of 24 bytes and a page each
         while size and len(frame := file.read(24)) == 24:
             if int.from_bytes(frame[:4]) != 1:
                 file.seek(size, os.SEEK_CUR)
-            elif (page := file.read(size)).startswith(_MAGIC):
-                yield _application_id(page)
+            elif (page := file.read(size)).startswith(b"SQLite format 3\0"):
+                yield int.from_bytes(page[68:72])
 
 
 def existing(path: Path) -> State:
@@ -135,7 +131,7 @@ def readonly_uri(path: Path) -> str:
         return uri
     if not _has_log(path):
         return f"{uri}&immutable=1"  # SQLite then needs no index of the log, and nobody who cannot write here can change the file
-    if not path.with_name(f"{path.name}-shm").exists():
+    if not path.resolve().with_name(f"{path.resolve().name}-shm").exists():
         raise UserError(f"{path}: its folder cannot be written, which its log needs; copy it and {_log(path).name} elsewhere")
     return uri
 

@@ -197,6 +197,17 @@ def test_processes_that_create_the_same_database_at_once_all_succeed(tmp_path: P
     assert schema.inspect(tmp_path / "r.db") == "current"
 
 
+def test_looking_at_an_open_database_leaves_its_locks(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.db")
+    store.start_run("test", {}, {})
+    open_database(tmp_path / "r.db").close()
+    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select count(*) from run').fetchone(); c.close()"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "r.db")], check=True)
+    assert (tmp_path / "r.db-wal").exists()  # that was not the last connection, and knew it
+    store.close()
+    assert not (tmp_path / "r.db-wal").exists()
+
+
 def foreign(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("create table notes (text)")
