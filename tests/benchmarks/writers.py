@@ -130,7 +130,8 @@ def main() -> int:
             waits = sorted(wait * 1e3 for w in wrote for wait in w.waits)
             half, most = waits[len(waits) // 2], waits[int(len(waits) * 0.99)]
             print(
-                f"writers: {len(names)}; {saved * UNIT / seconds:,.0f} rollouts/s in {saved:,} transactions; a save takes {half:.0f} ms, 99% of them at most {most:.0f} ms, the longest {waits[-1]:,.0f} ms; "
+                f"writers: {len(names)}; {saved * UNIT / seconds:,.0f} rollouts/s in {saved:,} transactions; "
+                f"a save takes {half:.0f} ms, 99% of them at most {most:.0f} ms, the longest {waits[-1]:,.0f} ms; "
                 f"transactions by writer: {', '.join(f'{w.draws:,}' for w in wrote)}"
             )
     print("\n".join(wrong[:20]) or "every rollout is there exactly once, with its text and score")
