@@ -21,7 +21,8 @@ def disk_full(error: object, path: Path) -> bool:
     code = _code(error)
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         with suppress(OSError):
-            return shutil.disk_usage(path.absolute().parent).free < _LITTLE
+            usage = shutil.disk_usage(path.absolute().parent)
+            return usage.free < _LITTLE and usage.total > 0  # /proc and its like have no size
     return code == sqlite3.SQLITE_FULL
 
 
