@@ -1,5 +1,6 @@
 """The command line: parse, call one function, print. No logic of its own."""
 
+import errno
 import os
 import signal
 import sys
@@ -279,6 +280,7 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     try:
         status = int(app(args=words or ["--help"], prog_name="esprobe", standalone_mode=False) or 0)
+        sys.stdout.flush()  # a full disk shows here, not while Python ends
         return _interrupted() if status == 130 else status  # typer turns Ctrl-C into this status and says nothing
     except _UsageError as error:
         context: Any = getattr(error, "ctx", None)
@@ -289,14 +291,22 @@ def main(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _drop_output()
+            return _fail("the disk is full, so the output is not whole; free some space and run the same command again", 1)
         if stopped:  # a library's import turns Ctrl-C into an error of its own
             return _interrupted()
         if os.environ.get("ESPROBE_TRACEBACK"):
             raise
         return _fail(f"unexpected {type(error).__name__}: {error} (ESPROBE_TRACEBACK=1 shows where)", 1)
+
+
+def _drop_output() -> None:
+    """Nobody takes what is still to be printed, so that Python does not fail over it while it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted() -> int:

@@ -1,18 +1,23 @@
-"""How esprobe opens SQLite for writing: WAL, foreign keys, patience with other writers, one lock per transaction."""
+"""How esprobe opens SQLite for writing: WAL, foreign keys, patience with other writers, one lock per writing transaction."""
 
+import random
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 
 from esprobe.errors import UserError
 
+_READS = "esprobe_reads"  # the name of the option that tells reading transactions from writing ones
 PATIENCE_S = 120  # how long to wait for another writer's transaction
 
 
 def make_engine(path: Path) -> Engine:
-    """An engine whose every transaction begins with the write lock, so that it never fails half-way for want of it."""
+    """An engine whose transactions begin with the write lock, so that none fails half-way for want of it; see `reading`."""
     if not path.parent.is_dir():
         raise UserError(f"{path}: the folder {path.parent} does not exist; create it or choose another file with --db")
     # `uri` is for ATTACH, which can then open another file read-only; the path itself is made absolute and never one
@@ -26,6 +31,31 @@ def make_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if connection.get_execution_options().get(_READS):
+            connection.exec_driver_sql("BEGIN")
+        else:
+            _take_lock(connection.connection.driver_connection)
 
     return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """The same engine for transactions that only read: they see one moment, wait for no writer, and keep none waiting."""
+    return engine.execution_options(**{_READS: True})
+
+
+def _take_lock(connection: Any) -> None:
+    """BEGIN IMMEDIATE, tried at short random intervals: SQLite's own grow to 100 ms, so whoever waits longest asks least."""
+    deadline = time.monotonic() + PATIENCE_S
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+            time.sleep(random.uniform(0.001, 0.006))
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE_S * 1000)}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from esprobe import schema
 from esprobe.errors import UserError
+from esprobe.faults import disk_full
 from esprobe.store import Store
 
 
@@ -56,6 +57,8 @@ def merge(other: Path, db: Path) -> Merged:
             with _attached(store, current) as connection:
                 return _take_in(connection, db)
         except sqlite3.Error as error:
+            if disk_full(error, db):
+                raise UserError(f"{db}: the disk is full; nothing was taken in: free some space and merge again") from None
             raise UserError(f"{other}: cannot be merged ({error}); nothing was taken in") from None
         finally:
             store.close()
@@ -86,7 +89,7 @@ def _attached(store: Store, other: Path) -> Iterator[sqlite3.Connection]:
         connection: Any = pooled.driver_connection
         connection.set_progress_handler(lambda: 0, 1_000_000)  # gives Ctrl-C a chance within a long statement
         connection.execute("PRAGMA cache_size = -131072")  # KiB: the indexes of a few million rows
-        connection.execute("ATTACH ? AS other", [f"{other.resolve().as_uri()}?mode=ro"])
+        connection.execute("ATTACH ? AS other", [schema.readonly_uri(other)])
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection

@@ -10,6 +10,7 @@ from typing import Any
 
 from esprobe import schema
 from esprobe.errors import UserError
+from esprobe.faults import DAMAGED, damaged
 
 _READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 _HARMLESS_PRAGMAS = {
@@ -45,9 +46,16 @@ def query(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) 
             raise UserError("the query returns no rows; esprobe sql takes one SELECT statement")
         return _distinct([column[0] for column in cursor.description]), cursor.fetchall()
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_AUTH:
-            raise UserError("only queries are allowed here: SELECT, or a PRAGMA that looks at tables") from None
-        raise UserError(f"the query failed: {error}") from None
+        raise failure(error) from None
+
+
+def failure(error: sqlite3.Error) -> UserError:
+    """What to tell the user of a query that failed."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_AUTH:
+        return UserError("only queries are allowed here: SELECT, or a PRAGMA that looks at tables")
+    if damaged(error):
+        return UserError(f"the query failed ({error}): {DAMAGED}")
+    return UserError(f"the query failed: {error}")
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -3,16 +3,18 @@
 Knows the file and the migrations, not what the tables mean. Looks with sqlite3 alone; Alembic is loaded only to migrate.
 """
 
+import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Literal
 
 from esprobe.errors import UserError
+from esprobe.faults import reason, unwritable
 
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
 HEAD = "0002"  # the newest revision under migrations/ (a test compares them)
-
 State = Literal["new", "older", "current"]
 
 
@@ -24,25 +26,91 @@ def migrations_folder() -> Path:
 
 
 def inspect(path: Path) -> State:
-    """What stands at `path`, without changing it. Raises UserError for anything that is not ours to touch."""
-    if not path.exists() or path.stat().st_size == 0:
-        return "new"
+    """What stands at `path`, without changing it or leaving a file beside it. Raises UserError for what is not ours to touch."""
     try:
-        with closing(open_readonly(path)) as connection:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not tables:
-                return "new"
-            if application != APPLICATION_ID or "alembic_version" not in tables:
-                raise UserError(f"{path}: is a database of another program; choose another file with --db")
-            version = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise UserError(f"{path}: cannot be read as a database ({error}); choose another file with --db") from None
+        if not path.exists():
+            return "new"
+        if not path.is_file():
+            raise UserError(f"{path}: cannot be a database, for it is not a file; choose another one with --db")
+        if path.stat().st_size == 0:
+            return "new"
+        application, version = _look(path)
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"{path}: cannot be read as a database ({reason(error)}); choose another file with --db") from None
+    if application is None:
+        return "new"
+    if application != APPLICATION_ID or version is None:
+        raise UserError(f"{path}: is a database of another program; choose another file with --db")
     if version == HEAD:
         return "current"
     if not list((migrations_folder() / "versions").glob(f"{version}_*.py")):
         raise UserError(f"{path}: was written by a newer esprobe (schema {version}, this one knows {HEAD}); upgrade esprobe")
     return "older"
+
+
+def _look(path: Path) -> tuple[int | None, str | None]:
+    """(application id, schema version), None where there is none. Raises OSError and sqlite3.Error.
+
+    SQLite looks at the file alone first, since with the log it would put its index of the log beside a file that may not be ours.
+    Only SQLite may open the file: when a process closes it by other means, it loses SQLite's locks on it.
+    """
+    alone = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    for attempt in range(3):
+        before = path.stat()
+        try:
+            found = _read_version(alone)
+        except sqlite3.Error:
+            if APPLICATION_ID in _application_ids_in_log(path):
+                return _read_version(readonly_uri(path))
+            after = path.stat()
+            if attempt == 2 or (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size):
+                raise
+            continue  # somebody wrote just now
+        if found[0] == APPLICATION_ID:
+            return _read_version(readonly_uri(path)) if _has_log(path) else found
+        in_log = set(_application_ids_in_log(path))
+        if APPLICATION_ID in in_log:
+            return _read_version(readonly_uri(path))
+        return (-1, None) if in_log else found
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _read_version(uri: str) -> tuple[int | None, str | None]:
+    with closing(sqlite3.connect(uri, uri=True, timeout=60)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables:
+            return None, None
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        if application != APPLICATION_ID or "alembic_version" not in tables:
+            return application, None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return application, row and row[0]
+
+
+def _log(path: Path) -> Path:
+    """SQLite's write-ahead log: what it holds, the file may lack."""
+    path = path.resolve()
+    return path.with_name(f"{path.name}-wal")
+
+
+def _has_log(path: Path) -> bool:
+    try:
+        return _log(path).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _application_ids_in_log(path: Path) -> Iterator[int]:
+    """Of every state of the database's first page that the log holds, finished or not."""
+    if not _has_log(path):
+        return
+    with suppress(FileNotFoundError), _log(path).open("rb") as file:
+        size = int.from_bytes(file.read(32)[8:12])  # the log's header, then frames of 24 bytes and a page each
+        while size and len(frame := file.read(24)) == 24:
+            if int.from_bytes(frame[:4]) != 1:
+                file.seek(size, os.SEEK_CUR)
+            elif (page := file.read(size)).startswith(b"SQLite format 3\0"):
+                yield int.from_bytes(page[68:72])
 
 
 def existing(path: Path) -> State:
@@ -53,12 +121,29 @@ def existing(path: Path) -> State:
     return state
 
 
+def readonly_uri(path: Path) -> str:
+    """How SQLite opens the database so that it cannot change it; also where nothing can be written beside it.
+
+    Raises UserError where it cannot be read without writing.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    if os.access(path.resolve().parent, os.W_OK):
+        return uri
+    if not _has_log(path):
+        return f"{uri}&immutable=1"  # SQLite then needs no index of the log, and nobody who cannot write here can change the file
+    if not path.resolve().with_name(f"{path.resolve().name}-shm").exists():
+        raise UserError(f"{path}: its folder cannot be written, which its log needs; copy it and {_log(path).name} elsewhere")
+    return uri
+
+
 def open_readonly(path: Path) -> sqlite3.Connection:
     """A connection that cannot change the database. Raises UserError if it cannot be opened."""
     try:
-        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)
-    except sqlite3.Error as error:
-        raise UserError(f"{path}: cannot be opened ({error})") from None
+        connection = sqlite3.connect(readonly_uri(path), uri=True, timeout=60)
+        connection.execute("PRAGMA schema_version")
+        return connection
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"{path}: cannot be opened ({reason(error)})") from None
 
 
 def migrate(path: Path) -> None:
@@ -66,6 +151,7 @@ def migrate(path: Path) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
+    from sqlalchemy.exc import DBAPIError
 
     from esprobe.engine import make_engine
 
@@ -83,6 +169,8 @@ def migrate(path: Path) -> None:
                 for statement in view_statements():
                     connection.exec_driver_sql(statement)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    except DBAPIError as error:
+        raise UserError(unwritable(path, error)) from None
     finally:
         engine.dispose()
 

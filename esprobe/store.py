@@ -7,7 +7,7 @@ import json
 import platform
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from esprobe import arms, schema, tables
-from esprobe.engine import make_engine
+from esprobe.engine import make_engine, reading
 from esprobe.errors import UserError
+from esprobe.faults import DAMAGED, FULL, damaged, disk_full, reason, unwritable
 from esprobe.scoring import Score
 from esprobe.task import Facts, Problem
 
@@ -59,26 +60,33 @@ class Store:
             if schema.inspect(path) != "current":
                 schema.migrate(path)
             self.engine: Engine = make_engine(path)
-            with self._transaction():
+            with self.engine.begin():
                 pass  # an unwritable file shows now, before any work is done
         except (DBAPIError, OSError, sqlite3.Error) as error:
-            raise UserError(f"{path}: cannot be written ({_reason(error)}); choose another file with --db") from None
+            raise UserError(unwritable(path, error)) from None
 
     def close(self) -> None:
         """Closes every connection."""
         self.engine.dispose()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, engine: Engine | None = None) -> Iterator[Connection]:
         try:
-            with self.engine.begin() as connection:
+            with (engine or self.engine).begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise UserError(f"{self.path}: {_reason(error)}; what was written before is kept") from error
+            if disk_full(error, self.path):
+                raise UserError(f"{self.path}: {FULL}") from error
+            if damaged(error):
+                raise UserError(f"{self.path}: {DAMAGED}") from error
+            raise UserError(f"{self.path}: {reason(error)}; what was written before is kept") from error
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._transaction(reading(self.engine))
 
     def unknown_problems(self, problems: Sequence[Problem]) -> list[Problem]:
         """Those of `problems` that the database does not hold yet."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             known = set(connection.scalars(select(_column(tables.Problem, "digest"))))
         return [p for p in problems if p.digest not in known]
 
@@ -101,7 +109,7 @@ class Store:
 
     def problem_ids(self, problems: Sequence[Problem]) -> list[int]:
         """The rows of `problems`, which must have been added, in order."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             ids: dict[str, int] = dict(
                 connection.execute(select(_column(tables.Problem, "digest"), _column(tables.Problem, "id"))).all()
             )
@@ -125,14 +133,14 @@ class Store:
     def done(self, arm_id: int) -> set[tuple[int, int]]:
         """(draw, problem id) of every rollout that the arm has."""
         rollout = _table(tables.Rollout)
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(rollout.c.draw, rollout.c.problem_id).where(rollout.c.arm_id == arm_id))
             return {(draw, problem_id) for draw, problem_id in rows}
 
     def texts(self, arm_id: int) -> dict[tuple[int, int], str]:
         """(draw, problem id) → text of every rollout that the arm has."""
         rollout = _table(tables.Rollout)
-        with self._transaction() as connection:
+        with self._reading() as connection:
             columns = select(rollout.c.draw, rollout.c.problem_id, rollout.c.text)
             rows = connection.execute(columns.where(rollout.c.arm_id == arm_id))
             return {(draw, problem_id): text for draw, problem_id, text in rows}
@@ -160,7 +168,7 @@ class Store:
 
     def count_to_score(self, task: str, scorer: str, everything: bool) -> int:
         """How many rollouts `to_score` will yield."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             sql = f"SELECT count(*) {_TO_SCORE}"
             return int(connection.exec_driver_sql(sql, (0, task, everything, scorer)).scalar_one())
 
@@ -169,7 +177,7 @@ class Store:
         last = 0
         sql = f"SELECT r.id, r.arm_id, r.problem_id, r.draw, p.payload, r.text {_TO_SCORE} ORDER BY r.id LIMIT {int(batch)}"
         while True:
-            with self._transaction() as connection:
+            with self._reading() as connection:
                 rows = connection.exec_driver_sql(sql, (last, task, everything, scorer)).all()
             if not rows:
                 return
@@ -208,11 +216,14 @@ class Store:
 
     @contextmanager
     def ending(self, run_id: int) -> Iterator[None]:
-        """Notes with the run how the work inside ended: done, interrupted or failed."""
+        """Notes with the run how the work inside ended: done, interrupted or failed. If it cannot, it stays running."""
         try:
             yield
         except BaseException as error:
-            self.end_run(run_id, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error)[:1000] or None)
+            with suppress(UserError):  # what stopped the work may stop this note too; the work's error is the one to see
+                self.end_run(
+                    run_id, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error)[:1000] or None
+                )
             raise
         self.end_run(run_id, "done")
 
@@ -270,7 +281,3 @@ def _score_columns(scorer: str, score: Score) -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _reason(error: Exception) -> str:
-    return str(error.orig if isinstance(error, DBAPIError) else error)

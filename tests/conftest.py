@@ -1,10 +1,12 @@
 """What tests share: the installed command, the published problems where a user has them, a small sweep's database."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
@@ -18,13 +20,24 @@ settings.load_profile("untimed")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def lacking(what: str) -> NoReturn:
+    """Skips a test on a user's machine that lacks something; in CI nothing may be lacking."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"needs {what}")
+    pytest.skip(f"needs {what}")
+
+
+def needs(*command: str) -> None:
+    """Goes on only where the program is installed and may do this."""
+    if shutil.which(command[0]) is None or subprocess.run(command, capture_output=True).returncode:
+        lacking(f"{command[0]} and the right to use it")
+
+
 @pytest.fixture(scope="session")
 def published() -> Path:
     """The published data file, which is not ours to ship."""
     if not PUBLISHED.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{PUBLISHED} is missing")
-        pytest.skip("needs the published countdown.json; name it with ESPROBE_PUBLISHED")
+        lacking(f"the published countdown.json, named by ESPROBE_PUBLISHED; there is no {PUBLISHED}")
     return PUBLISHED
 
 

@@ -1,29 +1,45 @@
 """The database is created and upgraded by the migrations, and a file that is not ours is refused untouched."""
 
+import os
+import random
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData
 from sqlmodel import SQLModel
 
 from esprobe import schema, tables
 from esprobe.engine import make_engine
 from esprobe.errors import UserError
+from esprobe.explore import explore
+from esprobe.merging import merge
+from esprobe.progress import Quiet
 from esprobe.reading import open_database, query
+from esprobe.report import Filter, report
+from esprobe.rescoring import rescore
 from esprobe.store import Store
+from tests.conftest import Run, needs
+from tests.disk import perform, record
+from tests.made import make as fill
+from tests.test_cli import one_line_error
 
 
 def test_head_is_the_newest_migration() -> None:
-    config = Config()
-    config.set_main_option("script_location", str(schema.migrations_folder()))
-    assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
+    assert script().get_heads() == [schema.HEAD]
 
 
 def test_the_migrations_build_exactly_the_tables(tmp_path: Path) -> None:
@@ -48,34 +64,121 @@ def test_a_new_database_is_ours_wal_and_sound(tmp_path: Path) -> None:
     assert views == {"solved", "pass_at_k", "arm_summary", "rollout_text", "draw_accuracy", "cover_at_tau"}
 
 
-def first_schema(path: Path) -> None:
-    """Takes a database back to what revision 0001 left: the same tables and fewer views."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for view in ("draw_accuracy", "cover_at_tau"):
-            connection.execute(f"drop view {view}")
-        connection.execute("update alembic_version set version_num = '0001'")
+def script() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_folder()))
+    return ScriptDirectory.from_config(config)
 
 
-def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
+REVISIONS = sorted(revision.revision for revision in script().walk_revisions())
+ROWS = 6  # of each table of an older database
+
+
+def at_revision(path: Path, revision: str) -> None:
+    """A database as the esprobe of that revision left it, with rows in every table and a view that there no longer is."""
+    engine = make_engine(path)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(schema.migrations_folder()))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.exec_driver_sql("CREATE VIEW of_old AS SELECT id, no_such_column FROM rollout")
+        found = MetaData()
+        found.reflect(connection)
+        for table in found.sorted_tables:
+            if table.name != "alembic_version":
+                connection.execute(table.insert(), [{c.name: value(c, i) for c in table.columns} for i in range(1, ROWS + 1)])
+    engine.dispose()
+
+
+def value(column: Column[Any], i: int) -> object:
+    """What row i holds in a column. Whole numbers are i, so that row i of a table refers to row i of any other."""
+    if column.nullable and i % 2 and not column.foreign_keys:
+        return None
+    if isinstance(column.type, JSON):
+        return {"numbers": [i, 7], "target": f"{i}.5"}
+    if isinstance(column.type, Boolean):
+        return i % 3 == 0
+    if isinstance(column.type, Integer):
+        return i
+    if isinstance(column.type, Float):
+        return i / 8
+    return "countdown" if column.name == "scorer" else f"{column.name} {i} ‘σ’"
+
+
+def rows_of(path: Path) -> dict[str, tuple[list[str], list[tuple[object, ...]]]]:
+    """Table → (columns, rows)."""
+    found = {}
     with closing(sqlite3.connect(path)) as connection:
-        return {t: connection.execute(f"select * from {t}").fetchall() for t in SQLModel.metadata.tables}
+        for (table,) in connection.execute(
+            "select name from sqlite_master where type = 'table' and name <> 'alembic_version'"
+        ).fetchall():
+            cursor = connection.execute(f"select * from {table} order by 1, 2, 3")
+            found[table] = ([column[0] for column in cursor.description], cursor.fetchall())
+    return found
+
+
+def assert_kept_and_current(path: Path, before: dict[str, tuple[list[str], list[tuple[object, ...]]]]) -> None:
+    """Every table and column that there was holds what it held, all views answer, and the file is sound."""
+    assert schema.inspect(path) == "current"
+    with closing(open_database(path)) as connection:
+        for table, (columns, rows) in before.items():
+            assert query(connection, f"select {', '.join(columns)} from {table} order by 1, 2, 3")[1] == rows, table
+        names = [name for (name,) in query(connection, "select name from sqlite_master where type = 'view'")[1]]
+        assert sorted(names) == sorted(statement.split("CREATE VIEW ")[1].split()[0] for statement in schema.view_statements())
+        for view in names:
+            assert len(query(connection, f"select * from {view}")[1]) >= ROWS, view
+        assert query(connection, "pragma integrity_check")[1] == [("ok",)]
+        assert query(connection, "pragma foreign_key_check")[1] == []
 
 
 @pytest.mark.parametrize("use", [Store, open_database], ids=["store", "report"])
-def test_a_database_of_the_first_schema_is_upgraded_in_place_with_nothing_lost(swept: Path, tmp_path: Path, use: object) -> None:
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_a_database_of_any_older_schema_is_upgraded_in_place_with_nothing_lost(tmp_path: Path, revision: str, use: Any) -> None:
     path = tmp_path / "old.db"
-    with closing(sqlite3.connect(swept)) as source, closing(sqlite3.connect(path)) as target:
-        source.backup(target)
-    first_schema(path)
+    at_revision(path, revision)
     before = rows_of(path)
-    assert len(before["rollout"]) > 100
+    assert all(len(rows) == ROWS for _, rows in before.values())
     assert schema.inspect(path) == "older"
-    use(path).close()  # type: ignore[operator]
-    assert schema.inspect(path) == "current"
-    assert rows_of(path) == before
-    assert query(open_database(path), "select count(*) from draw_accuracy")[1] == [(1 + 4 * 6,)]
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
+    use(path).close()
+    assert_kept_and_current(path, before)
+
+
+@pytest.mark.parametrize("revision", [None, *REVISIONS[:-1]])
+def test_a_migration_killed_at_any_moment_leaves_the_old_schema_or_the_new_and_is_done_again(
+    tmp_path: Path, revision: str | None
+) -> None:
+    needs("strace", "true")
+    made = tmp_path / "made"
+    made.mkdir()
+    if revision is not None:
+        at_revision(made / "r.db", revision)
+    before = rows_of(made / "r.db") if revision else {}
+    now = Path(shutil.copytree(made, tmp_path / "now"))
+    code = "import sys; from pathlib import Path; from esprobe.schema import migrate; migrate(Path(sys.argv[1]))"
+    ops = record([sys.executable, "-c", code, str(made / "r.db")], made)
+    old = "new" if revision is None else "older"
+    seen = []
+    for i, op in enumerate(ops):
+        if op.kind in ("said", "sync"):
+            continue
+        perform(op, now)
+        state = schema.inspect(now / "r.db")
+        assert state in (old, "current")
+        seen.append(state)
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            copy = Path(shutil.copytree(now, folder, dirs_exist_ok=True)) / "r.db"
+            if state == old and revision is not None:
+                assert rows_of(copy) == before
+            if i % 5 == 0:
+                Store(copy).close()
+                assert schema.inspect(copy) == "current"
+                if revision is not None:
+                    assert_kept_and_current(copy, before)
+    assert seen == sorted(seen, key=[old, "current"].index)
+    assert set(seen) == {old, "current"}
+    assert len(seen) > 10
 
 
 def test_foreign_keys_are_enforced(tmp_path: Path) -> None:
@@ -92,6 +195,17 @@ def test_processes_that_create_the_same_database_at_once_all_succeed(tmp_path: P
         _, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stderr
     assert schema.inspect(tmp_path / "r.db") == "current"
+
+
+def test_looking_at_an_open_database_leaves_its_locks(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.db")
+    store.start_run("test", {}, {})
+    open_database(tmp_path / "r.db").close()
+    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select count(*) from run').fetchone(); c.close()"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "r.db")], check=True)
+    assert (tmp_path / "r.db-wal").exists()  # that was not the last connection, and knew it
+    store.close()
+    assert not (tmp_path / "r.db-wal").exists()
 
 
 def foreign(path: Path) -> None:
@@ -115,18 +229,109 @@ def torn(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
 
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [(foreign, "another program"), (newer, "newer esprobe"), (text, "cannot be read as a database"), (torn, "cannot be read")],
-)
-def test_a_file_that_is_not_ours_is_refused_untouched(tmp_path: Path, make: object, says: str) -> None:
-    path = tmp_path / "r.db"
-    make(path)  # type: ignore[operator]
-    before = path.read_bytes()
-    for use in (Store, open_database):
-        with pytest.raises(UserError, match=says):
-            use(path)
-    assert path.read_bytes() == before
+def shortened(path: Path) -> None:
+    Store(path).close()
+    path.write_bytes(path.read_bytes()[: 3 * 4096])
+
+
+def zeros(path: Path) -> None:
+    path.write_bytes(bytes(8192))
+
+
+def garbage_after_the_header(path: Path) -> None:
+    Store(path).close()
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + random.Random(1).randbytes(len(data) - 100))
+
+
+def foreign_in_the_middle_of_work(path: Path) -> None:
+    """Another program's, with a log that its next start will take in."""
+    with closing(sqlite3.connect(path.with_name("its.db"), isolation_level=None)) as connection:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("create table notes (text)")
+        for suffix in ("", "-wal"):
+            shutil.copy(path.with_name(f"its.db{suffix}"), path.with_name(f"{path.name}{suffix}"))
+
+
+def foreign_wal(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("create table alembic_version (version_num)")
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+REFUSED = {
+    foreign: "another program",
+    foreign_wal: "another program",
+    foreign_in_the_middle_of_work: "another program",
+    newer: "newer esprobe",
+    text: "cannot be read as a database",
+    torn: "cannot be read as a database",
+    shortened: "cannot be read as a database",
+    zeros: "cannot be read as a database",
+    garbage_after_the_header: "cannot be read as a database",
+    folder: "not a file",
+    pipe: "not a file",
+}
+
+
+def folder_of(path: Path) -> dict[str, bytes | int]:
+    """Every file there with its content, or its kind where it is no file."""
+    return {p.name: p.read_bytes() if p.is_file() else p.stat().st_mode for p in path.iterdir()}
+
+
+@pytest.mark.parametrize("make", REFUSED, ids=lambda make: make.__name__)
+def test_what_is_not_ours_is_refused_in_one_line_and_untouched(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    make(there / "r.db")
+    Store(tmp_path / "ours.db").close()
+    before = folder_of(there), folder_of(tmp_path)
+    uses: list[Callable[[Path], object]] = [
+        Store,
+        open_database,
+        lambda path: merge(path, tmp_path / "ours.db"),
+        lambda path: merge(tmp_path / "ours.db", path),
+        lambda path: explore(path, tmp_path / "page.html"),
+    ]
+    for use in uses:
+        with pytest.raises(UserError, match=REFUSED[make]) as refused:
+            use(there / "r.db")
+        assert "\n" not in str(refused.value)
+        assert (folder_of(there), folder_of(tmp_path)) == before
+
+
+def test_a_page_of_zeros_in_the_middle_is_one_clear_line_wherever_it_is_met(esprobe: Run, tmp_path: Path) -> None:
+    whole, db = tmp_path / "whole.db", tmp_path / "r.db"
+    fill(whole, [("temperature", 0.5, dict.fromkeys(range(30), "+-" * 20))])
+    data = whole.read_bytes()
+    pages = len(data) // 4096
+    told: list[str] = []
+    assert pages > 60
+    for page in range(1, pages, 5):
+        db.write_bytes(data[: page * 4096] + bytes(4096) + data[(page + 1) * 4096 :])
+        for use in (
+            lambda: report(open_database(db), Filter(), (), "csv"),
+            lambda: explore(db, tmp_path / "page.html"),
+            lambda: merge(db, tmp_path / "merged.db"),
+            lambda: rescore(db, "countdown-published", True, Quiet()),
+        ):
+            try:
+                use()
+            except UserError as error:
+                told.append(str(error))
+    assert len(told) > pages // 5
+    assert not [line for line in told if not re.search("damaged|cannot be read|malformed", line) or "\n" in line]
+    for words in (["report"], ["explore"], ["sql", "select * from rollout_text"]):
+        db.write_bytes(data[: 4096 * (pages // 4)] + bytes(4096 * (pages // 2)) + data[4096 * (pages // 4 + pages // 2) :])
+        assert re.search("damaged|cannot be read", one_line_error(esprobe(*words, "--db", db), 1))
 
 
 def test_a_query_can_read_and_cannot_write(swept: Path) -> None:

@@ -4,6 +4,7 @@ Ties together what is read (`gather`), what is chosen (`choose`) and how it beco
 a problem is shown by whatever its payload holds.
 """
 
+import sqlite3
 import webbrowser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from esprobe.errors import UserError
 from esprobe.explore.choose import PER_CELL, choose
 from esprobe.explore.gather import gather
 from esprobe.explore.page import MAX_BYTES, build
+from esprobe.faults import discard
 
 __all__ = ["MAX_BYTES", "PER_CELL", "explore"]
 
@@ -28,11 +30,14 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
     try:
         results = gather(connection, scorer)
         page = build(results, choose(connection, scorer, per_cell), per_cell)
+    except sqlite3.Error as error:
+        raise reading.failure(error) from None
     finally:
         connection.close()
     try:
         out.write_bytes(page.content)
     except OSError as error:
+        discard(out, error)
         raise UserError(f"{out}: cannot be written ({error.strerror}); name another file with --out") from None
     if show and not webbrowser.open(out.resolve().as_uri()):
         raise UserError(f"{out} is written, but no browser could be started; open it yourself")

@@ -17,6 +17,8 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from esprobe.faults import discard
+
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9,
@@ -121,7 +123,14 @@ def applied() -> Iterator[None]:
 
 def save(made: Figure, path: Path) -> list[Path]:
     """Writes the figure as PNG and as SVG."""
-    paths = [path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}.svg")]
-    made.savefig(paths[0], dpi=150)
-    made.savefig(paths[1], metadata={"Date": None})
-    return paths
+    paths: dict[Path, dict[str, Any]] = {
+        path.with_name(f"{path.name}.png"): {"dpi": 150},
+        path.with_name(f"{path.name}.svg"): {"metadata": {"Date": None}},
+    }
+    for to, how in paths.items():
+        try:
+            made.savefig(to, **how)
+        except OSError as error:
+            discard(to, error)
+            raise
+    return list(paths)

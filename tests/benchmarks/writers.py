@@ -1,0 +1,142 @@
+"""One writer, then four at once, through the real store: is every rollout there exactly once, how fast, how long does one wait?
+
+Two of the four write the same arm and the same draws, as two machines given one command would; two have arms of their own.
+Run it with `python -m tests.benchmarks.writers`; `--seconds` is how long each of the two stages lasts. Exits with 1 if anything
+is lost.
+"""
+
+import argparse
+import multiprocessing
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from esprobe.arms import Arm
+from esprobe.countdown.task import Countdown
+from esprobe.scoring import Score
+from esprobe.store import RolloutRow, Store
+from esprobe.task import Facts, Problem
+
+UNIT = 128  # rollouts a transaction: one draw of so many problems
+WRITERS = ("shared", "shared", "third", "fourth")  # the arm of each
+
+
+@dataclass(frozen=True)
+class Wrote:
+    """What one writer did: its arm, the draws it saved, how long each `save` took."""
+
+    arm: str
+    draws: int
+    waits: list[float]
+
+
+def text(arm: str, draw: int, problem_id: int) -> str:
+    """About 0.6 kB that nothing else in the database equals."""
+    return f"{arm}, draw {draw} of problem {problem_id}: " + random.Random(f"{arm} {draw} {problem_id}").randbytes(280).hex()
+
+
+def score(draw: int, problem_id: int) -> Score:
+    """A verdict that depends on the rollout."""
+    right = (draw * 31 + problem_id) % 7 == 0
+    return Score(right, "correct" if right else "wrong_value", f"{draw} + {problem_id}", 1.0)
+
+
+def problems() -> list[Problem]:
+    """UNIT problems."""
+    return [Countdown().problem({"numbers": [i + 1, 40, 7], "target": str(i)}) for i in range(UNIT)]
+
+
+def write(path: Path, name: str, seconds: float, start: float) -> Wrote:
+    """Saves unit after unit for so long, from the moment `start` on."""
+    store = Store(path)
+    ids = store.problem_ids(problems())
+    arm_id = store.arm_id(Arm("m", "d", "temperature", 0.5, {"name": name}))
+    run_id = store.start_run(name, {}, {})
+    waits: list[float] = []
+    time.sleep(max(0.0, start - time.time()))
+    while time.time() < start + seconds:
+        draw = len(waits)
+        rows = [RolloutRow(draw, i, text(name, draw, i), 180, "stop", score(draw, i)) for i in ids]
+        begun = time.perf_counter()
+        store.save(arm_id, run_id, "countdown", rows)
+        waits.append(time.perf_counter() - begun)
+    store.end_run(run_id, "done")
+    store.close()
+    return Wrote(name, len(waits), waits)
+
+
+def prepare(path: Path) -> None:
+    """A database with the problems."""
+    store = Store(path)
+    store.add_problems([(problem, Facts(True, None, 0.1)) for problem in store.unknown_problems(problems())])
+    store.close()
+
+
+def stage(path: Path, names: tuple[str, ...], seconds: float) -> list[Wrote]:
+    """So many writers at once, each a process; raises what any of them raises."""
+    prepare(path)
+    start = time.time() + 1.5  # when all of them have loaded what they need
+    with multiprocessing.get_context("spawn").Pool(len(names)) as pool:
+        return pool.starmap(write, [(path, name, seconds, start) for name in names])
+
+
+def lost(path: Path, wrote: list[Wrote]) -> list[str]:
+    """What is wrong in the database: a rollout missing, doubled or different, another score, a broken page, an unfinished run."""
+    found = []
+    with closing(sqlite3.connect(path)) as connection:
+        if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+            found.append("the file is damaged")
+        if connection.execute("PRAGMA foreign_key_check").fetchall():
+            found.append("a row refers to none")
+        if connection.execute("SELECT count(*) FROM run WHERE state <> 'done'").fetchone() != (0,):
+            found.append("a run has not ended")
+        ids = [i for (i,) in connection.execute("SELECT id FROM problem")]
+        for name in {w.arm for w in wrote}:
+            due = {(draw, i) for draw in range(max(w.draws for w in wrote if w.arm == name)) for i in ids}
+            rows = connection.execute(
+                "SELECT r.draw, r.problem_id, text, correct, reason, answer FROM arm JOIN rollout AS r ON r.arm_id = arm.id "
+                "LEFT JOIN score AS s ON s.scorer = 'countdown' AND s.arm_id = r.arm_id AND s.problem_id = r.problem_id "
+                "AND s.draw = r.draw WHERE json_extract(settings, '$.name') = ?",
+                [name],
+            )
+            for draw, i, said, *verdict in rows:
+                right = score(draw, i)
+                if (draw, i) not in due:
+                    found.append(f"{name}: draw {draw} of problem {i} is there twice or was never written")
+                elif said != text(name, draw, i) or verdict != [right.correct, right.reason, right.answer]:
+                    found.append(f"{name}: draw {draw} of problem {i} has another text or score")
+                due.discard((draw, i))
+            found += [f"{name}: draw {draw} of problem {i} is missing" for draw, i in sorted(due)]
+    return found
+
+
+def main() -> int:
+    """Prints both stages; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    seconds = parser.parse_args().seconds
+    wrong = []
+    for names in (("alone",), WRITERS):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "r.db"
+            wrote = stage(path, names, seconds)
+            wrong += lost(path, wrote)
+            saved = sum(w.draws for w in wrote)
+            waits = sorted(wait * 1e3 for w in wrote for wait in w.waits)
+            half, most = waits[len(waits) // 2], waits[int(len(waits) * 0.99)]
+            print(
+                f"writers: {len(names)}; {saved * UNIT / seconds:,.0f} rollouts/s in {saved:,} transactions; "
+                f"a save takes {half:.0f} ms, 99% of them at most {most:.0f} ms, the longest {waits[-1]:,.0f} ms; "
+                f"transactions by writer: {', '.join(f'{w.draws:,}' for w in wrote)}"
+            )
+    print("\n".join(wrong[:20]) or "every rollout is there exactly once, with its text and score")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
