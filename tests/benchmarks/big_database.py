@@ -11,12 +11,16 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from esprobe.arms import Arm, Method, perturbation_seeds
 from esprobe.countdown.task import Countdown
+from esprobe.reading import open_database, query
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
+from tests.benchmarks.table import Row, in_turns, ratio, render
 
 PROBLEMS, DRAWS, ROUNDS = 128, 512, 3
 ARMS: list[tuple[Method, float, float]] = [  # method, value, how well it does; shares as in the published study, and better ones
@@ -88,25 +92,54 @@ def interactive(page: Path) -> str:
         return f"{ready - begun:.2f} s to interactive, {time.perf_counter() - ready:.2f} s to open a problem"
 
 
-def main() -> None:
-    """Prints the median of the rounds for each command, the page's size and how soon it answers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", type=Path, help="keep the database in this file")
-    keep = parser.parse_args().keep
+def rows(keep: Path | None = None) -> list[Row]:
+    """A row a command and one for the view `pass_at_k`, beside the least that any of them must do: count every score once."""
+    found, rollouts = [], len(ARMS) * PROBLEMS * DRAWS
     with tempfile.TemporaryDirectory() as folder:
         path = keep or Path(folder) / "big.db"
         if not path.exists():
             begun = time.perf_counter()
             build(path)
             seconds = time.perf_counter() - begun
-            print(f"{len(ARMS) * PROBLEMS * DRAWS:,} rollouts, {path.stat().st_size / 1e6:.0f} MB, made in {seconds:.0f} s")
-        print(f"{'command':40}{'seconds':>10}{'peak MB':>10}")
+            print(f"{rollouts:,} rollouts, {path.stat().st_size / 1e6:.0f} MB, made in {seconds:.0f} s")
         page = Path(folder) / "big.html"
-        for words in (["report"], ["report", "--compare"], ["explore", "--out", str(page)]):
-            taken = [measure(["--db", str(path), *words]) for _ in range(ROUNDS)]
-            seconds = statistics.median(t for t, _ in taken)
-            print(f"{'esprobe ' + ' '.join(words[:2]):40}{seconds:10.2f}{max(mb for _, mb in taken):10.0f}")
+        peak: dict[str, float] = {}
+
+        def command(*words: str) -> float:
+            name = f"esprobe {' '.join(words[:2])}"
+            seconds, mb = measure(["--db", str(path), *words])
+            peak[name] = max(mb, peak.get(name, 0.0))
+            return seconds
+
+        def view(name: str) -> float:
+            with closing(open_database(path)) as connection:
+                begun = time.perf_counter()
+                query(connection, f"SELECT * FROM {name}")
+                return time.perf_counter() - begun
+
+        works: dict[str, Callable[[], float]] = {
+            "view solved": lambda: view("solved"),
+            "view pass_at_k": lambda: view("pass_at_k"),
+            "esprobe report": lambda: command("report"),
+            "esprobe report --compare": lambda: command("report", "--compare"),
+            "esprobe explore --out": lambda: command("explore", "--out", str(page)),
+        }
+        taken = in_turns(works, ROUNDS)
+        least = taken.pop("view solved")
+        for name, seconds in taken.items():
+            what = f"{name}, {rollouts:,} rollouts"
+            memory = f"peak {peak[name]:.0f} MB" if name in peak else ""
+            counted = statistics.median(least)
+            found.append(Row(what, statistics.median(seconds), "s", "view solved", counted, ratio(least, seconds), memory))
         print(f"the page: {page.stat().st_size / 1e6:.1f} MB, {interactive(page)}")
+    return found
+
+
+def main() -> None:
+    """Prints the rows alone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", type=Path, help="keep the database in this file")
+    print(render(rows(parser.parse_args().keep)))
 
 
 if __name__ == "__main__":
