@@ -11,8 +11,9 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from esprobe.arms import Arm
@@ -23,6 +24,7 @@ from tests.benchmarks.table import Row, in_turns, ratio, render
 
 ROLLOUTS, PROBLEMS, UNITS, ROUNDS = 65_536, 128, (16, 128, 1024), 3
 TEXT = 560  # characters of thought before the answer: about 0.6 kB a text
+THOUGHTS = "".join(f"\n{a} - {b} = {a - b}, which is not what is asked for" for a in range(10, 99) for b in range(10, 40))
 
 
 def rollouts(draws: Sequence[int], problem_ids: Sequence[int], rng: random.Random, rate: float = 0.1) -> Iterator[RolloutRow]:
@@ -34,9 +36,6 @@ def rollouts(draws: Sequence[int], problem_ids: Sequence[int], rng: random.Rando
             right = rng.random() < rate
             score = Score(right, "correct" if right else "wrong_value", answer, 1.0)
             yield RolloutRow(draw, problem_id, text, 180, "stop", score)
-
-
-THOUGHTS = "".join(f"\n{a} - {b} = {a - b}, which is not what is asked for" for a in range(10, 99) for b in range(10, 40))
 
 
 def new_store(path: Path, problems: int) -> tuple[Store, list[int], int]:
@@ -101,17 +100,17 @@ def rows(count: int = ROLLOUTS) -> list[Row]:
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        works: dict[str, Callable[[], float]] = {"bare": lambda: bare(made, folder)}
+        works = {"bare": partial(bare, made, folder)}
         for unit in UNITS:
-            works[f"save {unit}"] = lambda unit=unit: through_store(made, unit, folder)  # type: ignore[misc]
-            works[f"sync {unit}"] = lambda unit=unit: synced(made, unit, folder)  # type: ignore[misc]
+            works[f"save {unit}"] = partial(through_store, made, unit, folder)
+            works[f"sync {unit}"] = partial(synced, made, unit, folder)
         rates = in_turns(works, ROUNDS)
-    least = statistics.median(rates["bare"])
+    alone = statistics.median(rates["bare"])
     for unit in UNITS:
         ours, floor = rates[f"save {unit}"], statistics.median(rates[f"sync {unit}"])
         what, against = f"rollouts saved, units of {unit}", "sqlite3 executemany, one transaction, no index"
-        bytes_ = f"write + fsync a unit: {floor:,.0f}/s"
-        found.append(Row(what, statistics.median(ours), "/s", against, least, ratio(ours, rates["bare"]), bytes_))
+        least = f"write + fsync a unit: {floor:,.0f}/s"
+        found.append(Row(what, statistics.median(ours), "/s", against, alone, ratio(ours, rates["bare"]), least))
     return found
 
 
