@@ -5,9 +5,9 @@ database and uses it again.
 """
 
 import argparse
-import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -60,19 +60,24 @@ def build(path: Path, problems: int = PROBLEMS, draws: int = DRAWS) -> None:
     store.close()
 
 
+# In a small process of its own, since a spawned process's peak memory begins with that of the one it was spawned from.
+_SPAWN = """
+import os, sys, time
+begun = time.perf_counter()
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+pid = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ, file_actions=silent)
+_, status, usage = os.wait4(pid, 0)
+print(status, time.perf_counter() - begun, usage.ru_maxrss)
+"""
+
+
 def measure(words: list[str]) -> tuple[float, float]:
     """(seconds, peak MB) of one whole command, its Python start included."""
-    begun = time.perf_counter()
-    pid = os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-m", "esprobe", *words],
-        os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
-    )
-    _, status, usage = os.wait4(pid, 0)
-    if status:
+    spawned = [sys.executable, "-S", "-c", _SPAWN, "-m", "esprobe", *words]
+    status, seconds, peak = subprocess.run(spawned, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    if status != "0":
         raise SystemExit(f"esprobe {' '.join(words)} failed")
-    return time.perf_counter() - begun, usage.ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1.0
+    return float(seconds), float(peak) / (1e6 if sys.platform == "darwin" else 1024)
 
 
 def interactive(page: Path) -> str:
