@@ -30,9 +30,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks.scorer
-	$(BIN)/python -m tests.benchmarks.coverage
-	$(BIN)/python -m tests.benchmarks.big_database
+	$(BIN)/python -m tests.benchmarks
 
 $(READY): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv .venv

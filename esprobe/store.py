@@ -153,18 +153,13 @@ class Store:
         `seeds`: draw → seed of its perturbation, where draws have one.
         """
         numbers = sorted({r.draw for r in rollouts})
-        draws = [{"arm_id": arm_id, "number": i, "seed": seeds[i] if seeds else None} for i in numbers]
-        rows: list[dict[str, Any]] = []
-        scores: list[dict[str, Any]] = []
-        for r in rollouts:
-            key = {"arm_id": arm_id, "draw": r.draw, "problem_id": r.problem_id}
-            rows.append(key | {"run_id": run_id, "text": r.text, "tokens": r.tokens, "finish": r.finish})
-            scores.append(key | _score_columns(scorer, r.score))
+        draws = [(arm_id, i, seeds[i] if seeds else None) for i in numbers]
+        rows = [(arm_id, r.draw, r.problem_id, run_id, r.tokens, r.finish, r.text) for r in rollouts]
+        scores = [(arm_id, r.draw, r.problem_id, scorer, *r.score) for r in rollouts]
         if rows:
             with self._transaction() as connection:
-                connection.execute(_insert_new(tables.Draw), draws)
-                connection.execute(_insert_new(tables.Rollout), rows)
-                connection.execute(_insert_new(tables.Score), scores)
+                for sql, values in ((_NEW_DRAWS, draws), (_NEW_ROLLOUTS, rows), (_NEW_SCORES, scores)):
+                    connection.exec_driver_sql(sql, values)
 
     def count_to_score(self, task: str, scorer: str, everything: bool) -> int:
         """How many rollouts `to_score` will yield."""
@@ -242,6 +237,17 @@ class Store:
                 "UPDATE run SET message = coalesce(message || char(10), '') || ? WHERE id = ?", (line, run_id)
             )
 
+
+# As text with plain tuples: SQLAlchemy's compiled inserts spend more time on each row than SQLite does. A row whose unique key is
+# there already is left alone.
+_NEW_DRAWS = "INSERT OR IGNORE INTO draw (arm_id, number, seed) VALUES (?, ?, ?)"
+_NEW_ROLLOUTS = (
+    "INSERT OR IGNORE INTO rollout (arm_id, draw, problem_id, run_id, tokens, finish, text) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_NEW_SCORES = (
+    "INSERT OR IGNORE INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, format_reward) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 # After the id of the last rollout seen: those of a task, all or only those a scorer has not judged.
 _TO_SCORE = """

@@ -11,6 +11,7 @@ import torch
 
 from esprobe import noise
 from esprobe.arms import Perturbation
+from tests.benchmarks.table import Row, ratio, render
 
 LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, VOCABULARY = 24, 896, 4864, 14, 2, 151936  # Qwen2.5-0.5B; the embedding is tied
 ROUNDS, WARM_UP = 25, 3
@@ -66,11 +67,13 @@ def wall_times(work: Callable[[], None]) -> list[float]:
     return times
 
 
-def main() -> None:
-    """Prints one table: device and wall milliseconds, medians with the range, and how far each is from the roofline."""
+def rows() -> list[Row]:
+    """Prints device and wall milliseconds, medians with the range, and how far each is from the roofline; returns a row.
+
+    None without a GPU.
+    """
     if not torch.cuda.is_available():
-        print("This benchmark needs an NVIDIA GPU, and there is none here.")
-        return
+        return []
     from esprobe.noise_triton import perturb_iid
 
     generator = torch.Generator("cuda").manual_seed(0)
@@ -118,6 +121,24 @@ def main() -> None:
         columns = "".join(f"{statistics.median(t):12.3f} ({min(t):.2f}–{max(t):.2f})".rjust(26) for t in (device, wall))
         print(f"{label:42}{columns}{statistics.median(device) / floor:12.2f}")
     print(f"equal to the CPU's float16 weights: {equal:.4%} of {name}")
+    device = {label: times[0] for label, times in measured.items()}
+    kernel, theirs = device["our kernel"], device["published way"]
+    return [
+        Row(
+            f"perturbing {elements:,} float16 weights on a GPU",
+            statistics.median(kernel),
+            "ms",
+            "published way",
+            statistics.median(theirs),
+            ratio(theirs, kernel),
+            f"copying {moved / 1e9:.2f} GB: {floor:.2f} ms",
+        )
+    ]
+
+
+def main() -> None:
+    """Prints all of it."""
+    print(render(rows()) if torch.cuda.is_available() else "This benchmark needs an NVIDIA GPU, and there is none here.")
 
 
 if __name__ == "__main__":

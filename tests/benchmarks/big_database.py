@@ -5,18 +5,22 @@ database and uses it again.
 """
 
 import argparse
-import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from esprobe.arms import Arm, Method, perturbation_seeds
 from esprobe.countdown.task import Countdown
+from esprobe.reading import open_database, query
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
+from tests.benchmarks.table import Row, in_turns, ratio, render
 
 PROBLEMS, DRAWS, ROUNDS = 128, 512, 3
 ARMS: list[tuple[Method, float, float]] = [  # method, value, how well it does; shares as in the published study, and better ones
@@ -56,19 +60,24 @@ def build(path: Path, problems: int = PROBLEMS, draws: int = DRAWS) -> None:
     store.close()
 
 
+# In a small process of its own, since a spawned process's peak memory begins with that of the one it was spawned from.
+_SPAWN = """
+import os, sys, time
+begun = time.perf_counter()
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+pid = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ, file_actions=silent)
+_, status, usage = os.wait4(pid, 0)
+print(status, time.perf_counter() - begun, usage.ru_maxrss)
+"""
+
+
 def measure(words: list[str]) -> tuple[float, float]:
     """(seconds, peak MB) of one whole command, its Python start included."""
-    begun = time.perf_counter()
-    pid = os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-m", "esprobe", *words],
-        os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
-    )
-    _, status, usage = os.wait4(pid, 0)
-    if status:
+    spawned = [sys.executable, "-S", "-c", _SPAWN, "-m", "esprobe", *words]
+    status, seconds, peak = subprocess.run(spawned, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    if status != "0":
         raise SystemExit(f"esprobe {' '.join(words)} failed")
-    return time.perf_counter() - begun, usage.ru_maxrss / (1 if sys.platform == "darwin" else 1024) / 1.0
+    return float(seconds), float(peak) / (1e6 if sys.platform == "darwin" else 1024)
 
 
 def interactive(page: Path) -> str:
@@ -88,25 +97,54 @@ def interactive(page: Path) -> str:
         return f"{ready - begun:.2f} s to interactive, {time.perf_counter() - ready:.2f} s to open a problem"
 
 
-def main() -> None:
-    """Prints the median of the rounds for each command, the page's size and how soon it answers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", type=Path, help="keep the database in this file")
-    keep = parser.parse_args().keep
+def rows(keep: Path | None = None) -> list[Row]:
+    """A row a command and one for the view `pass_at_k`, beside the least that any of them must do: count every score once."""
+    found, rollouts = [], len(ARMS) * PROBLEMS * DRAWS
     with tempfile.TemporaryDirectory() as folder:
         path = keep or Path(folder) / "big.db"
         if not path.exists():
             begun = time.perf_counter()
             build(path)
             seconds = time.perf_counter() - begun
-            print(f"{len(ARMS) * PROBLEMS * DRAWS:,} rollouts, {path.stat().st_size / 1e6:.0f} MB, made in {seconds:.0f} s")
-        print(f"{'command':40}{'seconds':>10}{'peak MB':>10}")
+            print(f"{rollouts:,} rollouts, {path.stat().st_size / 1e6:.0f} MB, made in {seconds:.0f} s")
         page = Path(folder) / "big.html"
-        for words in (["report"], ["report", "--compare"], ["explore", "--out", str(page)]):
-            taken = [measure(["--db", str(path), *words]) for _ in range(ROUNDS)]
-            seconds = statistics.median(t for t, _ in taken)
-            print(f"{'esprobe ' + ' '.join(words[:2]):40}{seconds:10.2f}{max(mb for _, mb in taken):10.0f}")
+        peak: dict[str, float] = {}
+
+        def command(*words: str) -> float:
+            name = f"esprobe {' '.join(words[:2])}"
+            seconds, mb = measure(["--db", str(path), *words])
+            peak[name] = max(mb, peak.get(name, 0.0))
+            return seconds
+
+        def view(name: str) -> float:
+            with closing(open_database(path)) as connection:
+                begun = time.perf_counter()
+                query(connection, f"SELECT * FROM {name}")
+                return time.perf_counter() - begun
+
+        works: dict[str, Callable[[], float]] = {
+            "view solved": lambda: view("solved"),
+            "view pass_at_k": lambda: view("pass_at_k"),
+            "esprobe report": lambda: command("report"),
+            "esprobe report --compare": lambda: command("report", "--compare"),
+            "esprobe explore --out": lambda: command("explore", "--out", str(page)),
+        }
+        taken = in_turns(works, ROUNDS)
+        least = taken.pop("view solved")
+        for name, seconds in taken.items():
+            what = f"{name}, {rollouts:,} rollouts"
+            memory = f"peak {peak[name]:.0f} MB" if name in peak else ""
+            counted = statistics.median(least)
+            found.append(Row(what, statistics.median(seconds), "s", "view solved", counted, ratio(least, seconds), memory))
         print(f"the page: {page.stat().st_size / 1e6:.1f} MB, {interactive(page)}")
+    return found
+
+
+def main() -> None:
+    """Prints the rows alone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", type=Path, help="keep the database in this file")
+    print(render(rows(parser.parse_args().keep)))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,19 @@ Run it with `make bench`, or `python -m tests.benchmarks.scorer`.
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 
 from esprobe.countdown.generate import generate
 from esprobe.countdown.scorers import countdown, countdown_published
+from tests.benchmarks.table import Row, in_turns, ratio, render
 from tests.published import published_rule
 
 ROUNDS = 15
 
 
-def main() -> None:
-    """Prints microseconds per answer, median of the rounds, and the ratio to the published rule."""
+def rows() -> list[Row]:
+    """A row a scorer: microseconds an answer."""
     answers = []
     for made in islice(generate(1), 2000):
         text = "\n" + "\n".join(made.steps) + f"\n</think>\n<answer> {made.solution} </answer>"
@@ -26,16 +28,23 @@ def main() -> None:
         "countdown": lambda problem, text: countdown(problem, text).correct,
         "countdown-published": lambda problem, text: countdown_published(problem, text).correct,
     }
-    times: dict[str, list[float]] = {name: [] for name in judges}
-    for _ in range(ROUNDS):  # in turns, so that whatever else the machine does meets all alike
-        for name, judge in judges.items():
-            begun = time.perf_counter()
-            assert all(judge(problem, text) for problem, text in answers)
-            times[name].append((time.perf_counter() - begun) / len(answers) * 1e6)
-    reference = statistics.median(times["published rule"])
-    print(f"{'scorer':22}{'µs an answer':>14}{'speed beside the published rule':>34}")
-    for name, measured in times.items():
-        print(f"{name:22}{statistics.median(measured):14.1f}{reference / statistics.median(measured):33.2f}x")
+
+    def judge_all(judge: Callable[[dict[str, object], str], bool]) -> float:
+        begun = time.perf_counter()
+        assert all(judge(problem, text) for problem, text in answers)
+        return (time.perf_counter() - begun) / len(answers) * 1e6
+
+    times = in_turns({name: partial(judge_all, judge) for name, judge in judges.items()}, ROUNDS)
+    published = times.pop("published rule")
+    return [
+        Row(f"scorer {name}", statistics.median(t), "µs", "published rule", statistics.median(published), ratio(published, t))
+        for name, t in times.items()
+    ]
+
+
+def main() -> None:
+    """Prints the rows alone."""
+    print(render(rows()))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,32 @@
+"""`python -m tests.benchmarks`: every benchmark in turn, and one table of all at the end; `--markdown` for the README.
+
+A new benchmark is a module with `rows()` and one more name here.
+"""
+
+import argparse
+import sys
+import time
+from importlib import import_module
+
+from tests.benchmarks import coverage
+from tests.benchmarks.table import Row, render
+
+MODULES = ("scorer", "startup", "store", "growth", "big_database", "bench_gpu_noise")
+
+
+def main() -> None:
+    """Prints the simulated coverage of the intervals, which is a table of its own, then the table of all the others."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--markdown", action="store_true", help="the table as Markdown")
+    style = "markdown" if parser.parse_args().markdown else "table"
+    coverage.main()
+    rows: list[Row] = []
+    for name in MODULES:
+        begun = time.perf_counter()
+        rows += import_module(f"tests.benchmarks.{name}").rows()
+        print(f"{name}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+    print("\n" + render(rows, style))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Rows of the one table that `python -m tests.benchmarks` prints: ours beside something else, measured in turns in one run.
+
+A benchmark is a module with `rows() -> list[Row]`; its name in `tests/benchmarks/__main__.py` adds it to the table.
+"""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from esprobe import output
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ratio`: how many times as good ours is as what stands beside it, so above 1 ours wins. `floor`: what no way can avoid."""
+
+    what: str
+    ours: float
+    unit: str
+    beside: str = ""
+    theirs: float | None = None
+    ratio: float | None = None
+    floor: str = ""
+
+
+def render(rows: Sequence[Row], style: output.Format = "table") -> str:
+    """The table as text, for people or as Markdown."""
+    columns = ["what", "ours", "unit", "beside", "theirs", "ratio", "floor"]
+    lines = [[r.what, figure(r.ours), r.unit, r.beside, figure(r.theirs), times(r.ratio), r.floor] for r in rows]
+    return output.render(columns, lines, style)
+
+
+def figure(value: float | None) -> str:
+    """Three digits that count, thousands in full."""
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def times(ratio: float | None) -> str:
+    return "" if ratio is None else f"×{ratio:.2f}" if ratio < 10 else f"×{ratio:.0f}"
+
+
+def in_turns(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """What each work returns in each round. In turns, so that whatever else the machine does meets all alike."""
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            found[name].append(work())
+    return found
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """The median of the rounds' own ratios."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
