@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from esprobe import schema
+from esprobe import schema, soundness
 from esprobe.errors import UserError
 from esprobe.store import Store
 
@@ -54,6 +54,9 @@ def merge(other: Path, db: Path) -> Merged:
         store = Store(db)
         try:
             with _attached(store, current) as connection:
+                defect = soundness.first_defect(connection, "other")
+                if defect:
+                    raise UserError(f"{other}: cannot be merged ({defect}); nothing was taken in")
                 return _take_in(connection, db)
         except sqlite3.Error as error:
             raise UserError(f"{other}: cannot be merged ({error}); nothing was taken in") from None
