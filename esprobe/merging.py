@@ -47,7 +47,10 @@ def merge(other: Path, db: Path) -> Merged:
     """
     if db.exists() and other.exists() and os.path.samefile(db, other):
         raise UserError(f"{other}: is the database itself; name another one to merge into it")
-    state = schema.inspect(other)
+    try:
+        state = schema.inspect(other)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{other}: cannot be merged (its schema cannot be read: {error}); nothing was taken in") from None
     if state == "new":
         raise UserError(f"{other}: there is no results database to merge")
     with _current(other, state) as current:
@@ -58,7 +61,7 @@ def merge(other: Path, db: Path) -> Merged:
                 if defect:
                     raise UserError(f"{other}: cannot be merged ({defect}); nothing was taken in")
                 return _take_in(connection, db)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise UserError(f"{other}: cannot be merged ({error}); nothing was taken in") from None
         finally:
             store.close()
@@ -78,7 +81,12 @@ def _current(other: Path, state: schema.State) -> Iterator[Path]:
         copy = Path(folder) / "other.db"
         with closing(schema.open_readonly(other)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
-        schema.migrate(copy)
+        try:
+            schema.migrate(copy)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a hostile schema makes of the migrations
+            raise UserError(f"{other}: cannot be upgraded ({error}); nothing was taken in") from error
         yield copy
 
 

@@ -5,6 +5,6 @@ Needs atheris, which is no dependency of ours: `pip install atheris` into an env
     python -m tests.fuzz.scorers
     python -m tests.fuzz.loaders
 
-Each stops after a bounded number of runs, or as libFuzzer's own options say (`-runs=1000000`, `-max_total_time=300`). What breaks is
-printed and left in a file `crash-…`; turn it into an ordinary test.
+Each stops after a bounded number of runs, or as libFuzzer's own options say (`-runs=1000000`, `-max_total_time=300`). What
+breaks is printed and left in a file `crash-…`; turn it into an ordinary test.
 """

@@ -34,7 +34,7 @@ def check(data: bytes) -> None:
         assert verdict.reason in REASONS
         assert verdict.correct == (verdict.reason == "correct")
         assert 0 <= verdict.format_reward <= 1
-    if verdicts[0].correct and "//" not in text and "\n" not in text:
+    if verdicts[0].correct and text.count("<answer>") == 1 and "\n" not in text:  # of nested tags they take different ones
         assert verdicts[1].correct, "what is right exactly is right by the published rule"
     if "**" not in text and len(text) < 1000:  # where eval can neither hang nor be stopped by its own limits
         assert verdicts[1].correct == published_rule(problem, text), "not the published verdict"
