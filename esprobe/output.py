@@ -46,6 +46,8 @@ def shown(cell: Any) -> str:
     """A cell as people read it: NULL is empty, control characters cannot reach the terminal, a huge text is cut."""
     if cell is None:
         return ""
+    if isinstance(cell, bytes):
+        cell = cell[: LONGEST + 1]  # a gigabyte need not become text first
     text = f"{cell:.4g}" if isinstance(cell, float) else str(cell)
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text) - LONGEST:,} characters more)"

@@ -78,8 +78,8 @@ def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | No
         if table not in tables:
             return f"there is no table {table}"
     for table, (holds, texts, objects) in _TABLES.items():
-        try:
-            wrong = connection.execute(f"SELECT count(*) FROM {name}.{table} WHERE ({holds}) IS NOT 1").fetchone()[0]
+        try:  # NOT INDEXED: an index may be whole where the row is damaged
+            wrong = connection.execute(f"SELECT count(*) FROM {name}.{table} NOT INDEXED WHERE ({holds}) IS NOT 1").fetchone()[0]
             for column, parent, key in _KEYS.get(table, ()):
                 wrong = (
                     wrong
@@ -88,10 +88,12 @@ def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | No
                     ).fetchone()[0]
                 )
             for column in texts:
-                for _ in connection.execute(f"SELECT {column} FROM {name}.{table}"):
+                for _ in connection.execute(f"SELECT {column} FROM {name}.{table} NOT INDEXED"):
                     pass  # a text that is no UTF-8 cannot be read, which shows now
             for column in objects:
-                wrong += sum(not _is_object(text) for (text,) in connection.execute(f"SELECT {column} FROM {name}.{table}"))
+                wrong += sum(
+                    not _is_object(text) for (text,) in connection.execute(f"SELECT {column} FROM {name}.{table} NOT INDEXED")
+                )
         except sqlite3.Error as error:
             return f"table {table} cannot be read ({error})"
         if wrong:
