@@ -35,12 +35,13 @@ def inspect(path: Path) -> State:
                 return "new"
             if application != APPLICATION_ID or "alembic_version" not in tables:
                 raise UserError(f"{path}: is a database of another program; choose another file with --db")
-            version = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            version = str(row[0]) if row else "none"
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a database ({error}); choose another file with --db") from None
     if version == HEAD:
         return "current"
-    if not list((migrations_folder() / "versions").glob(f"{version}_*.py")):
+    if not version.isdigit() or not list((migrations_folder() / "versions").glob(f"{version}_*.py")):
         raise UserError(f"{path}: was written by a newer esprobe (schema {version}, this one knows {HEAD}); upgrade esprobe")
     return "older"
 
