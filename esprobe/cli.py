@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from esprobe import __version__
-from esprobe.arms import Method, NoiseScheme
+from esprobe import __version__, output
+from esprobe.arms import METHODS, Method, NoiseScheme
 from esprobe.cli_options import sampling_command
 from esprobe.errors import UserError
 from esprobe.output import Format
@@ -20,6 +20,8 @@ from esprobe.plan import DRAWS, SIGMAS, TEMPERATURES, Sweep
 
 # typer brings a click of its own or uses the installed one; either way this is the base of all wrong usage
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+MOST_DRAWS = 1_000_000  # of an arm; its plan is made as a whole
+LONGEST_ERROR = 1000  # characters; a name in it may be as long as someone liked
 
 
 class _Group(TyperGroup):
@@ -82,7 +84,9 @@ def sample_temp(
         list[float] | None,
         typer.Option("--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURES))} without it."),
     ] = None,
-    samples: Annotated[int, typer.Option("--samples", "-n", min=1, envvar="ESPROBE_SAMPLES", help="Draws per problem.")] = DRAWS,
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_SAMPLES", help="Draws per problem.")
+    ] = DRAWS,
     **shared: Any,
 ) -> None:
     """Greedy baseline and temperature sampling of the unchanged model. Generates only what is missing."""
@@ -98,7 +102,10 @@ def sample_perturb(
         typer.Option("--sigma", help=f"Standard deviation of the noise (repeatable); {', '.join(map(str, SIGMAS))} without it."),
     ] = None,
     perturbations: Annotated[
-        int, typer.Option("--perturbations", "-n", min=1, envvar="ESPROBE_PERTURBATIONS", help="Perturbed models per σ.")
+        int,
+        typer.Option(
+            "--perturbations", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_PERTURBATIONS", help="Perturbed models per σ."
+        ),
     ] = DRAWS,
     noise: Annotated[
         NoiseScheme,
@@ -128,7 +135,7 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     with meter(quiet) as shown:
         outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool)
     if not quiet:
-        print(_counted(outcome.generated, outcome.asked, "generated") + f"; see: esprobe --db {db} report")
+        print(_counted(outcome.generated, outcome.asked, "generated") + f"; see: esprobe --db {output.shown(db)} report")
 
 
 def _counted(new: int, asked: int, done: str) -> str:
@@ -146,9 +153,10 @@ def score(
     """Scores stored rollouts without generating anything."""
     from esprobe.progress import meter
     from esprobe.rescoring import rescore
+    from esprobe.soundness import explained
 
     db, quiet = ctx.obj
-    with meter(quiet) as shown:
+    with meter(quiet) as shown, explained(db):
         count = rescore(db, scorer, all_, shown)
     if not quiet:
         print(f"{count:,} rollouts scored by {scorer}")
@@ -177,22 +185,28 @@ def report(
     from esprobe import reading
     from esprobe.report import Filter
     from esprobe.report import report as make_report
+    from esprobe.soundness import explained
 
+    for name in method or ():
+        if name not in METHODS:
+            raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(METHODS)}")
     chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()))
     if arm and not compare:
         raise typer.BadParameter("--arm goes with --compare")
     connection = reading.open_database(ctx.obj[0], snapshot=True)
-    if compare:
-        from esprobe.compare_report import compare_report
+    with explained(ctx.obj[0]):
+        if compare:
+            from esprobe.compare_report import compare_report
 
-        print(compare_report(connection, chosen, arm or (), k or (), style))
-    else:
-        print(make_report(connection, chosen, k or (), style))
-    if plots is not None:
-        from esprobe.plots import save_plots
+            print(compare_report(connection, chosen, arm or (), k or (), style))
+        else:
+            print(make_report(connection, chosen, k or (), style))
+        if plots is not None:
+            from esprobe.plots import save_plots
 
-        # what a program reads stays whole
-        print("", *save_plots(connection, chosen, plots), sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
+            # what a program reads stays whole
+            lines = output.shown_lines("\n".join(save_plots(connection, chosen, plots)))
+            print("", lines, sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
 
 
 @app.command(epilog="Example: esprobe explore --out results.html --open")
@@ -207,8 +221,10 @@ def explore(
 ) -> None:
     """One HTML file to look around in: two arms side by side, problem by problem, with their rollouts."""
     from esprobe.explore import explore as write_page
+    from esprobe.soundness import explained
 
-    print(write_page(ctx.obj[0], out, scorer, rollouts_per_cell, show))
+    with explained(ctx.obj[0]):
+        print(output.shown(write_page(ctx.obj[0], out, scorer, rollouts_per_cell, show)))
 
 
 @app.command("import", epilog="Example: esprobe import rollouts.jsonl --model my-es-checkpoint --label run-1")
@@ -280,7 +296,8 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     try:
         status = int(app(args=words or ["--help"], prog_name="esprobe", standalone_mode=False) or 0)
-        sys.stdout.flush()  # a full disk shows here, not while Python ends
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be written fails here, where it can be told
         return _interrupted() if status == 130 else status  # typer turns Ctrl-C into this status and says nothing
     except _UsageError as error:
         context: Any = getattr(error, "ctx", None)
@@ -291,8 +308,11 @@ def main(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError:
-        _drop_output()
-        return 0
+        return _unread()
+    except SystemExit as error:  # how typer ends when nobody reads its output
+        if isinstance(error.__context__, BrokenPipeError):
+            return _unread()
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             _drop_output()
@@ -301,6 +321,12 @@ def main(args: Sequence[str] | None = None) -> int:
             return _interrupted()
         if os.environ.get("ESPROBE_TRACEBACK"):
             raise
+        if isinstance(error, OSError) and error.strerror:
+            return _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1)
+        if isinstance(error, UnicodeEncodeError):
+            return _fail(f"{error.object!r} is not UTF-8 text", 1)
+        if isinstance(error, MemoryError):
+            return _fail("memory is exhausted; take fewer problems, draws or rollouts at a time", 1)
         return _fail(f"unexpected {type(error).__name__}: {error} (ESPROBE_TRACEBACK=1 shows where)", 1)
 
 
@@ -313,8 +339,17 @@ def _interrupted() -> int:
     return _fail("interrupted; what was finished is kept, and the same command continues", 130)
 
 
+def _unread() -> int:
+    """Whoever read the output has closed it, as `head` does, and wants no more: no error."""
+    _drop_output()
+    return 0
+
+
 def _fail(message: str, status: int) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = output.shown(" ".join(message.split()))
+    if len(line) > LONGEST_ERROR:
+        line = f"{line[: LONGEST_ERROR // 2]} … {line[-LONGEST_ERROR // 2 :]}"
+    print(f"error: {line}", file=sys.stderr)
     return status
 
 

@@ -68,7 +68,9 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED",
 GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Without the greedy baseline.")]
 BatchOption = Annotated[
     int,
-    typer.Option("--batch-size", min=1, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated together and written together."),
+    typer.Option(
+        "--batch-size", min=1, max=65_536, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated together and written together."
+    ),
 ]
 EnginesOption = Annotated[
     int,

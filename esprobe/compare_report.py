@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from esprobe.comparison import SPLITS, Comparison, Draws, compare
-from esprobe.output import Format, render
+from esprobe.output import Format, no_markup, render, shown
 from esprobe.report import ArmRow, Filter, percent
 
 COLUMNS = [
@@ -123,10 +123,21 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
     cover = render(
         ["τ", f"cover@τ {a}", f"cover@τ {b}"], [[f"{tau:g}", percent(x), percent(y)] for tau, x, y in one.cover], style
     )
-    parts = [f"**{title}**" if style == "markdown" else title, curve, "\n".join(_notes(one, a, b, scorer)), groups, depth, cover]
+    parts = [
+        f"**{_shown(title, style)}**" if style == "markdown" else shown(title),
+        curve,
+        "\n".join(_shown(note, style) for note in _notes(one, a, b, scorer)),
+        groups,
+        depth,
+        cover,
+    ]
     for draws in one.draws:
-        parts += [_best_draws(draws, style), _draws_note(draws)]
+        parts += [_best_draws(draws, style), _shown(_draws_note(draws), style)]
     return "\n\n".join(parts)
+
+
+def _shown(text: str, style: Format) -> str:
+    return no_markup(shown(text)) if style == "markdown" else shown(text)
 
 
 def _points(value: float | None, interval: tuple[float, float]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from esprobe import schema
+from esprobe import schema, soundness
 from esprobe.errors import UserError
 from esprobe.faults import disk_full
 from esprobe.store import Store
@@ -48,15 +48,21 @@ def merge(other: Path, db: Path) -> Merged:
     """
     if db.exists() and other.exists() and os.path.samefile(db, other):
         raise UserError(f"{other}: is the database itself; name another one to merge into it")
-    state = schema.inspect(other)
+    try:
+        state = schema.inspect(other)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{other}: cannot be merged (its schema cannot be read: {error}); nothing was taken in") from None
     if state == "new":
         raise UserError(f"{other}: there is no results database to merge")
     with _current(other, state) as current:
         store = Store(db)
         try:
             with _attached(store, current) as connection:
+                defect = soundness.first_defect(connection, "other")
+                if defect:
+                    raise UserError(f"{other}: cannot be merged ({defect}); nothing was taken in")
                 return _take_in(connection, db)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             if disk_full(error, db):
                 raise UserError(f"{db}: the disk is full; nothing was taken in: free some space and merge again") from None
             raise UserError(f"{other}: cannot be merged ({error}); nothing was taken in") from None
@@ -78,7 +84,12 @@ def _current(other: Path, state: schema.State) -> Iterator[Path]:
         copy = Path(folder) / "other.db"
         with closing(schema.open_readonly(other)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
-        schema.migrate(copy)
+        try:
+            schema.migrate(copy)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a hostile schema makes of the migrations
+            raise UserError(f"{other}: cannot be upgraded ({error}); nothing was taken in") from error
         yield copy
 
 

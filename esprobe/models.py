@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from importlib.resources import files
@@ -34,7 +35,10 @@ class ModelFiles:
         for source in (_json(generation) if generation.exists() else {}, self.config):
             ids = source.get("eos_token_id")
             if ids is not None:
-                return sorted(ids) if isinstance(ids, list) else [ids]
+                found = ids if isinstance(ids, list) else [ids]
+                if not all(type(i) is int and 0 <= i < 1 << 31 for i in found):
+                    raise UserError(f"model {self.name!r}: its eos_token_id is {str(ids)[:40]!r}, which is no token id")
+                return sorted(found)
         return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
 
     def context_length(self) -> int:
@@ -46,13 +50,15 @@ def find_model(name: str) -> ModelFiles:
     """The bundled model, a folder, or a Hugging Face name (taken from the local cache, or fetched). Raises UserError."""
     if name == BUNDLED:
         folder = Path(str(files("esprobe") / "models" / BUNDLED))
-    elif Path(name).is_dir():
+    elif name and os.path.isdir(name):  # False, and no error, for a name that no folder can have
         folder = Path(name)
         name = str(folder.resolve())
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not name.startswith("."):
         folder = _from_hub(name)
     else:
         raise UserError(f"model {name!r}: no such folder")
+    if not name.isprintable():
+        raise UserError(f"model {name!r}: its name holds control characters; rename the folder")
     if not (folder / "config.json").is_file():
         raise UserError(f"model {name!r}: {folder} has no config.json; is it a Hugging Face model folder?")
     if not any(folder.glob("*.safetensors")):
@@ -65,7 +71,7 @@ def load_tokenizer(model: ModelFiles) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(model.folder)
+        return AutoTokenizer.from_pretrained(model.folder, trust_remote_code=False)
     except Exception as error:  # many libraries' own kinds; all mean the same to the user
         raise UserError(f"model {model.name!r}: its tokenizer cannot be loaded ({_first_line(error)})") from error
 
@@ -106,7 +112,7 @@ def _file_digest(path: Path) -> str:
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: is not a JSON object")

@@ -1,8 +1,14 @@
-"""Shows rows as a table, Markdown, CSV or JSON. Knows columns and cells, not where they come from."""
+"""Shows rows as a table, Markdown, CSV or JSON. Knows columns and cells, not where they come from.
+
+Cells may hold anything that a model or a stranger wrote; none of it may reach a terminal, a Markdown renderer or a spreadsheet
+as more than text.
+"""
 
 import csv
 import io
 import json
+import math
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -13,28 +19,82 @@ FORMATS: tuple[str, ...] = get_args(Format)
 Row = Sequence[Any]
 
 
+LONGEST = 10_000  # characters of a cell in a table or in Markdown
+WIDEST = 200  # characters that other cells of a Markdown column are padded to
+
+# What would be markup inside a Markdown cell; an underscore within a word is none, nor is a bracket without its link.
+_MARKUP = re.compile(r"[\\|`*~$]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
+
+
 def render(columns: Sequence[str], rows: Sequence[Row], style: Format) -> str:
-    """The rows as text. Tables and Markdown show cells on one line and control characters escaped; CSV and JSON keep values."""
+    """The rows as text. Tables and Markdown show cells on one line and control characters escaped; CSV and JSON keep values.
+
+    In CSV a text that a spreadsheet would run as a formula has an apostrophe before it.
+    """
     if style == "json":
-        return json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False, default=repr)
+        return _json(columns, rows)
     if style == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-        return text.getvalue().rstrip("\n")
+        return "\n".join(_csv_line([_no_formula(cell) for cell in row]) for row in [columns, *rows])
     cells = [[shown(cell) for cell in row] for row in rows]
+    names = [shown(name) for name in columns]
     if style == "markdown":
-        return _markdown(columns, cells, [_is_numeric(rows, i) for i in range(len(columns))])
-    return _table(columns, cells, [_is_numeric(rows, i) for i in range(len(columns))])
+        return _markdown(names, cells, [_is_numeric(rows, i) for i in range(len(columns))])
+    return _table(names, cells, [_is_numeric(rows, i) for i in range(len(columns))])
 
 
 def shown(cell: Any) -> str:
-    """A cell as people read it: NULL is empty, control characters cannot reach the terminal."""
+    """A cell as people read it: NULL is empty, control characters cannot reach the terminal, a huge text is cut."""
     if cell is None:
         return ""
+    if isinstance(cell, bytes):
+        cell = cell[: LONGEST + 1]  # a gigabyte need not become text first
     text = f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}… ({len(text) - LONGEST:,} characters more)"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown_lines(text: str) -> str:
+    """Lines for people, each as `shown` has it."""
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+def no_markup(text: str) -> str:
+    """Text that Markdown shows as it stands: HTML and markup are escaped."""
+    return _MARKUP.sub(r"\\\g<0>", text).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _csv_line(row: Row) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(row)  # quotes a cell that holds either of the two
+    return text.getvalue()[:-2]
+
+
+def _json(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A JSON array of objects, exact: an infinite number is 1e999, which is valid JSON and reads back as infinite."""
+    records = []
+    for row in rows:
+        pairs = [f"    {_json_value(name)}: {_json_value(cell)}" for name, cell in zip(columns, row, strict=True)]
+        records.append("  {\n" + ",\n".join(pairs) + "\n  }")
+    return "[\n" + ",\n".join(records) + "\n]" if records else "[]"
+
+
+def _json_value(cell: Any) -> str:
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return "null" if math.isnan(cell) else "1e999" if cell > 0 else "-1e999"
+    if not isinstance(cell, str) or cell.isprintable():
+        return json.dumps(cell, ensure_ascii=False, default=repr)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in json.dumps(cell, ensure_ascii=False))
+
+
+def _no_formula(cell: Any) -> Any:
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _is_numeric(rows: Sequence[Row], column: int) -> bool:
@@ -46,8 +106,8 @@ def _looks_numeric(cell: Any) -> bool:
 
 
 def _markdown(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in [columns, *cells]]
-    widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(columns))]
+    rows = [[no_markup(cell) for cell in row] for row in [columns, *cells]]
+    widths = [min(WIDEST, max(3, *(len(row[i]) for row in rows))) for i in range(len(columns))]
     lines = [
         "| " + " | ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)) + " |"
         for row in rows
@@ -69,6 +129,6 @@ def _table(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequ
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     text = io.StringIO()
-    console = Console(file=text, force_terminal=False, width=None if sys.stdout.isatty() else 200)
+    console = Console(file=text, force_terminal=False, width=None if sys.stdout is not None and sys.stdout.isatty() else 200)
     console.print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().split("\n")).strip("\n")  # the box has empty edges

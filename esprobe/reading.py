@@ -32,6 +32,7 @@ def open_database(path: Path, snapshot: bool = False) -> sqlite3.Connection:
     if schema.existing(path) == "older":
         schema.migrate(path)
     connection = schema.open_readonly(path)
+    connection.set_progress_handler(lambda: 0, 1_000_000)  # gives Ctrl-C a chance within a long query
     if snapshot:
         connection.execute("BEGIN")
     connection.set_authorizer(_authorize)

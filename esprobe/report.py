@@ -15,7 +15,7 @@ from esprobe.arms import METHODS
 from esprobe.errors import UserError
 from esprobe.estimator import pass_at_k
 from esprobe.intervals import Cell, share_interval, variance_over_problems, variance_over_shared_draws
-from esprobe.output import Format, render
+from esprobe.output import Format, no_markup, render, shown_lines
 from esprobe.reading import query
 
 DEFAULT_KS = (1, 8, 64, 512, 4096)
@@ -196,7 +196,8 @@ def report(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], st
         columns.insert(3, "settings")
         for i, row in enumerate(rows):
             row.insert(3, apart.get(arms[i].arm_id, "") if i < len(arms) else "")
-    return "\n\n".join([render(columns, rows, style), "\n".join(_notes(arms, shown, chosen.scorer))])
+    notes = shown_lines("\n".join(_notes(arms, shown, chosen.scorer)))
+    return "\n\n".join([render(columns, rows, style), no_markup(notes) if style == "markdown" else notes])
 
 
 def _records(arms: Sequence[ArmRow], scorer: str, ks: Sequence[int]) -> tuple[list[str], list[list[Any]]]:

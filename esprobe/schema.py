@@ -35,7 +35,7 @@ def inspect(path: Path) -> State:
         if path.stat().st_size == 0:
             return "new"
         application, version = _look(path)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a database ({reason(error)}); choose another file with --db") from None
     if application is None:
         return "new"
@@ -43,7 +43,7 @@ def inspect(path: Path) -> State:
         raise UserError(f"{path}: is a database of another program; choose another file with --db")
     if version == HEAD:
         return "current"
-    if not list((migrations_folder() / "versions").glob(f"{version}_*.py")):
+    if not version.isdigit() or not list((migrations_folder() / "versions").glob(f"{version}_*.py")):
         raise UserError(f"{path}: was written by a newer esprobe (schema {version}, this one knows {HEAD}); upgrade esprobe")
     return "older"
 
@@ -84,7 +84,7 @@ def _read_version(uri: str) -> tuple[int | None, str | None]:
         if application != APPLICATION_ID or "alembic_version" not in tables:
             return application, None
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return application, row and row[0]
+        return application, str(row[0]) if row else None
 
 
 def _log(path: Path) -> Path:

@@ -5,6 +5,7 @@ Nothing outside a task's own module knows what its payloads hold. A task knows n
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from esprobe.errors import UserError
 from esprobe.scoring import Scorer
 
 Payload = Mapping[str, Any]
+MAX_BYTES = 1 << 30  # of a file of records, which is read as a whole
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | N
     A file is a JSON array or JSON Lines. A problem that stands in the selection twice is taken once.
     Raises UserError for a missing, broken or empty selection, naming the record.
     """
-    if path is not None and not path.exists():
+    if path is not None and not os.path.exists(path):
         raise UserError(f"{path}: no such file; {task.source()}")
     problems = task.bundled() if path is None else [task_problem(task, r, where) for where, r in read_records(path)]
     chosen = problems[offset:] if limit is None else problems[offset : offset + limit]
@@ -127,15 +129,20 @@ def _cause(error: Exception) -> str:
 def read_records(path: Path) -> list[tuple[str, Any]]:
     """(place, record) for each record of a JSON array or JSON Lines file. Raises UserError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{path}: has more than {MAX_BYTES >> 20:,} MiB; cut it into several files")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as text ({_cause(error)})") from None
+    records: list[tuple[str, Any]] = []
     try:
         if text.lstrip().startswith("["):
-            return [(f"{path}: record {i}", record) for i, record in enumerate(json.loads(text))]
+            records = [(f"{path}: record {i}", record) for i, record in enumerate(json.loads(text))]
+            text = ""
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); it should be a JSON array or one JSON object a line") from None
-    records = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             where = f"{path}: line {number}"

@@ -58,8 +58,12 @@ def one_line_error(done: subprocess.CompletedProcess[str], status: int) -> str:
         (["sample-temp", "--backend", "magic"], "'--backend'"),
         (["sql"], "Missing argument"),
         (["report", "--format", "pdf"], "'--format'"),
+        (["report", "--method", "magic"], "there is no method 'magic'"),
+        (["sample-temp", "-n", 10**12], "'--samples'"),
+        (["sample-perturb", "-n", 10**30], "'--perturbations'"),
+        (["sample-temp", "--batch-size", 10**30], "'--batch-size'"),
     ],
-    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+    ids=lambda v: " ".join(map(str, v)) if isinstance(v, list) else "",
 )
 def test_wrong_usage_is_one_line_and_status_2(esprobe: Run, words: list[str], says: str) -> None:
     assert says in one_line_error(esprobe(*words), 2)
@@ -97,7 +101,6 @@ def test_what_cannot_be_done_is_one_line_and_status_1(esprobe: Run, tmp_path: Pa
 def test_errors_of_a_results_database_are_one_line(esprobe: Run, swept: Path) -> None:
     for words, says in [
         (["report", "--model", "nobody"], "no arm passes"),
-        (["report", "--method", "magic"], "there is no method 'magic'"),
         (["report", "--scorer", "nobody"], "no rollouts scored by 'nobody'"),
         (["score", "--scorer", "nobody"], "there is no scorer 'nobody'"),
         (["sql", "select no_such_thing"], "no such column"),

@@ -1,4 +1,4 @@
-"""Engines fail in many ways; what was finished stays, what was in hand is done again, and the rollouts are those of a quiet run."""
+"""Engines fail in many ways; what was finished stays, what was in hand is done again, and the rollouts are a quiet run's."""
 
 import os
 import resource

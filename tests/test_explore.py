@@ -187,6 +187,6 @@ def test_errors_are_one_line_that_says_what_to_do(swept: Path, tmp_path: Path) -
         explore(swept, tmp_path / "p.html", scorer="mine")
     with pytest.raises(UserError, match=r"cannot be written .*; name another file with --out"):
         explore(swept, tmp_path / "no-such-folder/p.html")
-    with pytest.raises(UserError, match="is the database itself"):
+    with pytest.raises(UserError, match="is a database or belongs to one"):
         explore(swept, swept)
     assert not list(tmp_path.glob("*"))

@@ -82,6 +82,8 @@ def _published_reason(payload: Mapping[str, Any], answer: str | None) -> str:
 
 @lru_cache(maxsize=10_000)
 def _target(text: str) -> Fraction:
+    if "e" in text.lower():
+        raise ValueError(f"{text!r} is not a decimal")  # a small text with an exponent may be a number beyond all memory
     return Fraction(text)  # reading one costs as much as judging an answer, and it is judged many times
 
 

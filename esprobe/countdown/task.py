@@ -60,7 +60,7 @@ class Countdown:
         target = record.get("target")
         text = str(target).strip() if type(target) in (int, float, str) else ""
         if not _TARGET.fullmatch(text):
-            raise UserError(f'"target" must be a number or a decimal as text such as "27.4", not {str(target)[:40]!r}')
+            raise UserError(f'"target" must be a number or a decimal as text such as "27.4", not {_short(target)!r}')
         solution = record.get("solution")
         return Problem(
             self.name, {"numbers": numbers, "target": text}, solution if isinstance(solution, str) and solution else None
@@ -97,3 +97,10 @@ class Countdown:
             "the published problems are the file countdown.json of the public repository VsonicV/es-fine-tuning-paper "
             "on GitHub (in its folder countdown/data); fetch it and pass it with --data"
         )
+
+
+def _short(value: Any) -> str:
+    try:
+        return str(value)[:40]
+    except (ValueError, RecursionError):  # more digits or a deeper nesting than Python writes out
+        return type(value).__name__

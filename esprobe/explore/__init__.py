@@ -4,8 +4,10 @@ Ties together what is read (`gather`), what is chosen (`choose`) and how it beco
 a problem is shown by whatever its payload holds.
 """
 
+import os
 import sqlite3
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 from esprobe import reading
@@ -13,7 +15,6 @@ from esprobe.errors import UserError
 from esprobe.explore.choose import PER_CELL, choose
 from esprobe.explore.gather import gather
 from esprobe.explore.page import MAX_BYTES, build
-from esprobe.faults import discard
 
 __all__ = ["MAX_BYTES", "PER_CELL", "explore"]
 
@@ -25,8 +26,8 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
     Raises UserError where there is nothing to show or `out` cannot be written.
     """
     connection = reading.open_database(database, snapshot=True)
-    if out.exists() and out.samefile(database):
-        raise UserError(f"{out}: is the database itself; name another file with --out")
+    if _holds_results(out, database):
+        raise UserError(f"{out}: is a database or belongs to one; name another file with --out")
     try:
         results = gather(connection, scorer)
         page = build(results, choose(connection, scorer, per_cell), per_cell)
@@ -35,9 +36,8 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
     finally:
         connection.close()
     try:
-        out.write_bytes(page.content)
+        _write(out, page.content)
     except OSError as error:
-        discard(out, error)
         raise UserError(f"{out}: cannot be written ({error.strerror}); name another file with --out") from None
     if show and not webbrowser.open(out.resolve().as_uri()):
         raise UserError(f"{out} is written, but no browser could be started; open it yourself")
@@ -45,3 +45,28 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
         f"{out}: {len(page.content) / 1e6:.1f} MB with {len(results.arms)} arms, {len(results.problems):,} problems and "
         f"{page.shown:,} of {results.rollouts:,} rollouts"
     )
+
+
+def _holds_results(out: Path, database: Path) -> bool:
+    """Whether writing the page would destroy a database, this one or another, or what SQLite keeps beside this one."""
+    if out.resolve() in [database.resolve().with_name(database.resolve().name + end) for end in ("", "-wal", "-shm", "-journal")]:
+        return True
+    with suppress(OSError):
+        if out.is_file():
+            with out.open("rb") as file:
+                return file.read(16) == b"SQLite format 3\0"
+    return False
+
+
+def _write(out: Path, content: bytes) -> None:
+    """The whole file or, when the disk is full, the one that was there."""
+    if out.exists() and not out.is_file():  # a pipe, or a device
+        out.write_bytes(content)
+        return
+    target = out.resolve()  # through a link to what it names
+    part = target.with_name(f".esprobe-{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

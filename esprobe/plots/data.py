@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from esprobe import report
+from esprobe.output import shown
 from esprobe.reading import query
 from esprobe.report import ArmRow, AtK, Filter, load_arms, told_apart
 
@@ -117,11 +118,11 @@ def load_groups(connection: sqlite3.Connection, chosen: Filter) -> list[Group]:
         own = {arm.arm_id: tuple(cells[arm.arm_id]) for arm in found}
         groups.append(
             Group(
-                model=found[0].model,
+                model=shown(found[0].model),
                 slug=slugs[digest],
-                scorer=chosen.scorer,
+                scorer=shown(chosen.scorer),
                 arms=tuple(found),
-                labels={arm.arm_id: arm_label(arm, settings.get(arm.arm_id, "")) for arm in found},
+                labels={arm.arm_id: shown(arm_label(arm, settings.get(arm.arm_id, ""))) for arm in found},
                 cells=own,
                 draws={a.arm_id: draw_accuracy(connection, chosen.scorer, a) for a in found if a.method == "perturbation"},
                 best=_best(connection, chosen.scorer, found, own),
@@ -132,7 +133,7 @@ def load_groups(connection: sqlite3.Connection, chosen: Filter) -> list[Group]:
 
 def _slugs(names: Mapping[str, str]) -> dict[str, str]:
     """Model digest → the beginning of its file names: the model's name, and some of the digest where two are alike."""
-    plain = {digest: re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[-60:] or "model" for digest, name in names.items()}
+    plain = {digest: re.sub(r"[^A-Za-z0-9.]+", "-", name)[-60:].strip("-.") or "model" for digest, name in names.items()}
     alike = {slug for slug in plain.values() if sum(slug.lower() == other.lower() for other in plain.values()) > 1}
     return {d: f"{slug}-{sha256(d.encode()).hexdigest()[:6]}" if slug in alike else slug for d, slug in plain.items()}
 

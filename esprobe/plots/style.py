@@ -35,6 +35,7 @@ RC: dict[str, Any] = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4,
     "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a dollar sign in a name begins no formula
     "svg.hashsalt": "esprobe",  # the same data give the same file
 }
 # Okabe and Ito's colours

@@ -8,6 +8,7 @@ from typing import Any
 from esprobe.errors import UserError
 
 COMMANDS = ("sample-temp", "sample-perturb")
+MAX_BYTES = 1 << 16  # the reader's time grows with the square of a key's length
 
 
 def load_preset(name: str, command: str) -> dict[str, Any]:
@@ -15,14 +16,21 @@ def load_preset(name: str, command: str) -> dict[str, Any]:
     folder = Path(str(files("esprobe.presets")))
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise UserError(f"preset {path}: has more than {MAX_BYTES >> 10} KiB; a preset holds a few options")
+        content = tomllib.loads(text.decode("utf-8-sig").replace("\r\n", "\n"))
     except FileNotFoundError:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
         raise UserError(f"there is no preset {name!r}; known presets: {known}, or the path of a .toml file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"preset {path}: cannot be read ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        cause = error.strerror or error if isinstance(error, OSError) else error
+        raise UserError(f"preset {str(path)!r}: cannot be read ({cause})") from None
     settings = {key: value for key, value in content.items() if key not in COMMANDS}
     section = content.get(command, {})
     if not isinstance(section, dict):
         raise UserError(f"preset {path}: {command} must be a table of options")
+    if "preset" in settings | section:
+        raise UserError(f"preset {path}: cannot name another preset")
     return settings | section

@@ -1,0 +1,130 @@
+"""Whether a database holds what esprobe writes: SQLite keeps a column's type only loosely, and a file may come from anywhere.
+
+Knows tables, columns and what each may hold. Reads only; asked before another database is taken in, and when reading one failed.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from esprobe import schema
+from esprobe.arms import METHODS
+from esprobe.errors import UserError
+from esprobe.task import all_tasks
+
+
+def _text(*columns: str) -> str:
+    return " AND ".join(f"typeof({column}) = 'text'" for column in columns)
+
+
+def _whole(column: str) -> str:
+    return f"(typeof({column}) = 'integer' AND {column} >= 0)"
+
+
+def _number(column: str, most: str = "9e999") -> str:
+    return f"(typeof({column}) IN ('integer', 'real') AND {column} BETWEEN 0 AND {most} AND {column} < 9e999)"
+
+
+# What is true of every row of a table, and which of its columns are read as text and as JSON objects.
+_TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "model": (_text("digest", "name"), ("digest", "name"), ()),
+    "problem": (
+        f"{_text('digest', 'task', 'payload')} AND (solvable IS NULL OR solvable IN (0, 1)) "
+        f"AND (solution IS NULL OR {_text('solution')}) AND (chance IS NULL OR {_number('chance', '1')})",
+        ("digest", "task", "solution"),
+        ("payload",),
+    ),
+    "arm": (
+        f"{_text('digest', 'method', 'settings')} AND method IN {METHODS} AND (value IS NULL OR {_number('value')})",
+        ("digest",),
+        ("settings",),
+    ),
+    "draw": (f"{_whole('number')} AND (seed IS NULL OR typeof(seed) = 'integer')", (), ()),
+    "run": (
+        f"{_text('uuid', 'command', 'versions', 'machine', 'started', 'state')} AND (ended IS NULL OR {_text('ended')}) "
+        f"AND (message IS NULL OR {_text('message')})",
+        ("uuid", "command", "started", "state", "ended", "message"),
+        ("versions", "machine"),
+    ),
+    "rollout": (
+        f"{_whole('draw')} AND {_text('text', 'finish')} AND (tokens IS NULL OR {_whole('tokens')})",
+        ("text", "finish"),
+        (),
+    ),
+    "score": (
+        f"{_text('scorer', 'reason')} AND {_whole('draw')} AND (answer IS NULL OR {_text('answer')}) "
+        f"AND typeof(correct) = 'integer' AND correct IN (0, 1) AND {_number('format_reward', '1')}",
+        ("scorer", "reason", "answer"),
+        (),
+    ),
+}
+
+_KEYS = {
+    "arm": (("model_id", "model", "id"),),
+    "draw": (("arm_id", "arm", "id"),),
+    "rollout": (("problem_id", "problem", "id"), ("run_id", "run", "id"), ("(arm_id, draw)", "draw", "arm_id, number")),
+    "score": (("(arm_id, problem_id, draw)", "rollout", "arm_id, problem_id, draw"),),
+}
+
+
+def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | None:
+    """In a few words the first thing in the database `name` that esprobe would not have written; None if all is sound."""
+    tables = {
+        row[0] for row in connection.execute(f"SELECT name FROM {name}.sqlite_master WHERE type = 'table' AND rootpage > 0")
+    }
+    for table in _TABLES:
+        if table not in tables:
+            return f"there is no table {table}"
+    for table, (holds, texts, objects) in _TABLES.items():
+        try:  # NOT INDEXED: an index may be whole where the row is damaged
+            wrong = connection.execute(f"SELECT count(*) FROM {name}.{table} NOT INDEXED WHERE ({holds}) IS NOT 1").fetchone()[0]
+            for column, parent, key in _KEYS.get(table, ()):
+                wrong = (
+                    wrong
+                    or connection.execute(
+                        f"SELECT count(*) FROM {name}.{table} WHERE {column} NOT IN (SELECT {key} FROM {name}.{parent})"
+                    ).fetchone()[0]
+                )
+            for column in texts:
+                for _ in connection.execute(f"SELECT {column} FROM {name}.{table} NOT INDEXED"):
+                    pass  # a text that is no UTF-8 cannot be read, which shows now
+            for column in objects:
+                wrong += sum(
+                    not _is_object(text) for (text,) in connection.execute(f"SELECT {column} FROM {name}.{table} NOT INDEXED")
+                )
+        except sqlite3.Error as error:
+            return f"table {table} cannot be read ({error})"
+        if wrong:
+            return f"table {table} holds {wrong:,} row{'' if wrong == 1 else 's'} that esprobe would not have written"
+    for task in all_tasks():
+        for (text,) in connection.execute(f"SELECT payload FROM {name}.problem WHERE task = ?", [task.name]):
+            try:
+                if dict(task.problem(json.loads(text)).payload) != json.loads(text):
+                    raise UserError("it would read otherwise")
+            except UserError as error:
+                return f"table problem holds one that is no problem of {task.name} ({error})"
+    return None
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what goes wrong inside because of the database's own rows into a UserError that names them."""
+    try:
+        yield
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        with closing(schema.open_readonly(path)) as connection:
+            defect = first_defect(connection)
+        if defect is None:
+            raise
+        raise UserError(f"{path}: {defect}; restore it from a copy, or make it anew") from error

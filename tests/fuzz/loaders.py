@@ -1,0 +1,50 @@
+"""Fuzzes what reads files: data files and presets of any bytes give records, problems and options, or one UserError."""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import atheris
+
+with atheris.instrument_imports(include=["esprobe"]):
+    from esprobe.countdown.task import Countdown
+    from esprobe.errors import UserError
+    from esprobe.presets import load_preset
+    from esprobe.task import load_problems
+
+RUNS = 200_000
+SEEDS = [
+    b'[{"numbers": [44, 19, 35], "target": "98", "solution": "44+19+35"}]',
+    b'{"nums": [1, 2], "target": 3.5}\n{"numbers": [1], "target": -1e5}\n',
+    b'limit = 4\nmodel = "x"\n[sample-temp]\ntemperature = [0.5, 1e1]\n',
+    b'\xef\xbb\xbf[{"numbers": [1, NaN], "target": Infinity, "\\ud800": {}}]',
+]
+
+
+def check(data: bytes) -> None:
+    """Reads the bytes as both."""
+    task = Countdown()
+    FILE.write_bytes(data)
+    with suppress(UserError):
+        for problem in load_problems(task, FILE):
+            assert dict(task.problem(dict(problem.payload)).payload) == problem.payload, "does not read as itself"
+            assert len(problem.digest) == 32
+            if len(problem.payload["numbers"]) <= 3:
+                facts = task.facts(problem)
+                assert facts.chance is not None
+                assert 0 <= facts.chance <= 1
+    with suppress(UserError):
+        assert isinstance(load_preset(str(FILE), "sample-temp"), dict)
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as folder:
+        FILE = Path(folder) / "fuzzed.toml"
+        corpus = Path(folder) / "seeds"
+        corpus.mkdir()
+        for i, seed in enumerate(SEEDS):
+            (corpus / str(i)).write_bytes(seed)
+        words = sys.argv[1:] or [f"-runs={RUNS}", "-max_len=2000"]
+        atheris.Setup([sys.argv[0], *words, str(corpus)], check)
+        atheris.Fuzz()
