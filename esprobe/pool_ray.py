@@ -5,7 +5,9 @@ the work means.
 """
 
 import os
+import re
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -25,6 +27,7 @@ LEAST_TIMEOUT_S = 300.0  # without --engine-timeout: this, or so many times the 
 TIMES_SLOWEST = 20.0
 FIRST_TIMEOUT_S = 4 * 3600.0  # while there is no answer yet: loading a large model, the first batch
 LOOK_EVERY_S = 1.0
+CONNECT_S = 10.0
 AUTH_TOKEN = Path.home() / ".ray" / "auth_token"
 OBJECT_STORE = 100 << 20  # bytes: tokens need no more
 
@@ -224,6 +227,8 @@ class RayPool:
         handler = signal.getsignal(signal.SIGTERM)
         try:
             if self.address is not None:
+                if place := re.fullmatch(r"(?:ray://)?(.+):(\d+)", self.address):  # Ray itself tries for minutes
+                    socket.create_connection((place[1], int(place[2])), timeout=CONNECT_S).close()
                 self.ray.init(address=self.address, **quiet)
             else:
                 cpus = max(self.engines, os.cpu_count() or 1)

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from esprobe import noise
 from esprobe.arms import Perturbation
 from esprobe.backends import Decoding, Finish, Generation, OutOfMemoryError
+from esprobe.backends.forward import DenseForward, Forward, TransformersForward
 from esprobe.errors import UserError
 from esprobe.models import ModelFiles
 
@@ -43,6 +44,7 @@ class TransformersBackend:
         if self.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and live.num_parameters() < SMALL:
             torch.set_num_threads(1)
         self.model = live.to(self.device).eval().requires_grad_(False)
+        self.forward: Forward = DenseForward.of(self.model) or TransformersForward(self.model)
         self.end_ids = torch.tensor(list(end_ids), dtype=torch.long, device=self.device)
         self.context_length = model.context_length()
         self.folder, self.name = model.folder, model.name
@@ -58,11 +60,13 @@ class TransformersBackend:
             self._check_names()
             with _telling_out_of_memory():
                 self.base = {name: weight.clone() for name, weight in self.weights.items()}
-        for name, weight in self.weights.items():
-            if perturbation is None:
+        if isinstance(self.forward, DenseForward):
+            self.forward.forget()
+        if perturbation is None:
+            for name, weight in self.weights.items():
                 weight.copy_(self.base[name])
-            else:
-                noise.perturb(weight, self.base[name], name, perturbation)
+        else:
+            noise.perturb_all(self.weights, self.base, perturbation)
         self.current = perturbation
 
     def _check_names(self) -> None:
@@ -87,14 +91,8 @@ class TransformersBackend:
         rows, longest = len(prompts), max(map(len, prompts))
         if longest >= self.context_length:
             raise UserError(f"a prompt has {longest} tokens, but model {self.name!r} reads at most {self.context_length}")
-        ids = torch.zeros((rows, longest), dtype=torch.long)
-        mask = torch.zeros((rows, longest), dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, longest - len(prompt) :] = torch.tensor(list(prompt))
-            mask[row, longest - len(prompt) :] = 1
         limits = [min(decoding.max_new_tokens, self.context_length - len(prompt)) for prompt in prompts]
         stream = noise.uniforms(decoding.keys, max(limits)).to(self.device) if decoding.temperature else None
-        ids, mask = ids.to(self.device), mask.to(self.device)
         limit = torch.tensor(limits, device=self.device)
 
         alive = torch.arange(rows, device=self.device)  # which prompt each row of the batch belongs to
@@ -102,18 +100,8 @@ class TransformersBackend:
         ended = torch.zeros(rows, dtype=torch.bool, device=self.device)
         lengths = torch.zeros(rows, dtype=torch.long, device=self.device)
         finish: list[Finish] = ["length"] * rows
-        cache = DynamicCache(config=self.model.config)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        logits = self._start([list(prompt) for prompt in prompts])  # (alive, vocabulary)
         for step in range(max(limits)):
-            output = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            logits = output.logits[:, -1].float()  # (alive, vocabulary)
             token = _choose(logits, decoding.temperature, None if stream is None else stream[alive, step])
             broken = logits.isnan().any(-1)
             going = ~ended[alive]
@@ -129,17 +117,21 @@ class TransformersBackend:
             if len(keep) == 0:
                 break
             if len(keep) < COMPACT_BELOW * len(alive):
-                cache.batch_select_indices(keep)
-                alive, token, mask, positions = alive[keep], token[keep], mask[keep], positions[keep]
-            ids = token.unsqueeze(1)
-            mask = torch.cat([mask, mask.new_ones((len(alive), 1))], dim=1)
-            positions = positions[:, -1:] + 1
+                self.forward.keep(keep)
+                alive, token = alive[keep], token[keep]
+            logits = self.forward.step(token)
         return [Generation(chosen[row, : lengths[row]].tolist(), finish[row]) for row in range(rows)]
+
+    def _start(self, prompts: list[list[int]]) -> Tensor:
+        """Only the base's prompts come again: every draw of a perturbation arm is another model."""
+        if isinstance(self.forward, DenseForward):
+            return self.forward.start(prompts, remember=self.current is None)
+        return self.forward.start(prompts)
 
     def close(self) -> None:
         """See Backend."""
         self.weights, self.base = {}, {}
-        del self.model
+        del self.model, self.forward
 
 
 @contextmanager
