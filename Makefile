@@ -9,7 +9,7 @@ PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README
 VLLM_BIN := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: demo test lint bench vllm test-vllm clean
+.PHONY: demo test lint torture bench vllm test-vllm clean
 
 demo: $(READY)
 	@mkdir -p .demo
@@ -28,6 +28,11 @@ lint: $(READY)
 	$(BIN)/ruff check esprobe migrations tests
 	$(BIN)/ruff format --check esprobe migrations tests
 	$(BIN)/mypy
+
+# Fifty kill -9 over a sweep on two engines; four writers on one database for a minute.
+torture: $(READY)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture --kills 50
+	$(BIN)/python -m tests.benchmarks.writers --seconds 60
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks

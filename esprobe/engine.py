@@ -17,7 +17,8 @@ PATIENCE_S = 120  # how long to wait for another writer's transaction
 
 # A unit of work touches a page of each index for every problem, and the next unit the same ones again. By SQLite's own settings
 # they are copied into the database every third unit; so it is every forty, and the log grows to 64 MiB until the last one closes.
-_FEWER_WRITES = ("wal_autocheckpoint = 16384", "cache_size = -16384")  # pages of 4 KiB; KiB
+CHECKPOINT_PAGES = 16384  # of 4 KiB
+CACHE_PAGES = 4096
 
 
 def make_engine(path: Path) -> Engine:
@@ -30,8 +31,10 @@ def make_engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own idea of transactions would commit before DDL
-        for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL", *_FEWER_WRITES):
+        for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA cache_size = {CACHE_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

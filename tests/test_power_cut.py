@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from esprobe import schema
+from esprobe import engine, schema
 from esprobe.arms import Arm
 from esprobe.countdown.task import Countdown
 from esprobe.plan import Sweep
-from esprobe.progress import Quiet
+from esprobe.progress import Advance, Quiet
 from esprobe.sampling import sample
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
@@ -41,6 +41,9 @@ class _Saying(Quiet):
 
     saved = 0
 
+    def start(self, what: str, total: int, unit: str) -> Advance:
+        return self.advance
+
     def advance(self, count: int) -> None:
         self.saved += count
         os.write(1, b"saved %d" % self.saved)
@@ -48,6 +51,8 @@ class _Saying(Quiet):
 
 def write_units(db: Path, meter: Quiet) -> None:
     """Writes what is lacking of UNITS: each is one draw of so many problems."""
+    engine.CHECKPOINT_PAGES = 1000  # SQLite's own: ours would want ten times the units
+    engine.CACHE_PAGES = 500
     task, store = Countdown(), Store(db)
     problems = [task.problem({"numbers": [i, 2, 3], "target": "7"}) for i in range(LARGE)]
     store.add_problems([(problem, Facts(True, None, 0.5)) for problem in store.unknown_problems(problems)])
@@ -62,7 +67,7 @@ def write_units(db: Path, meter: Quiet) -> None:
                 for i in ids[:size]
             ]
             store.save(arm_id, run_id, "countdown", rows, {draw: draw * 7})
-            meter.advance(size)
+            meter.start("units", size, "rollouts")(size)
     store.end_run(run_id, "done")
     store.close()
 

@@ -104,7 +104,7 @@ def value(column: Column[Any], i: int) -> object:
         return i
     if isinstance(column.type, Float):
         return i / 8
-    return "countdown" if column.name == "scorer" else f"{column.name} {i} ‘σ’"
+    return {"scorer": "countdown", "method": "temperature"}.get(column.name, f"{column.name} {i} ‘σ’")
 
 
 def rows_of(path: Path) -> dict[str, tuple[list[str], list[tuple[object, ...]]]]:

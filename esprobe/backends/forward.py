@@ -19,8 +19,11 @@ PROBE = ((5, 3, 9, 2, 4, 7, 1, 8, 6), (5, 3, 1, 4))  # token ids that every voca
 class Forward(Protocol):
     """A model in the middle of a batch of B rows."""
 
-    def start(self, prompts: list[list[int]]) -> Tensor:
-        """Reads the prompts; logits (B, vocabulary) of the token that follows each."""
+    def start(self, prompts: list[list[int]], remember: bool = False) -> Tensor:
+        """Reads the prompts; logits (B, vocabulary) of the token that follows each.
+
+        With `remember`, the same prompts may cost nothing the next time, until `forget`.
+        """
         ...
 
     def step(self, tokens: Tensor) -> Tensor:
@@ -31,17 +34,23 @@ class Forward(Protocol):
         """Goes on with these rows (indices) alone."""
         ...
 
+    def forget(self) -> None:
+        """The weights are others now, or memory is short: what was read is given back."""
+        ...
+
 
 class TransformersForward:
     """Whatever transformers can run, with padding on the left."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.forget()
 
-    def start(self, prompts: list[list[int]]) -> Tensor:
-        """See Forward."""
+    def start(self, prompts: list[list[int]], remember: bool = False) -> Tensor:
+        """See Forward; nothing is remembered."""
         ids, mask = padded(prompts)
-        self.mask, self.cache = mask.long().to(self.model.device), DynamicCache(config=self.model.config)
+        self.forget()
+        self.mask = mask.long().to(self.model.device)
         self.positions = (self.mask.cumsum(-1) - 1).clamp(min=0)  # (B, longest)
         return self._read(ids.to(self.model.device))
 
@@ -55,6 +64,10 @@ class TransformersForward:
         """See Forward."""
         self.cache.batch_select_indices(rows)
         self.mask, self.positions = self.mask[rows], self.positions[rows]
+
+    def forget(self) -> None:
+        """See Forward."""
+        self.cache = DynamicCache(config=self.model.config)
 
     def _read(self, ids: Tensor) -> Tensor:
         output = self.model(
@@ -130,11 +143,11 @@ class DenseForward:
         return ours if torch.allclose(mine, reference, rtol=1e-3, atol=1e-3) else None
 
     def forget(self) -> None:
-        """The weights are others now."""
-        self.remembered = None
+        """See Forward."""
+        self.remembered, self.keys, self.values = None, [], []
 
     def start(self, prompts: list[list[int]], remember: bool = False) -> Tensor:
-        """See Forward. With `remember`, the same prompts cost nothing the next time, until `forget`."""
+        """See Forward."""
         if self.remembered is None or self.remembered[0] != prompts:
             logits = self._start(prompts)
             if not remember:
@@ -172,7 +185,8 @@ class DenseForward:
             self._grow(BLOCK)
             self.seen = functional.pad(self.seen, (0, BLOCK))
         self.seen[:, self.filled] = True
-        self.positions = self.positions + 1
+        # a row that has come to the end of the context is read on with those that have not; nobody looks at it
+        self.positions = (self.positions + 1).clamp(max=len(self.cos) - 1)
         return self._read(tokens.unsqueeze(1), self.positions, self.seen[:, None, None])
 
     def keep(self, rows: Tensor) -> None:

@@ -60,8 +60,7 @@ class TransformersBackend:
             self._check_names()
             with _telling_out_of_memory():
                 self.base = {name: weight.clone() for name, weight in self.weights.items()}
-        if isinstance(self.forward, DenseForward):
-            self.forward.forget()
+        self.forward.forget()
         if perturbation is None:
             for name, weight in self.weights.items():
                 weight.copy_(self.base[name])
@@ -84,8 +83,12 @@ class TransformersBackend:
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
         """See Backend: one batch, padded on the left."""
-        with _telling_out_of_memory(), torch.inference_mode():
-            return self._generate(prompts, decoding)
+        try:
+            with _telling_out_of_memory(), torch.inference_mode():
+                return self._generate(prompts, decoding)
+        except OutOfMemoryError:
+            self.forward.forget()
+            raise
 
     def _generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
         rows, longest = len(prompts), max(map(len, prompts))
@@ -100,7 +103,8 @@ class TransformersBackend:
         ended = torch.zeros(rows, dtype=torch.bool, device=self.device)
         lengths = torch.zeros(rows, dtype=torch.long, device=self.device)
         finish: list[Finish] = ["length"] * rows
-        logits = self._start([list(prompt) for prompt in prompts])  # (alive, vocabulary)
+        # only the base's prompts come again: every draw of a perturbation arm is another model
+        logits = self.forward.start([list(prompt) for prompt in prompts], remember=self.current is None)  # (alive, vocabulary)
         for step in range(max(limits)):
             token = _choose(logits, decoding.temperature, None if stream is None else stream[alive, step])
             broken = logits.isnan().any(-1)
@@ -121,12 +125,6 @@ class TransformersBackend:
                 alive, token = alive[keep], token[keep]
             logits = self.forward.step(token)
         return [Generation(chosen[row, : lengths[row]].tolist(), finish[row]) for row in range(rows)]
-
-    def _start(self, prompts: list[list[int]]) -> Tensor:
-        """Only the base's prompts come again: every draw of a perturbation arm is another model."""
-        if isinstance(self.forward, DenseForward):
-            return self.forward.start(prompts, remember=self.current is None)
-        return self.forward.start(prompts)
 
     def close(self) -> None:
         """See Backend."""

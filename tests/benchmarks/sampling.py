@@ -1,0 +1,207 @@
+"""Rollouts a second of the bundled model, beside the plain loop that a user would write: `generate`, the published rule, JSON.
+
+Both on the whole machine: the plain loop with torch's own threads, ours with one engine and with one a core. Start-up is not
+counted on either side: the time runs from the first finished batch to the last. Greedy texts must be the same, each of them.
+Run it with `python -m tests.benchmarks.sampling`.
+"""
+
+import argparse
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.table import Row, figure, in_turns, ratio, render
+
+ROUNDS, DRAWS, T, SIGMA = 2, 16, 0.8, 0.01
+ENGINES = os.cpu_count() or 1
+
+
+def plain_loop() -> None:
+    """What a user would write; prints rollouts/s of both methods, after writing {"draw", "problem", "text"} a line."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from esprobe import noise
+    from esprobe.arms import Perturbation, perturbation_seeds
+    from esprobe.countdown.task import Countdown
+    from esprobe.models import BUNDLED, find_model, load_tokenizer
+    from esprobe.prompts import prompt_text
+    from tests.published import published_rule
+
+    found, task = find_model(BUNDLED), Countdown()
+    tokenizer, problems = load_tokenizer(found), task.bundled()
+    model = AutoModelForCausalLM.from_pretrained(found.folder, dtype=torch.float32).eval()
+    texts = [prompt_text(task, problem.payload, "chat", tokenizer) for problem in problems]
+    inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+    weights = {name: weight.data for name, weight in model.named_parameters()}
+    base = {name: weight.clone() for name, weight in weights.items()}
+    rates = {}
+    with torch.inference_mode(), open("plain.jsonl", "a") as file:
+        for method in ("perturbation", "temperature"):
+            spent = 0.0
+            for draw, seed in enumerate(perturbation_seeds("iid", 42, DRAWS + 1)):
+                begun = time.perf_counter()
+                if method == "perturbation":
+                    torch.manual_seed(seed)
+                    for name, weight in weights.items():
+                        weight.copy_(base[name] + SIGMA * torch.randn_like(weight))
+                    spent += time.perf_counter() - begun if draw else 0.0
+                    noise.perturb_all(weights, base, Perturbation("iid", seed, SIGMA))  # ours, uncounted: the same texts
+                    begun = time.perf_counter()
+                chosen = {"do_sample": True, "temperature": T, "top_k": 0} if method == "temperature" else {"do_sample": False}
+                output = model.generate(**inputs, max_new_tokens=64, **chosen)
+                said = tokenizer.batch_decode(output[:, inputs.input_ids.shape[1] :], skip_special_tokens=True)
+                for i, (problem, text) in enumerate(zip(problems, said, strict=True)):
+                    correct = published_rule(dict(problem.payload), text)
+                    line = {"method": method, "draw": draw, "problem": problem.digest, "text": text, "correct": correct}
+                    file.write(json.dumps(line | {"i": i}) + "\n")
+                file.flush()
+                spent += time.perf_counter() - begun if draw else 0.0  # the first warms up
+            for name, weight in weights.items():
+                weight.copy_(base[name])
+            rates[method] = DRAWS * len(problems) / spent
+    print(json.dumps(rates))
+
+
+def ours(engines: int) -> None:
+    """The same through `sample`, every text and score into SQLite; prints rollouts/s of both methods."""
+    from esprobe.plan import Sweep
+    from esprobe.pool import open_pool
+    from esprobe.progress import Advance, Quiet
+    from esprobe.sampling import sample
+
+    class Watch(Quiet):
+        """Notes when rollouts were finished."""
+
+        def __init__(self) -> None:
+            self.seen: list[tuple[float, int]] = []
+
+        def start(self, what: str, total: int, unit: str) -> Advance:
+            return lambda count: self.seen.append((time.perf_counter(), count))
+
+    rates = {}
+    for method, value in (("perturbation", SIGMA), ("temperature", T)):
+        watch = Watch()
+        sweep = Sweep(method, (value,), draws=DRAWS * engines + engines, greedy=False)  # type: ignore[arg-type]
+        sample(sweep, Path("ours.db"), "benchmark", watch, open_pool(engines))
+        warm = engines - 1  # every engine's first batch warms it up
+        seconds = watch.seen[-1][0] - watch.seen[warm][0]
+        rates[method] = sum(count for _, count in watch.seen[warm + 1 :]) / seconds
+    print(json.dumps(rates))
+
+
+def in_a_process(folder: Path, *words: str) -> dict[str, float]:
+    """The rates that this module prints when it is run with these words, in `folder`."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment.pop("OMP_NUM_THREADS", None)
+    command = [sys.executable, "-m", "tests.benchmarks.sampling", *words]
+    done = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    rates: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return rates
+
+
+def same_texts(folder: Path) -> int:
+    """How many greedy texts of the plain loop ours has word for word; SystemExit if it has any other."""
+    with open(folder / "plain.jsonl") as file:
+        theirs = {
+            (line["draw"], line["problem"]): line["text"] for line in map(json.loads, file) if line["method"] == "perturbation"
+        }
+    with closing(sqlite3.connect(folder / "ours.db")) as connection:
+        sql = (
+            "SELECT draw, digest, text FROM rollout JOIN problem ON problem.id = problem_id "
+            "WHERE arm_id = (SELECT id FROM arm WHERE method = 'perturbation')"
+        )
+        mine = {(draw, digest): text for draw, digest, text in connection.execute(sql)}
+    different = [key for key, text in theirs.items() if mine[key] != text]
+    if different:
+        raise SystemExit(f"{len(different)} of {len(theirs)} greedy texts differ from the plain loop's")
+    return len(theirs)
+
+
+def rows() -> list[Row]:
+    """Both methods, with one engine and with one a core, beside the plain loop."""
+    rates: dict[str, list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as name:
+
+        def work(kind: str) -> Callable[[], Any]:
+            def run() -> dict[str, float]:
+                folder = Path(tempfile.mkdtemp(dir=name))
+                measured = in_a_process(folder, *kind.split())
+                (folder / "kind").write_text(kind)
+                return measured
+
+            return run
+
+        kinds = ("plain", "ours 1", f"ours {ENGINES}")
+        rates = in_turns({kind: work(kind) for kind in kinds}, ROUNDS)  # type: ignore[arg-type, assignment]
+        one = next(path.parent for path in Path(name).glob("*/kind") if path.read_text() == "plain")
+        for path in Path(name).glob("*/ours.db"):
+            path.rename(one / "ours.db")
+            compared = same_texts(one)
+    found = []
+    for method in ("perturbation", "temperature"):
+        plain = [r[method] for r in rates["plain"]]
+        for engines in sorted({1, ENGINES}):
+            mine = [r[method] for r in rates[f"ours {engines}"]]
+            found.append(
+                Row(
+                    f"{method}, countdown-tiny, {engines} engine{'s' if engines > 1 else ''}",
+                    sorted(mine)[len(mine) // 2],
+                    "rollouts/s",
+                    f"plain loop, {ENGINES} threads",
+                    sorted(plain)[len(plain) // 2],
+                    ratio(mine, plain),
+                    floor(engines),
+                )
+            )
+    print(f"{compared:,} greedy texts of perturbed models, each equal to the plain loop's", file=sys.stderr)
+    return found
+
+
+def floor(engines: int) -> str:
+    """The operations that no decoding can avoid, at the speed that one core multiplies matrices of the model's size with."""
+    import torch
+
+    from esprobe.models import BUNDLED, find_model
+
+    config = find_model(BUNDLED).config
+    hidden, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    weights = layers * (4 * hidden * hidden + 3 * hidden * inner) + hidden * config["vocab_size"]
+    operations = 2 * weights * (26 + 39)  # tokens of a prompt and of a rollout, on average
+    torch.set_num_threads(1)
+    a, b = torch.randn(128, hidden), torch.randn(hidden, inner)
+    best = min(_seconds(lambda: torch.mm(a, b)) for _ in range(200))
+    speed = 2 * a.shape[0] * hidden * inner / best
+    return f"{operations / 1e6:.0f} MFLOP each: {figure(engines * speed / operations)}/s"
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Prints the table; `plain` and `ours N` are what it starts in processes of their own."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", nargs="?")
+    parser.add_argument("engines", nargs="?", type=int, default=1)
+    options = parser.parse_args()
+    if options.kind == "plain":
+        plain_loop()
+    elif options.kind == "ours":
+        ours(options.engines)
+    else:
+        print(render(rows()))
+
+
+if __name__ == "__main__":
+    main()
