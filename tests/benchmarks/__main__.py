@@ -11,7 +11,7 @@ from importlib import import_module
 from tests.benchmarks import coverage
 from tests.benchmarks.table import Row, render
 
-MODULES = ("scorer", "startup", "store", "growth", "big_database", "bench_gpu_noise")
+MODULES = ("scorer", "startup", "store", "growth", "big_database", "bench_gpu_noise", "scheduler")
 
 
 def main() -> None:
