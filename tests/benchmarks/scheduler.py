@@ -55,6 +55,7 @@ HOST = 50e9  # assumption: bytes/s from pinned memory over PCIe 5 × 16 (data sh
 LINK = 10e9 / 8  # assumption: bytes/s of the driver's network
 DISK, INIT_S = 3e9, 60.0  # assumptions: bytes/s of a node's NVMe; imports, profiling and CUDA graphs of vLLM
 HAND_S = 3e-3  # assumption where Ray is not installed
+NICENESS = 15  # what Ray adds to its workers' (RAY_worker_niceness), so that a busy machine slows them more than others
 
 
 @dataclass(frozen=True)
@@ -351,7 +352,7 @@ def one_engine(draws: int) -> list[float]:
 
 
 def side_by_side(draws: int) -> list[float]:
-    """The same in two processes at once that know nothing of each other, so without our scheduler."""
+    """The same in two processes at once, as nice as Ray's, that know nothing of each other: without our scheduler."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "tests.benchmarks.scheduler", "--one-engine", str(draws)]
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -434,11 +435,12 @@ def measure() -> tuple[list[Row], str]:
     for first in {c.model.name: c for c in reversed(done)}.values():
         model, unit = first.model, first.unit_s
         where = "on the GPU" if model.base_on_gpu else f"in host memory, {model.bytes * model.gpus / 1e9:.0f} GB an engine"
-        lines += [
-            f"{model.name}: a step {model.step_s * 1e3:.1f} ms, a unit {unit:.2f} s, start {model.start_s:.0f} s; the base is {where}",
-            f"  saturated: the writer at {unit / write_s:,.0f} engines, the driver at {unit / hand_s:,.0f}, the network at "
-            f"{unit / net_s:,.0f}; noise ({model.noise_s:.2f} s a draw) takes as long as {model.noise_s / model.step_s:.0f} steps",
-        ]
+        noise = f"noise {model.noise_s:.2f} s a draw, as long as {model.noise_s / model.step_s:.0f} steps; the base is {where}"
+        limits = [f"the {part} at {unit / s:,.0f}" for part, s in (("writer", write_s), ("driver", hand_s), ("network", net_s))]
+        lines.append(
+            f"{model.name}: a step {model.step_s * 1e3:.1f} ms, a unit {unit:.2f} s, start {model.start_s:.0f} s; {noise}"
+        )
+        lines.append(f"  engines that saturate it: {', '.join(limits)}")
     found = []
     for c in done:
         what = f"10⁶ rollouts on paper: {c.model.name}, {c.gpus} GPU{'s' * (c.gpus > 1)}"
@@ -460,6 +462,7 @@ def main() -> None:
     parser.add_argument("--one-engine", type=int, metavar="DRAWS", help="print the seconds of so many units")
     draws = parser.parse_args().one_engine
     if draws:
+        os.nice(NICENESS)
         print(json.dumps(one_engine(draws)))
         return
     found, text = measure()
