@@ -1,7 +1,8 @@
 """How much of a sweep on vLLM is decoding, and what the time between the decoding of consecutive draws goes into. A script.
 
-From the start of the first decoding call to the end of the last, so that starting the engine, reading the base and proving the
-first perturbation stay outside. Every part counts without the parts inside it; the writer's thread works beside the decoding.
+From the start of the first decoding call to the start of the last: whole periods, with the start of the engine, the reading of
+the base and the proof of the first perturbation outside. Every part counts without the parts inside it; the writer's thread
+works beside the decoding.
 """
 
 import argparse
@@ -96,22 +97,22 @@ def watched() -> Clock:
 def table(clock: Clock) -> str:
     """The parts' shares of the sweep."""
     calls = [span for span in clock.spans if span.part == DECODING[1]]
-    begin, end = calls[0].start, calls[-1].end
+    begin, end = calls[0].start, calls[-1].start
     inside = [span for span in clock.spans if begin <= span.start and span.end <= end]
     parts, behind = Counter[str](), Counter[str]()
     for span in inside:
         (parts if span.main else behind)[span.part] += span.own
-    decoding = sum(call.end - call.start for call in calls)
-    # the outer calls of the first draw begin before the window: what of them lies inside is in no span
+    decoding = sum(call.end - call.start for call in calls[:-1])
+    # The calls around the first and the last decoding are only partly inside: what of them is inside is in no span.
     parts[OTHER] = end - begin - sum(parts.values())
-    draws = len(calls)
+    draws = len(calls) - 1
 
     def line(part: str, seconds: float) -> str:
         return f"{part:40} {seconds / draws * 1000:9.2f} {seconds / (end - begin):8.2%}"
 
     return "\n".join(
         [
-            f"{draws} draws; {'ms a draw':>39} {'share':>8}",
+            f"{f'{draws} draws':38} {'ms a draw':>11} {'share':>8}",
             *(line(part, parts.pop(part)) for part in DECODING),
             *(line(part, seconds) for part, seconds in parts.most_common()),
             line("lost between decoding calls", end - begin - decoding),
@@ -124,7 +125,7 @@ def table(clock: Clock) -> str:
 def main() -> None:
     """Runs a sweep of the bundled model and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--draws", type=int, default=11, help="one more than are timed")
     parser.add_argument("--problems", type=int, default=128)
     parser.add_argument("--sigma", type=float, default=0.01)
     asked = parser.parse_args()
