@@ -9,7 +9,7 @@ PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README
 VLLM_BIN := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: demo test lint torture bench vllm test-vllm clean
+.PHONY: demo test lint torture bench vllm test-vllm bench-vllm clean
 
 demo: $(READY)
 	@mkdir -p .demo
@@ -49,6 +49,9 @@ vllm: $(READY)
 
 test-vllm: $(VLLM_READY)
 	OMP_NUM_THREADS=1 ESPROBE_VLLM=1 HF_HUB_OFFLINE=1 $(VLLM_BIN)/pytest tests/vllm
+
+bench-vllm: $(VLLM_READY)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m tests.vllm.bench_gap
 
 # In this order: what vLLM would bring of torch's companions is built for GPUs, and breaks it.
 $(VLLM_READY): pyproject.toml .ci/vllm-requirements.txt

@@ -6,7 +6,7 @@ kept to reproduce published numbers: its noise is correlated. Knows tensors, not
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from math import tau
@@ -121,6 +121,20 @@ def perturb(out: "Tensor", base: "Tensor", name: str, perturbation: Perturbation
         piece = source[start : start + chunk]
         noise = normals(seed, name, start, piece.numel(), base.device)
         target[start : start + chunk] = torch.add(piece.float(), noise, alpha=sigma)  # never in place: it may be the base
+
+
+def runs(base: "Mapping[str, Tensor]") -> Iterator[list[str]]:
+    """The names in their order, in pieces to be perturbed one after the other: 4 · CHUNK elements at most, or one parameter."""
+    run: list[str] = []
+    size = 0
+    for name, weight in base.items():
+        if run and size + weight.numel() > 4 * CHUNK:
+            yield run
+            run, size = [], 0
+        run.append(name)
+        size += weight.numel()
+    if run:
+        yield run
 
 
 def perturb_all(out: "Mapping[str, Tensor]", base: "Mapping[str, Tensor]", perturbation: Perturbation) -> None:

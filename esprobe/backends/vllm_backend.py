@@ -174,6 +174,7 @@ class VllmBackend:
                 ignore_eos=True,  # vLLM's own idea of an end token; ours are all in stop_token_ids
                 detokenize=False,
                 logprobs=logprobs,
+                skip_clone=True,  # one of its own for every request: vLLM need not copy it
             )
             for seed, limit in zip(seeds, limits, strict=True)
         ]

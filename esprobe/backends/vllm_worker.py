@@ -148,14 +148,13 @@ class LiveWeights:
 
     def stream(self, perturbation: Perturbation | None) -> Iterator[tuple[str, Tensor]]:
         """(checkpoint name, base + σ·noise) of every tensor, on the device and in the engine's dtype."""
-        for name, kept in self.checkpoint.items():
-            base = kept.to(self.device, non_blocking=True)
-            if perturbation is None:
-                yield name, base
-            else:
-                weight = torch.empty_like(base)
-                noise.perturb(weight, base, name, perturbation)
-                yield name, weight
+        for names in noise.runs(self.checkpoint):
+            base = {name: self.checkpoint[name].to(self.device, non_blocking=True) for name in names}
+            weights = base
+            if perturbation is not None:
+                weights = {name: torch.empty_like(tensor) for name, tensor in base.items()}
+                noise.perturb_all(weights, base, perturbation)
+            yield from weights.items()
 
     def check_layout(self) -> None:
         """Every linear layer reads its weight where we write it, and the model has as many elements as its checkpoint."""

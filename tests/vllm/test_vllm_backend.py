@@ -83,6 +83,17 @@ def fused_part(base: Tensor, name: str, rows: slice, perturbation: Perturbation)
 
 
 @tied
+def test_the_loader_gets_the_checkpoints_order_and_pieces_are_small(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.vllm.set_weights(draw(0))
+    base, chunk = pair.live().checkpoint, 2000
+    monkeypatch.setattr(noise, "CHUNK", chunk)
+    assert [name for name, _ in pair.live().stream(draw(1))] == list(base)
+    pieces = list(noise.runs(base))
+    assert any(len(names) > 1 for names in pieces)
+    assert all(len(names) == 1 or sum(base[name].numel() for name in names) <= 4 * chunk for names in pieces)
+
+
+@tied
 def test_the_same_perturbation_again_is_free(pair: Pair) -> None:
     pair.vllm.set_weights(draw(1))
     live = pair.live()
