@@ -128,13 +128,17 @@ def open_backend(spec: EngineSpec) -> Backend:
 
 
 class Failures:
-    """Counts how often each piece of work brought an engine down."""
+    """Counts how often each piece of work brought an engine down, and how often in a row none could be started."""
 
     def __init__(self, note: Note) -> None:
         self.note, self.counts = note, Counter[int]()
 
+    def started(self) -> None:
+        """An engine could be started."""
+        self.counts[id(None)] = 0
+
     def add(self, work: Work | None, reason: str) -> None:
-        """Notes one more. Raises UserError when `work`, or starting an engine (None), has failed too often."""
+        """Notes one more of a piece of work, or of starting an engine (None). Raises UserError when it is one too many."""
         self.counts[id(work)] += 1
         if self.counts[id(work)] == ATTEMPTS:
             what = "an engine could not be started" if work is None else "an engine failed at the same rollouts"

@@ -176,6 +176,7 @@ class RayPool:
                         start()
                         continue
                     if engine.piece is None:
+                        failures.started()
                         give(engine.actor, None)
                         continue
                     slowest = max(slowest, engine.seconds)

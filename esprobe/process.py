@@ -10,7 +10,13 @@ from typing import Any
 
 def identity() -> dict[str, Any]:
     """The machine's name and boot, the process's number and, where the system tells, when it started."""
-    return {"node": platform.node(), "boot": _boot(), "pid": os.getpid(), "started": _started(os.getpid())}
+    return {
+        "node": platform.node(),
+        "boot": _boot(),
+        "numbers": _numbers(),
+        "pid": os.getpid(),
+        "started": _started(os.getpid()),
+    }
 
 
 def is_gone(identity: Mapping[str, Any]) -> bool:
@@ -20,6 +26,8 @@ def is_gone(identity: Mapping[str, Any]) -> bool:
         return False
     if identity.get("boot") != _boot():
         return True
+    if identity.get("numbers") != _numbers():
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -32,6 +40,13 @@ def is_gone(identity: Mapping[str, Any]) -> bool:
 def _boot() -> str | None:
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return None
+
+
+def _numbers() -> str | None:
+    """Whose process numbers these are: containers have numbers of their own."""
+    with suppress(OSError):
+        return os.readlink("/proc/self/ns/pid")
     return None
 
 

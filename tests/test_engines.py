@@ -308,4 +308,5 @@ def test_a_process_knows_whether_another_is_gone() -> None:
     assert process.is_gone(me | {"boot": "another"})
     assert process.is_gone(me | {"started": 1})
     assert not process.is_gone(me | {"node": "another", "boot": "another"})
+    assert not process.is_gone(me | {"numbers": "another", "pid": ended.pid})
     assert not process.is_gone({})

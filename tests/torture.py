@@ -126,7 +126,7 @@ class Torture:
         if rng.random() < 0.2:
             self.wait(process, lambda: False, rng.uniform(0, 8))  # while it starts, perhaps
         else:
-            for _ in range(rng.choice([0, 1, 2, 3])):
+            for _ in range(rng.choice([0, 1, 2])):
                 self.wait_for_rollouts(process)
                 time.sleep(rng.uniform(0, 1))
                 self.kill_an_engine()
