@@ -90,8 +90,8 @@ TimeoutOption = Annotated[
         "--engine-timeout",
         min=1,
         envvar="ESPROBE_ENGINE_TIMEOUT",
-        help="Seconds without an answer after which an engine of several is taken for hung and replaced; without it, 20 times "
-        "the slowest answer so far, but at least 300.",
+        help="Seconds that a unit may take before its engine, of several, is taken for hung and replaced; without it, 20 times "
+        "the slowest unit so far, but at least 300.",
     ),
 ]
 PresetOption = Annotated[

@@ -60,7 +60,7 @@ def _take_lock(connection: Any) -> None:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 return
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise OperationalError("BEGIN IMMEDIATE", None, error) from error
             time.sleep(random.uniform(0.001, 0.006))

@@ -51,8 +51,8 @@ def find_model(name: str) -> ModelFiles:
     if name == BUNDLED:
         folder = Path(str(files("esprobe") / "models" / BUNDLED))
     elif name and os.path.isdir(name):  # False, and no error, for a name that no folder can have
-        folder = Path(name)
-        name = str(folder.resolve())
+        folder = Path(name).resolve()
+        name = str(folder)
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not name.startswith("."):
         folder = _from_hub(name)
     else:

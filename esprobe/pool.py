@@ -6,6 +6,7 @@ database stay outside.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -160,21 +161,26 @@ class LocalPool:
         engine, failures = Engine(spec), Failures(note)
         try:
             for piece in work:
-                while True:
-                    try:
-                        done = engine.run(piece.batch())
-                        break
-                    except UserError:
-                        raise
-                    except Exception as error:  # vLLM's processes may die; a new engine starts new ones
-                        failures.add(piece, one_line(error))
+                while isinstance(done := _tried(engine, piece.batch()), str):
+                    failures.add(piece, done)
+                    with suppress(Exception):  # it is broken
                         engine.close()
-                        engine = Engine(spec)
+                    engine = Engine(spec)
                 for line in done.notes:
                     note(line)
                 yield piece, done.generations
         finally:
             engine.close()
+
+
+def _tried(engine: Engine, batch: Batch) -> Done | str:
+    """What the engine answers, or why it failed: vLLM's processes may die, and a new engine starts new ones."""
+    try:
+        return engine.run(batch)
+    except UserError:
+        raise
+    except Exception as error:
+        return one_line(error)
 
 
 def open_pool(engines: int = 1, ray_address: str | None = None, timeout_s: float | None = None) -> Pool:

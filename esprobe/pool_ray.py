@@ -55,12 +55,11 @@ class Remote:
 
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // sharing))
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # the engine has this process to itself already
-        model = spec.model
-        if not (model.folder / "config.json").is_file():
-            model = find_model(model.name)
+        here = (spec.model.folder / "config.json").is_file()
+        model = find_model(str(spec.model.folder) if here else spec.model.name)
         if model.digest != spec.model.digest:
-            raise UserError(f"model {model.name!r} has other files on {os.uname().nodename} than here; bring them in line")
-        self.engine = Engine(replace(spec, model=model))
+            raise UserError(f"model {spec.model.name!r} has other files on {os.uname().nodename} than here; bring them in line")
+        self.engine = Engine(replace(spec, model=replace(model, name=spec.model.name)))
 
     def run(self, batch: Batch) -> Done:
         """See Engine."""
@@ -106,6 +105,14 @@ class _Todo:
         self.groups[piece.perturbation].appendleft(piece)
 
 
+def _kill(actor: Any) -> None:
+    """Ends an engine; when Ray is gone, so is the engine."""
+    import ray
+
+    with suppress(Exception):
+        ray.kill(actor)
+
+
 class RayPool:
     """See Pool."""
 
@@ -146,7 +153,7 @@ class RayPool:
         def give(actor: Any, last: Any) -> None:
             piece = todo.take(last)
             if piece is None:
-                ray.kill(actor)  # at the end of a sweep its memory may be of use to others
+                _kill(actor)  # at the end of a sweep its memory may be of use to others
             else:
                 busy[actor.run.remote(piece.batch())] = _Busy(actor, piece)
 
@@ -157,7 +164,10 @@ class RayPool:
                 answered, _ = ray.wait(list(busy), num_returns=1, timeout=LOOK_EVERY_S)
                 if not answered:
                     self._check_cluster()
-                hung = [a for a, engine in busy.items() if a not in answered and engine.seconds > self._limit(engine, slowest)]
+                late = [a for a, engine in busy.items() if a not in answered and engine.seconds > self._limit(engine, slowest)]
+                # nobody may have looked for a while, so it is not enough that much time has gone by
+                came = ray.wait(late, num_returns=len(late), timeout=0)[0] if late else []
+                hung = [a for a in late if a not in came]
                 for answer in (*answered, *hung):
                     engine = busy.pop(answer)
                     try:
@@ -168,7 +178,9 @@ class RayPool:
                         cause = getattr(error, "cause", None)
                         if isinstance(cause, UserError):
                             raise UserError(str(cause)) from None
-                        ray.kill(engine.actor)
+                        _kill(engine.actor)
+                        if engine.piece is None and not todo:
+                            continue  # nobody needs it any more
                         died = isinstance(error, ray.exceptions.RayActorError)
                         failures.add(engine.piece, "its process died" if died else one_line(cause or error))
                         if engine.piece is not None:
@@ -186,7 +198,7 @@ class RayPool:
                     yield engine.piece, done.generations
         finally:
             for engine in busy.values():
-                ray.kill(engine.actor)
+                _kill(engine.actor)
             ray.shutdown()
 
     def _check_cluster(self) -> None:

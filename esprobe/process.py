@@ -15,14 +15,14 @@ def identity() -> dict[str, Any]:
         "boot": _boot(),
         "numbers": _numbers(),
         "pid": os.getpid(),
-        "started": _started(os.getpid()),
+        "started": _stat(os.getpid())[1],
     }
 
 
 def is_gone(identity: Mapping[str, Any]) -> bool:
     """Whether a process of this machine has certainly ended; False for one of another machine, or when it cannot be told."""
     pid = identity.get("pid")
-    if identity.get("node") != platform.node() or not isinstance(pid, int):
+    if identity.get("node") != platform.node() or type(pid) is not int or not 0 < pid < 1 << 31 or os.name != "posix":
         return False
     if identity.get("boot") != _boot():
         return True
@@ -33,8 +33,10 @@ def is_gone(identity: Mapping[str, Any]) -> bool:
     except ProcessLookupError:
         return True
     except OSError:
-        pass  # it is there, and another user's
-    return identity.get("started") != _started(pid)  # its number may belong to another process by now
+        return False  # it is there, and another user's
+    state, started = _stat(pid)
+    # Z has ended and only waits to be noticed; and the number may belong to another process by now
+    return state == "Z" or (started is not None and started != identity.get("started"))
 
 
 def _boot() -> str | None:
@@ -50,8 +52,9 @@ def _numbers() -> str | None:
     return None
 
 
-def _started(pid: int) -> int | None:
-    """In clock ticks since the boot: field 22 of /proc/PID/stat, counted behind the name, which may hold anything."""
+def _stat(pid: int) -> tuple[str | None, int | None]:
+    """The state, and the start in clock ticks since the boot: fields 3 and 22 of /proc/PID/stat, counted behind the name."""
     with suppress(OSError):
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    return None
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0], int(fields[19])
+    return None, None

@@ -79,6 +79,7 @@ def sample(sweep: Sweep, db: Path, command: str, meter: Meter, pool: Pool | None
     backend, dtype = resolve(sweep, model, pool.has_gpu())
     store = Store(db)
     try:
+        store.mark_killed(process.is_gone)
         store.add_problems([(problem, task.facts(problem)) for problem in store.unknown_problems(problems)])
         setting = _Setting(task, problems, store.problem_ids(problems), model, backend, dtype)
         planned = plan_arms(sweep, task, model, backend, dtype)
@@ -87,7 +88,6 @@ def sample(sweep: Sweep, db: Path, command: str, meter: Meter, pool: Pool | None
         missing = sum(arm.missing for arm in arms)
         if missing:
             meter.say(f"{model.name}: {missing:,} of {asked:,} rollouts to generate ({backend}, {dtype})")
-            store.mark_killed(process.is_gone)
             run_id = store.start_run(command, _versions(), {"platform": platform.platform(), **process.identity()})
             with store.ending(run_id):
                 _generate(store, run_id, setting, arms, _prompts(setting, sweep), pool, meter)
@@ -201,7 +201,7 @@ def _generate(
 
     def write(done: _Work, generations: Sequence[Generation]) -> None:
         rows = done.rows(generations)
-        seeds = dict(enumerate(done.arm.planned.seeds))
+        seeds = {row.draw: done.arm.planned.seeds[row.draw] for row in rows} if done.arm.planned.seeds else None
         store.save(done.arm.id, run_id, setting.task.default_scorer, rows, seeds)
         progress(done.arm)(len(rows))
 

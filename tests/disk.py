@@ -41,11 +41,24 @@ def record(command: Sequence[str], folder: Path) -> list[Op]:
     return found
 
 
+def _whole(lines: Iterator[str], folder: str) -> Iterator[str]:
+    """Calls that another thread's cut in two, put together where they end; of calls on the folder there is one at a time."""
+    begun: dict[str, str] = {}  # by thread
+    for line in lines:
+        thread, _, rest = line.partition(" ")
+        assert folder not in line or not any(folder in other for other in begun.values()), "two threads write at once"
+        if line.rstrip().endswith("<unfinished ...>"):
+            begun[thread] = line.rstrip().removesuffix("<unfinished ...>")
+        elif resumed := re.match(r" *<\.\.\. \w+ resumed>", rest):
+            yield begun.pop(thread).rstrip() + rest[resumed.end() :]
+        else:
+            yield line
+
+
 def _ops(lines: Iterator[str], folder: bytes) -> Iterator[Op]:
     known: set[bytes] = set()
     prefix = "".join(f"\\x{byte:02x}" for byte in folder)
-    for line in lines:
-        assert "<unfinished" not in line or prefix not in line, "two threads write at once, which this cannot replay"
+    for line in _whole(lines, prefix):
         match = _LINE.match(line)
         if match is None or match[3].startswith("-"):
             continue

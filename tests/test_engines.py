@@ -1,5 +1,6 @@
 """Engines fail in many ways; what was finished stays, what was in hand is done again, and the rollouts are a quiet run's."""
 
+import json
 import os
 import resource
 import shutil
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -205,6 +206,27 @@ def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_
         assert len(notes) == 2
 
 
+def test_an_engine_whose_model_is_another_one_is_refused(tmp_path: Path) -> None:
+    from esprobe.pool_ray import Remote
+
+    shutil.copytree(MODEL.folder, tmp_path / "m")
+    spec = replace(SPEC, model=find_model(str(tmp_path / "m")))
+    (tmp_path / "m/config.json").write_text(json.dumps(MODEL.config | {"rms_norm_eps": 0.1}))  # changed where the engine runs
+    with pytest.raises(UserError, match="has other files on"):
+        Remote().open(spec, os.environ.get("OMP_NUM_THREADS", "1"), 1)
+
+
+def test_answers_that_nobody_looked_for_in_time_are_still_taken(tmp_path: Path, quiet: Rollouts) -> None:
+    started = in_mid_sweep(tmp_path, "--engine-timeout", "5")
+    started.send_signal(signal.SIGSTOP)
+    time.sleep(8)
+    started.send_signal(signal.SIGCONT)
+    _, stderr = started.communicate(timeout=300)
+    assert started.returncode == 0, stderr
+    assert rollouts(tmp_path / "esprobe.db") == quiet
+    assert "replaced" not in stderr
+
+
 def test_an_engine_stays_with_its_weights_while_there_is_work_for_them() -> None:
     from esprobe.pool_ray import _Todo
 
@@ -309,4 +331,9 @@ def test_a_process_knows_whether_another_is_gone() -> None:
     assert process.is_gone(me | {"started": 1})
     assert not process.is_gone(me | {"node": "another", "boot": "another"})
     assert not process.is_gone(me | {"numbers": "another", "pid": ended.pid})
+    assert not process.is_gone(me | {"pid": 1 << 40})
+    unnoticed = subprocess.Popen([sys.executable, "-c", "pass"])
+    os.waitid(os.P_PID, unnoticed.pid, os.WEXITED | os.WNOWAIT)
+    assert process.is_gone(me | {"pid": unnoticed.pid})
+    unnoticed.wait()
     assert not process.is_gone({})

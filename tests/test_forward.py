@@ -90,6 +90,8 @@ def test_a_model_that_it_would_get_wrong_is_left_to_transformers() -> None:
             **SMALL, num_key_value_heads=2, rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
         ),
         "biases elsewhere": LlamaConfig(**SMALL, num_key_value_heads=2, mlp_bias=True),
+        "too few words for the probe": LlamaConfig(**SMALL | {"vocab_size": 8}, num_key_value_heads=2),
+        "too short a context for it": LlamaConfig(**SMALL | {"max_position_embeddings": 8}, num_key_value_heads=2),
     }
     assert {name: DenseForward.of(made(config)) for name, config in others.items()} == dict.fromkeys(others)
     half = AutoModelForCausalLM.from_pretrained(find_model(BUNDLED).folder, dtype=torch.bfloat16)

@@ -3,6 +3,7 @@
 Know weights and tensors, not what a token means or how the next one is chosen.
 """
 
+from collections.abc import Callable
 from math import inf
 from typing import Any, Protocol
 
@@ -123,6 +124,7 @@ class DenseForward:
         config = model.config
         plain = (
             type(model).__name__ in FAMILIES
+            and min(config.vocab_size, config.max_position_embeddings) > 2 * max(map(max, PROBE))
             and model.device.type == "cpu"
             and model.dtype == torch.float32
             and config.hidden_act == "silu"
@@ -149,6 +151,7 @@ class DenseForward:
     def start(self, prompts: list[list[int]], remember: bool = False) -> Tensor:
         """See Forward."""
         if self.remembered is None or self.remembered[0] != prompts:
+            self.forget()
             logits = self._start(prompts)
             if not remember:
                 return logits
@@ -169,7 +172,7 @@ class DenseForward:
             self._grow(shared)
             causal = torch.ones(shared, shared, dtype=torch.bool).tril()
             self._read(torch.tensor([first[:shared]]), torch.arange(shared).unsqueeze(0), causal[None, None])
-        self.keys, self.values = ([c.expand(rows, -1, -1, -1) for c in cache] for cache in (self.keys, self.values))
+        self._change(lambda c: c.expand(rows, -1, -1, -1))
         self._grow(rest)
         self.seen = torch.cat([mask.new_ones((rows, shared)), mask], dim=1)  # (B, shared + rest): what is no padding
         positions = (self.seen.cumsum(-1) - 1).clamp(min=0)[:, shared:]
@@ -191,11 +194,18 @@ class DenseForward:
 
     def keep(self, rows: Tensor) -> None:
         """See Forward."""
-        self.keys, self.values = ([c.index_select(0, rows) for c in cache] for cache in (self.keys, self.values))
+        self._change(lambda c: c.index_select(0, rows))
         self.seen, self.positions = self.seen[rows], self.positions[rows]
 
     def _grow(self, by: int) -> None:
-        self.keys, self.values = ([functional.pad(c, (0, 0, 0, by)) for c in cache] for cache in (self.keys, self.values))
+        self._change(lambda c: functional.pad(c, (0, 0, 0, by)))
+
+    def _change(self, change: Callable[[Tensor], Tensor]) -> None:
+        """One layer after the other, so that no two copies of the whole are there at once; lists that are remembered stay."""
+        self.keys, self.values = list(self.keys), list(self.values)
+        for cache in (self.keys, self.values):
+            for i, kept in enumerate(cache):
+                cache[i] = change(kept)
 
     def _read(self, ids: Tensor, positions: Tensor, visible: Tensor) -> Tensor:
         """Logits (B, vocabulary) after `ids` (B, L) at `positions` (B, L), each of which sees `visible` (B, 1, L, room)."""

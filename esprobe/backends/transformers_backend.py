@@ -46,7 +46,7 @@ class TransformersBackend:
         self.model = live.to(self.device).eval().requires_grad_(False)
         self.forward: Forward = DenseForward.of(self.model) or TransformersForward(self.model)
         self.end_ids = torch.tensor(list(end_ids), dtype=torch.long, device=self.device)
-        self.context_length = model.context_length()
+        self.context_length = min(model.context_length(), int(getattr(live.config, "max_position_embeddings", 1 << 30)))
         self.folder, self.name = model.folder, model.name
         self.weights: dict[str, Tensor] = {n: p.data for n, p in self.model.named_parameters() if p.is_floating_point()}
         self.base: dict[str, Tensor] = {}
@@ -56,11 +56,11 @@ class TransformersBackend:
         """See Backend. The base is copied once, before the first perturbation, and never computed back."""
         if perturbation == self.current:
             return
+        self.forward.forget()  # first, for the copy of the base may need its memory
         if not self.base:
             self._check_names()
             with _telling_out_of_memory():
                 self.base = {name: weight.clone() for name, weight in self.weights.items()}
-        self.forward.forget()
         if perturbation is None:
             for name, weight in self.weights.items():
                 weight.copy_(self.base[name])
@@ -127,9 +127,10 @@ class TransformersBackend:
         return [Generation(chosen[row, : lengths[row]].tolist(), finish[row]) for row in range(rows)]
 
     def close(self) -> None:
-        """See Backend."""
+        """See Backend. A second call does nothing."""
         self.weights, self.base = {}, {}
-        del self.model, self.forward
+        for held in ("model", "forward"):
+            vars(self).pop(held, None)
 
 
 @contextmanager
