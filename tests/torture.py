@@ -133,7 +133,7 @@ class Torture:
             self.wait_for_rollouts(process)
             if rng.random() < 0.5:
                 self.wait(process, lambda: writer_of(self.db) == process.pid, PATIENCE_S, pause=0)
-                time.sleep(rng.uniform(0, 0.003))
+                time.sleep(rng.uniform(0, 0.0005))
             else:
                 time.sleep(rng.uniform(0, 1))
         if process.poll() is None:
@@ -184,7 +184,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         db, calm, draws = Path(name) / "killed.db", Path(name) / "calm.db", STEP
         torture = Torture(db, options.seed)
-        while torture.kills < options.kills:
+        while torture.kills < options.kills or (not torture.hits and torture.kills < 2 * options.kills):
             if torture.life(draws):
                 draws += STEP
             print(
