@@ -133,7 +133,7 @@ class Torture:
             self.wait_for_rollouts(process)
             if rng.random() < 0.5:
                 self.wait(process, lambda: writer_of(self.db) == process.pid, PATIENCE_S, pause=0)
-                time.sleep(rng.uniform(0, 0.0005))
+                time.sleep(rng.uniform(0, 0.003))
             else:
                 time.sleep(rng.uniform(0, 1))
         if process.poll() is None:
