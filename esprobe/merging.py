@@ -200,12 +200,12 @@ ON CONFLICT (arm_id, number) DO NOTHING
 # Keys, in the other database's ids, of the rollouts whose texts differ.
 _DIFFERING = """
 CREATE TEMP TABLE differing AS
-SELECT theirs.arm_id, theirs.problem_id, theirs.draw
+SELECT theirs.arm_id, theirs.draw, theirs.problem_id
 FROM other.rollout AS theirs
 JOIN arm_map ON arm_map.there = theirs.arm_id
 JOIN problem_map ON problem_map.there = theirs.problem_id
 CROSS JOIN main.rollout AS ours
-  ON ours.arm_id = arm_map.here AND ours.problem_id = problem_map.here AND ours.draw = theirs.draw
+  ON ours.arm_id = arm_map.here AND ours.draw = theirs.draw AND ours.problem_id = problem_map.here
 WHERE ours.text <> theirs.text
 """
 
@@ -217,15 +217,15 @@ LEFT JOIN arm_map ON arm_map.there = arm_id
 LEFT JOIN problem_map ON problem_map.there = problem_id
 LEFT JOIN run_map ON run_map.there = run_id
 WHERE true ORDER BY rollout.id
-ON CONFLICT (arm_id, problem_id, draw) DO NOTHING
+ON CONFLICT (arm_id, draw, problem_id) DO NOTHING
 """
 
 _NEW_SCORES = """
-INSERT INTO main.score (scorer, arm_id, problem_id, draw, correct, reason, answer, format_reward)
-SELECT scorer, arm_map.here, problem_map.here, draw, correct, reason, answer, format_reward
+INSERT INTO main.score (scorer, arm_id, draw, problem_id, correct, reason, answer, format_reward)
+SELECT scorer, arm_map.here, draw, problem_map.here, correct, reason, answer, format_reward
 FROM other.score
 LEFT JOIN arm_map ON arm_map.there = arm_id
 LEFT JOIN problem_map ON problem_map.there = problem_id
-WHERE (arm_id, problem_id, draw) NOT IN (SELECT arm_id, problem_id, draw FROM differing)
-ON CONFLICT (scorer, arm_id, problem_id, draw) DO NOTHING
+WHERE (arm_id, draw, problem_id) NOT IN (SELECT arm_id, draw, problem_id FROM differing)
+ON CONFLICT (scorer, arm_id, draw, problem_id) DO NOTHING
 """

@@ -65,7 +65,7 @@ _KEYS = {
     "arm": (("model_id", "model", "id"),),
     "draw": (("arm_id", "arm", "id"),),
     "rollout": (("problem_id", "problem", "id"), ("run_id", "run", "id"), ("(arm_id, draw)", "draw", "arm_id, number")),
-    "score": (("(arm_id, problem_id, draw)", "rollout", "arm_id, problem_id, draw"),),
+    "score": (("(arm_id, draw, problem_id)", "rollout", "arm_id, draw, problem_id"),),
 }
 
 

@@ -67,9 +67,9 @@ class Rollout(SQLModel, table=True):
     """Arm × draw × problem: what the model wrote, how many tokens it took, why it ended (stop, length, nan, imported)."""
 
     __table_args__ = (
-        UniqueConstraint("arm_id", "problem_id", "draw"),
+        UniqueConstraint("arm_id", "draw", "problem_id"),
         ForeignKeyConstraint(["arm_id", "draw"], ["draw.arm_id", "draw.number"]),
-        Index("ix_rollout_tokens", "arm_id", "tokens"),  # mean lengths without reading the texts
+        Index("ix_rollout_tokens", "arm_id", "draw", "tokens"),  # mean lengths without reading the texts
     )
     id: int | None = Field(default=None, primary_key=True)
     arm_id: int
@@ -85,14 +85,14 @@ class Score(SQLModel, table=True):
     """Rollout × scorer. The rollout is named by its natural key, so that counting needs no look at the texts."""
 
     __table_args__ = (
-        ForeignKeyConstraint(["arm_id", "problem_id", "draw"], ["rollout.arm_id", "rollout.problem_id", "rollout.draw"]),
+        ForeignKeyConstraint(["arm_id", "draw", "problem_id"], ["rollout.arm_id", "rollout.draw", "rollout.problem_id"]),
         Index("ix_score_counts", "scorer", "arm_id", "problem_id", "correct"),
         {"sqlite_with_rowid": False},
     )
     scorer: str = Field(primary_key=True)
     arm_id: int = Field(primary_key=True)
-    problem_id: int = Field(primary_key=True)
     draw: int = Field(primary_key=True)
+    problem_id: int = Field(primary_key=True)
     correct: bool
     reason: str
     answer: str | None

@@ -10,7 +10,7 @@ import pytest
 from esprobe import reading
 from esprobe.errors import UserError
 from esprobe.explore import MAX_BYTES, PER_CELL, explore
-from esprobe.explore.choose import ANSWER_BYTES, encoded, pick, shorten, shorten_answer
+from esprobe.explore.choose import ANSWER_BYTES, Few, encoded, shorten, shorten_answer
 from esprobe.task import Facts
 from tests.conftest import Run
 from tests.made import HOSTILE, make
@@ -134,7 +134,7 @@ def test_only_one_method_and_different_problems(tmp_path: Path) -> None:
 
 def verdicts(words: str) -> list[Any]:
     """ "+a -b" is a correct draw with answer a, and a wrong one with answer b."""
-    return [(1, 1, i, int(w[0] == "+"), "reason", w[1:]) for i, w in enumerate(words.split())]
+    return [(1, i, int(w[0] == "+"), "reason", w[1:]) for i, w in enumerate(words.split())]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,10 @@ def verdicts(words: str) -> list[Any]:
     ],
 )
 def test_chosen_are_half_correct_half_wrong_and_different_answers_first(cell: str, most: int, draws: list[int]) -> None:
-    assert [verdict[2] for verdict in pick(verdicts(cell), most)] == draws
+    few = Few(most)
+    for verdict in verdicts(cell):
+        few.add(verdict)
+    assert [verdict[1] for verdict in few.chosen()] == draws
 
 
 @pytest.mark.parametrize("text", ["", "short", "x" * 5000, "<&>" * 700, "é" * 3000, "𝄞\u2028" * 900, "a" * 900 + "<" * 900])

@@ -51,7 +51,7 @@ def test_the_migrations_build_exactly_the_tables(tmp_path: Path) -> None:
         )
     assert differences == []
     assert set(SQLModel.metadata.tables) == {"model", "problem", "arm", "draw", "run", "rollout", "score"}
-    assert tables.Score.__table__.primary_key.columns.keys() == ["scorer", "arm_id", "problem_id", "draw"]
+    assert tables.Score.__table__.primary_key.columns.keys() == ["scorer", "arm_id", "draw", "problem_id"]
 
 
 def test_a_new_database_is_ours_wal_and_sound(tmp_path: Path) -> None:

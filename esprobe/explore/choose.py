@@ -1,19 +1,20 @@
 """Chooses the few rollouts of each arm × problem that the page holds, and shortens long texts.
 
-Goes once over the verdicts in the order of their key, without the texts, and then reads the texts of the chosen alone.
+Goes once over the verdicts, without the texts, in the order in which they lie on disk, and reads the texts of the chosen alone.
 """
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from functools import partial
 from operator import itemgetter
 
 PER_CELL = 4
 ANSWER_BYTES = 240
 
-Verdict = tuple[int, int, int, int, str, str | None]  # arm id, problem id, draw, correct, reason, answer
+Verdict = tuple[int, int, int, str, str | None]  # problem id, draw, correct, reason, answer
 Cut = str | tuple[str, int, str]  # a whole text, or its start, how many characters are left out, and its end
 
 
@@ -37,39 +38,52 @@ def choose(connection: sqlite3.Connection, scorer: str, per_cell: int) -> Callab
     """A function from a number (at most `per_cell`) to that many rollouts of every cell, correct ones first, in draw order."""
 
     def chosen(most: int) -> Iterator[Chosen]:
-        verdicts: Iterable[Verdict] = connection.execute(
-            "SELECT arm_id, problem_id, draw, correct, reason, answer FROM score WHERE scorer = ? "
-            "ORDER BY arm_id, problem_id, draw",
-            [scorer],
-        )
         if most < 1:
             return
-        for _, cell in groupby(verdicts, key=itemgetter(0, 1)):
-            for verdict in pick(cell, min(most, per_cell)):
-                seed, tokens, finish, text = connection.execute(
-                    "SELECT seed, tokens, finish, text FROM rollout_text "
-                    "WHERE arm_id = ? AND problem_id = ? AND draw = ? AND scorer = ?",
-                    [*verdict[:3], scorer],
-                ).fetchone()
-                yield Chosen(*verdict, seed, tokens, finish, text)
+        for (arm_id,) in connection.execute("SELECT id FROM arm ORDER BY id").fetchall():
+            cells: dict[int, Few] = defaultdict(partial(Few, min(most, per_cell)))
+            verdicts: Iterable[Verdict] = connection.execute(
+                "SELECT problem_id, draw, correct, reason, answer FROM score WHERE scorer = ? AND arm_id = ? "
+                "ORDER BY draw, problem_id",
+                [scorer, arm_id],
+            )
+            for verdict in verdicts:
+                cells[verdict[0]].add(verdict)
+            for cell in cells.values():
+                for verdict in cell.chosen():
+                    seed, tokens, finish, text = connection.execute(
+                        "SELECT seed, tokens, finish, text FROM rollout_text "
+                        "WHERE arm_id = ? AND problem_id = ? AND draw = ? AND scorer = ?",
+                        [arm_id, *verdict[:2], scorer],
+                    ).fetchone()
+                    yield Chosen(arm_id, *verdict, seed, tokens, finish, text)
 
     return chosen
 
 
-def pick(cell: Iterable[Verdict], most: int) -> list[Verdict]:
+class Few:
     """At most `most` of a cell: half correct, half wrong, or more of one where the other has too few; different answers first."""
-    new: tuple[dict[tuple[str, str | None], Verdict], ...] = ({}, {})
-    again: tuple[list[Verdict], ...] = ([], [])
-    for verdict in cell:
-        correct, key = verdict[3], verdict[4:]
-        if key not in new[correct]:
-            if len(new[correct]) < most:
-                new[correct][key] = verdict
-        elif len(again[correct]) < most:
-            again[correct].append(verdict)
-    wrong, right = ([*new[i].values(), *again[i]][:most] for i in (0, 1))
-    rights = min(len(right), max((most + 1) // 2, most - len(wrong)))
-    return sorted(right[:rights], key=itemgetter(2)) + sorted(wrong[: most - rights], key=itemgetter(2))
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._new: tuple[dict[tuple[str, str | None], Verdict], ...] = ({}, {})
+        self._again: tuple[list[Verdict], ...] = ([], [])
+
+    def add(self, verdict: Verdict) -> None:
+        """Looks at one more rollout of the cell; they come in draw order."""
+        correct, key = verdict[2], verdict[3:]
+        new, again = self._new[correct], self._again[correct]
+        if key not in new:
+            if len(new) < self._most:
+                new[key] = verdict
+        elif len(again) < self._most:
+            again.append(verdict)
+
+    def chosen(self) -> list[Verdict]:
+        """The correct ones in draw order, then the wrong ones."""
+        wrong, right = ([*self._new[i].values(), *self._again[i]][: self._most] for i in (0, 1))
+        rights = min(len(right), max((self._most + 1) // 2, self._most - len(wrong)))
+        return sorted(right[:rights], key=itemgetter(1)) + sorted(wrong[: self._most - rights], key=itemgetter(1))
 
 
 def encoded(value: object) -> str:
