@@ -26,7 +26,7 @@ def make_engine(path: Path) -> Engine:
     if not path.parent.is_dir():
         raise UserError(f"{path}: the folder {path.parent} does not exist; create it or choose another file with --db")
     # `uri` is for ATTACH, which can then open another file read-only; the path itself is made absolute and never one
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": PATIENCE_S, "uri": True})
+    engine = create_engine(URL.create("sqlite", database=str(path.absolute())), connect_args={"timeout": PATIENCE_S, "uri": True})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -81,7 +81,7 @@ def _current(other: Path, state: schema.State) -> Iterator[Path]:
         yield other
         return
     with TemporaryDirectory(prefix="esprobe-") as folder:
-        copy = Path(folder) / "other.db"
+        copy = Path(folder) / other.name  # the name in what is told of it
         with closing(schema.open_readonly(other)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
         try:

@@ -227,15 +227,13 @@ class Store:
         run = _table(tables.Run)
         with self._transaction() as connection:
             connection.execute(update(run).where(run.c.id == run_id).values(ended=_now(), state=state))
-        if message is not None:
-            self.note(run_id, message)
+            if message is not None:
+                connection.exec_driver_sql(_NOTE, (message, run_id))
 
     def note(self, run_id: int, line: str) -> None:
         """Adds a line to the run's message: what happened on the way."""
         with self._transaction() as connection:
-            connection.exec_driver_sql(
-                "UPDATE run SET message = coalesce(message || char(10), '') || ? WHERE id = ?", (line, run_id)
-            )
+            connection.exec_driver_sql(_NOTE, (line, run_id))
 
 
 # As text with plain tuples: SQLAlchemy's compiled inserts spend more time on each row than SQLite does. A row whose unique key is
@@ -248,6 +246,8 @@ _NEW_SCORES = (
     "INSERT OR IGNORE INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, format_reward) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+_NOTE = "UPDATE run SET message = coalesce(message || char(10), '') || ? WHERE id = ?"
 
 # After the id of the last rollout seen: those of a task, all or only those a scorer has not judged.
 _TO_SCORE = """

@@ -3,7 +3,8 @@
 import pytest
 
 from esprobe.sampling import WAITING
-from tests.benchmarks.scheduler import LLAMA_70B, QWEN_7B, Piece, closed_form, simulate
+from tests.benchmarks.scale import LLAMA_70B, QWEN_7B
+from tests.benchmarks.scheduler import Piece, closed_form, simulate
 
 
 def units(count: int, seconds: float = 2.0) -> list[Piece]:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.benchmarks.table import Row, figure, in_turns, ratio, render
 
 ROUNDS, DRAWS, T, SIGMA = 2, 16, 0.8, 0.01
 ENGINES = os.cpu_count() or 1
+PROMPT, TOKENS = 26, 39  # of a bundled problem and of its rollouts, on average
 
 
 def plain_loop() -> None:
@@ -159,28 +161,41 @@ def rows() -> list[Row]:
                     f"plain loop, {ENGINES} threads",
                     sorted(plain)[len(plain) // 2],
                     ratio(mine, plain),
-                    floor(engines),
+                    floor(method, engines),
                 )
             )
     print(f"{compared:,} greedy texts of perturbed models, each equal to the plain loop's", file=sys.stderr)
     return found
 
 
-def floor(engines: int) -> str:
-    """The operations that no decoding can avoid, at the speed that one core multiplies matrices of the model's size with."""
-    import torch
+def floor(method: str, engines: int) -> str:
+    """What no decoding can avoid, and how often the slower of its two parts could be done by one core for each engine.
 
+    Operations: of a prompt (which temperature sampling needs only once) and of each token. Bytes: the weights once a step for
+    a batch of 128, and the keys and values of all tokens before.
+    """
     from esprobe.models import BUNDLED, find_model
 
     config = find_model(BUNDLED).config
     hidden, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     weights = layers * (4 * hidden * hidden + 3 * hidden * inner) + hidden * config["vocab_size"]
-    operations = 2 * weights * (26 + 39)  # tokens of a prompt and of a rollout, on average
+    operations = 2 * weights * (TOKENS + (PROMPT if method == "perturbation" else 0))
+    size = 4 * (weights * TOKENS / 128 + 2 * layers * hidden * (PROMPT * TOKENS + TOKENS**2 / 2))
+    multiplied, read = speeds(hidden, inner)
+    rate = engines / max(operations / multiplied, size / read)
+    return f"{operations / 1e6:.0f} MFLOP, {size / 1e6:.1f} MB each: {figure(rate)}/s"
+
+
+@cache
+def speeds(hidden: int, inner: int) -> tuple[float, float]:
+    """Of one core: operations a second in matrices of the model's size, and bytes a second read from memory."""
+    import torch
+
     torch.set_num_threads(1)
-    a, b = torch.randn(128, hidden), torch.randn(hidden, inner)
-    best = min(_seconds(lambda: torch.mm(a, b)) for _ in range(200))
-    speed = 2 * a.shape[0] * hidden * inner / best
-    return f"{operations / 1e6:.0f} MFLOP each: {figure(engines * speed / operations)}/s"
+    a, b, long = torch.randn(128, hidden), torch.randn(hidden, inner), torch.ones(1 << 25)
+    multiplied = min(_seconds(lambda: torch.mm(a, b)) for _ in range(200))
+    read = min(_seconds(long.sum) for _ in range(10))
+    return 2 * a.shape[0] * hidden * inner / multiplied, 4 * len(long) / read
 
 
 def _seconds(work: Callable[[], object]) -> float:
