@@ -1,6 +1,7 @@
 """The command line: parse, call one function, print. No logic of its own."""
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -73,6 +74,8 @@ def main_options(
     ] = False,
 ) -> None:
     """See the help of the app; these options hold for every command."""
+    if quiet:
+        logging.getLogger("esprobe").setLevel(logging.ERROR)
     ctx.obj = (db, quiet)
 
 

@@ -15,8 +15,9 @@ from esprobe.errors import UserError
 _READS = "esprobe_reads"  # the name of the option that tells reading transactions from writing ones
 PATIENCE_S = 120  # how long to wait for another writer's transaction
 
-# A unit of work touches a page of each index for every problem, and the next unit the same ones again. By SQLite's own settings
-# they are copied into the database every third unit; so it is every forty, and the log grows to 64 MiB until the last one closes.
+# A unit of work touches a page of the index of counts for every problem, and the next unit the same ones again. By SQLite's own
+# settings they are copied into the database every few units; so it is every hundred, and the log grows to 64 MiB until the last
+# connection closes.
 CHECKPOINT_PAGES = 16384  # of 4 KiB
 CACHE_PAGES = 4096
 
@@ -25,8 +26,8 @@ def make_engine(path: Path) -> Engine:
     """An engine whose transactions begin with the write lock, so that none fails half-way for want of it; see `reading`."""
     if not path.parent.is_dir():
         raise UserError(f"{path}: the folder {path.parent} does not exist; create it or choose another file with --db")
-    # `uri` is for ATTACH, which can then open another file read-only; the path itself is made absolute and never one
-    engine = create_engine(URL.create("sqlite", database=str(path.absolute())), connect_args={"timeout": PATIENCE_S, "uri": True})
+    # `uri` is for ATTACH, which can then open another file read-only; the path itself is never one, nor the word :memory:
+    engine = create_engine(URL.create("sqlite", database=str(path.resolve())), connect_args={"timeout": PATIENCE_S, "uri": True})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from esprobe import schema, soundness
 from esprobe.errors import UserError
-from esprobe.faults import disk_full
+from esprobe.faults import disk_full, reason
 from esprobe.store import Store
 
 
@@ -81,15 +81,14 @@ def _current(other: Path, state: schema.State) -> Iterator[Path]:
         yield other
         return
     with TemporaryDirectory(prefix="esprobe-") as folder:
-        copy = Path(folder) / other.name  # the name in what is told of it
-        with closing(schema.open_readonly(other)) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
+        copy = Path(folder) / "other.db"
         try:
-            schema.migrate(copy)
-        except UserError:
-            raise
-        except Exception as error:  # whatever a hostile schema makes of the migrations
-            raise UserError(f"{other}: cannot be upgraded ({error}); nothing was taken in") from error
+            with closing(schema.open_readonly(other)) as source, closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+            schema.upgrade(copy)
+        except Exception as error:  # of the disk, or whatever a hostile schema makes of the migrations
+            why = f"the disk of {folder} is full" if disk_full(error, copy) else reason(error)
+            raise UserError(f"{other}: a copy of it cannot be upgraded ({why}); nothing was taken in") from error
         yield copy
 
 

@@ -3,13 +3,13 @@
 Knows the file and the migrations, not what the tables mean. Looks with sqlite3 alone; Alembic is loaded only to migrate.
 """
 
+import logging
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from esprobe.errors import UserError
 from esprobe.faults import reason, unwritable
@@ -148,38 +148,52 @@ def open_readonly(path: Path) -> sqlite3.Connection:
 
 
 def migrate(path: Path) -> None:
-    """Creates the database or upgrades it in place, all or nothing, safe beside other processes. Raises UserError.
-
-    An upgrade is told on stderr, since that of a large database takes a while: 13 s for 0.5 GB.
-    """
-    from alembic import command
-    from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
+    """Creates the database or upgrades it in place, all or nothing, safe beside other processes. Raises UserError."""
     from sqlalchemy.exc import DBAPIError
 
+    if inspect(path) == "older":
+        logging.getLogger(__name__).warning("%s: was written by an older esprobe; upgrading it, once", path)
+    try:
+        upgrade(path)
+    except (DBAPIError, sqlite3.Error) as error:
+        raise UserError(unwritable(path, error)) from None
+
+
+def upgrade(path: Path) -> None:
+    """As `migrate`, which tells what it does: here whatever SQLite and the migrations raise comes as it is.
+
+    Some migrations copy tables, which takes 13 s for 0.5 GB, and on the disk until the end three times as much again.
+    """
     from esprobe.engine import make_engine
 
     engine = make_engine(path)
     try:
-        with engine.begin() as connection:  # takes the write lock first, so that of two processes one does it
-            found = MigrationContext.configure(connection).get_current_revision()
-            if found != HEAD:
-                if found is not None:
-                    print(f"{path}: is of an older esprobe (schema {found}); upgrading it to {HEAD}", file=sys.stderr, flush=True)
-                views = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'view'")
-                for (name,) in views.all():
-                    connection.exec_driver_sql(f'DROP VIEW "{name}"')
-                config = Config()
-                config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-                for statement in view_statements():
-                    connection.exec_driver_sql(statement)
-                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-    except DBAPIError as error:
-        raise UserError(unwritable(path, error)) from None
+        with engine.connect() as connection:
+            # rows are copied as they are, so one that refers to nothing stays, and none is removed with what it refers to;
+            # in a transaction it would have no effect
+            connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")  # type: ignore[union-attr]
+            with connection.begin():  # takes the write lock, so that of two processes one does it
+                _bring_to_head(connection)
     finally:
         engine.dispose()
+
+
+def _bring_to_head(connection: Any) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+
+    if MigrationContext.configure(connection).get_current_revision() == HEAD:
+        return
+    for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'view'").all():
+        connection.exec_driver_sql(f'DROP VIEW "{name}"')
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    for statement in view_statements():
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def view_statements() -> list[str]:

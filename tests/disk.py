@@ -63,6 +63,8 @@ def _ops(lines: Iterator[str], folder: bytes) -> Iterator[Op]:
         if match is None or match[3].startswith("-"):
             continue
         call, result = match[1], match[3]
+        if call == "write" and match[2].startswith("2<"):
+            continue  # what is told on stderr may name the file
         if prefix not in line and not (call == "write" and match[2].startswith("1<")):
             continue
         texts = [bytes.fromhex(text.replace("\\x", "")) for text in _HEX.findall(match[2])]

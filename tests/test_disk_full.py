@@ -3,12 +3,14 @@
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from esprobe import schema
 from esprobe.errors import UserError
 from esprobe.merging import merge
 from esprobe.store import Store
@@ -16,6 +18,7 @@ from tests.conftest import ESPROBE, Run, lacking
 from tests.made import make
 from tests.test_cli import one_line_error
 from tests.test_cli_sampling import rollouts
+from tests.test_upgrade import assert_kept_and_current, at_revision, rows_of
 
 SWEEP = ["--quiet", "sample-temp", "-T", "0.7", "-n", "16", "--limit", "24", "--batch-size", "48", "--max-new-tokens", "40"]
 
@@ -104,6 +107,21 @@ def test_a_database_is_not_begun_by_halves_on_a_full_disk(small: Path, leave: in
     sound(small / "r.db")
 
 
+def test_an_upgrade_that_finds_no_room_leaves_the_old_schema(small: Path) -> None:
+    db = small / "r.db"
+    at_revision(db, "0002")
+    before = rows_of(db)
+    fill(small, 40960)
+    with pytest.raises(UserError, match=r"r\.db: the disk is full"):
+        Store(db)
+    assert schema.inspect(db) == "older"
+    assert rows_of(db) == before
+    (small / "ballast").unlink()
+    assert mount("-o", "remount,size=8m", str(small))
+    Store(db).close()
+    assert_kept_and_current(db, before)
+
+
 def test_a_merge_that_finds_no_room_takes_nothing_in(esprobe: Run, small: Path, tmp_path: Path) -> None:
     make(tmp_path / "other.db", [("temperature", 0.5, dict.fromkeys(range(40), "+-" * 20))])
     make(small / "r.db", [("greedy", None, {0: "+"})])
@@ -115,6 +133,19 @@ def test_a_merge_that_finds_no_room_takes_nothing_in(esprobe: Run, small: Path, 
     (small / "ballast").unlink()
     assert mount("-o", "remount,size=8m", str(small))
     assert merge(tmp_path / "other.db", small / "r.db").rollouts == 1600
+
+
+def test_an_older_database_is_merged_only_where_its_copy_finds_room(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_revision(tmp_path / "old.db", "0002")
+    fill(small, 40960)
+    monkeypatch.setattr(tempfile, "tempdir", str(small))
+    with pytest.raises(UserError, match=rf"old\.db: .*the disk of {small}.* is full\); nothing was taken in"):
+        merge(tmp_path / "old.db", tmp_path / "r.db")
+    (small / "ballast").unlink()
+    assert mount("-o", "remount,size=8m", str(small))
+    assert merge(tmp_path / "old.db", tmp_path / "r.db").rollouts == len(rows_of(tmp_path / "old.db")["rollout"][1])
 
 
 def test_scoring_a_full_disk_continues_with_space(esprobe: Run, small: Path) -> None:

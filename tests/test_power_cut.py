@@ -89,7 +89,7 @@ def rows_of(db: Path, limit: int = -1) -> dict[str, list[Any]]:
         )
         found = {
             "rollout": connection.execute(
-                f"select r.id, {kept} from rollout r left join score s using (arm_id, problem_id, draw) order by r.id limit ?",
+                f"select r.id, {kept} from rollout r left join score s using (arm_id, draw, problem_id) order by r.id limit ?",
                 [limit],
             ).fetchall()
         }

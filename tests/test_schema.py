@@ -7,19 +7,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData
 from sqlmodel import SQLModel
 
 from esprobe import schema, tables
@@ -32,10 +26,10 @@ from esprobe.reading import open_database, query
 from esprobe.report import Filter, report
 from esprobe.rescoring import rescore
 from esprobe.store import Store
-from tests.conftest import Run, needs
-from tests.disk import perform, record
+from tests.conftest import Run
 from tests.made import make as fill
 from tests.test_cli import one_line_error
+from tests.test_upgrade import script
 
 
 def test_head_is_the_newest_migration() -> None:
@@ -62,123 +56,6 @@ def test_a_new_database_is_ours_wal_and_sound(tmp_path: Path) -> None:
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
         views = {name for (name,) in connection.execute("select name from sqlite_master where type = 'view'")}
     assert views == {"solved", "pass_at_k", "arm_summary", "rollout_text", "draw_accuracy", "cover_at_tau"}
-
-
-def script() -> ScriptDirectory:
-    config = Config()
-    config.set_main_option("script_location", str(schema.migrations_folder()))
-    return ScriptDirectory.from_config(config)
-
-
-REVISIONS = sorted(revision.revision for revision in script().walk_revisions())
-ROWS = 6  # of each table of an older database
-
-
-def at_revision(path: Path, revision: str) -> None:
-    """A database as the esprobe of that revision left it, with rows in every table and a view that there no longer is."""
-    engine = make_engine(path)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(schema.migrations_folder()))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        connection.exec_driver_sql("CREATE VIEW of_old AS SELECT id, no_such_column FROM rollout")
-        found = MetaData()
-        found.reflect(connection)
-        for table in found.sorted_tables:
-            if table.name != "alembic_version":
-                connection.execute(table.insert(), [{c.name: value(c, i) for c in table.columns} for i in range(1, ROWS + 1)])
-    engine.dispose()
-
-
-def value(column: Column[Any], i: int) -> object:
-    """What row i holds in a column. Whole numbers are i, so that row i of a table refers to row i of any other."""
-    if column.nullable and i % 2 and not column.foreign_keys:
-        return None
-    if isinstance(column.type, JSON):
-        return {"numbers": [i, 7], "target": f"{i}.5"}
-    if isinstance(column.type, Boolean):
-        return i % 3 == 0
-    if isinstance(column.type, Integer):
-        return i
-    if isinstance(column.type, Float):
-        return i / 8
-    return {"scorer": "countdown", "method": "temperature"}.get(column.name, f"{column.name} {i} ‘σ’")
-
-
-def rows_of(path: Path) -> dict[str, tuple[list[str], list[tuple[object, ...]]]]:
-    """Table → (columns, rows)."""
-    found = {}
-    with closing(sqlite3.connect(path)) as connection:
-        for (table,) in connection.execute(
-            "select name from sqlite_master where type = 'table' and name <> 'alembic_version'"
-        ).fetchall():
-            cursor = connection.execute(f"select * from {table} order by 1, 2, 3")
-            found[table] = ([column[0] for column in cursor.description], cursor.fetchall())
-    return found
-
-
-def assert_kept_and_current(path: Path, before: dict[str, tuple[list[str], list[tuple[object, ...]]]]) -> None:
-    """Every table and column that there was holds what it held, all views answer, and the file is sound."""
-    assert schema.inspect(path) == "current"
-    with closing(open_database(path)) as connection:
-        for table, (columns, rows) in before.items():
-            assert query(connection, f"select {', '.join(columns)} from {table} order by 1, 2, 3")[1] == rows, table
-        names = [name for (name,) in query(connection, "select name from sqlite_master where type = 'view'")[1]]
-        assert sorted(names) == sorted(statement.split("CREATE VIEW ")[1].split()[0] for statement in schema.view_statements())
-        for view in names:
-            assert len(query(connection, f"select * from {view}")[1]) >= ROWS, view
-        assert query(connection, "pragma integrity_check")[1] == [("ok",)]
-        assert query(connection, "pragma foreign_key_check")[1] == []
-
-
-@pytest.mark.parametrize("use", [Store, open_database], ids=["store", "report"])
-@pytest.mark.parametrize("revision", REVISIONS[:-1])
-def test_a_database_of_any_older_schema_is_upgraded_in_place_with_nothing_lost(tmp_path: Path, revision: str, use: Any) -> None:
-    path = tmp_path / "old.db"
-    at_revision(path, revision)
-    before = rows_of(path)
-    assert all(len(rows) == ROWS for _, rows in before.values())
-    assert schema.inspect(path) == "older"
-    use(path).close()
-    assert_kept_and_current(path, before)
-
-
-@pytest.mark.parametrize("revision", [None, *REVISIONS[:-1]])
-def test_a_migration_killed_at_any_moment_leaves_the_old_schema_or_the_new_and_is_done_again(
-    tmp_path: Path, revision: str | None
-) -> None:
-    needs("strace", "true")
-    made = tmp_path / "made"
-    made.mkdir()
-    if revision is not None:
-        at_revision(made / "r.db", revision)
-    before = rows_of(made / "r.db") if revision else {}
-    now = Path(shutil.copytree(made, tmp_path / "now"))
-    code = "import sys; from pathlib import Path; from esprobe.schema import migrate; migrate(Path(sys.argv[1]))"
-    ops = record([sys.executable, "-c", code, str(made / "r.db")], made)
-    old = "new" if revision is None else "older"
-    seen = []
-    for i, op in enumerate(ops):
-        if op.kind in ("said", "sync"):
-            continue
-        perform(op, now)
-        state = schema.inspect(now / "r.db")
-        assert state in (old, "current")
-        seen.append(state)
-        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
-            copy = Path(shutil.copytree(now, folder, dirs_exist_ok=True)) / "r.db"
-            if state == old and revision is not None:
-                assert rows_of(copy) == before
-            if i % 5 == 0:
-                Store(copy).close()
-                assert schema.inspect(copy) == "current"
-                if revision is not None:
-                    assert_kept_and_current(copy, before)
-    assert seen == sorted(seen, key=[old, "current"].index)
-    assert set(seen) == {old, "current"}
-    assert len(seen) > 10
 
 
 def test_foreign_keys_are_enforced(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rollouts and scores by draw before problem: a unit of work is a few draws of all problems, so it now fills pages in a row.
 
-SQLite cannot change a key in place: both tables are made anew and filled, rollouts with the ids they had.
+SQLite cannot change a key in place: both tables are made anew and filled, rollouts with the ids they had. The pages of the old
+ones stay in the file for rollouts to come.
 """
 
 import sqlalchemy as sa
@@ -13,7 +14,18 @@ ROLLOUT = "id, arm_id, draw, problem_id, run_id, tokens, finish, text"
 SCORE = "scorer, arm_id, draw, problem_id, correct, reason, answer, format_reward"
 
 
+# Indexes and triggers, the user's own as well, go with their table, and a trigger may name a table that is missing for a while.
+OWN = """
+SELECT type, name, sql FROM sqlite_master
+WHERE sql IS NOT NULL AND name NOT IN ('ix_rollout_tokens', 'ix_score_counts')
+  AND (type = 'trigger' OR type = 'index' AND tbl_name IN ('rollout', 'score'))
+"""
+
+
 def upgrade() -> None:
+    own = op.get_bind().exec_driver_sql(OWN).all()
+    for kind, name, _ in own:
+        op.execute(f'DROP {kind} "{name}"')
     op.create_table(
         "new_rollout",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -50,3 +62,5 @@ def upgrade() -> None:
     op.rename_table("new_score", "score")
     op.create_index("ix_rollout_tokens", "rollout", ["arm_id", "draw", "tokens"])
     op.create_index("ix_score_counts", "score", ["scorer", "arm_id", "problem_id", "correct"])
+    for _, _, sql in own:
+        op.get_bind().exec_driver_sql(sql)

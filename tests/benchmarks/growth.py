@@ -1,7 +1,7 @@
 """What a results database costs as it grows: bytes on disk, and the time to write it, read each view, report, go on, and merge.
 
 Sizes are powers of ten: 8 arms × 125 problems × 10, 100, 1,000, … draws. Prints seconds and the exponent of each growth, 1 for
-linear, and draws them. Run it with `python -m tests.benchmarks.growth`; `--largest 7` is ten times 6, some 80 s and 2.5 GB.
+linear, and draws them. Run it with `python -m tests.benchmarks.growth`: some 90 s and 2.5 GB; `--largest 7`, 20 minutes and 25 GB.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from esprobe import output
 from esprobe.arms import Arm, Method, perturbation_seeds
@@ -125,7 +126,7 @@ def draw(powers: Sequence[int], sizes: Sequence[Costs], picture: Path) -> None:
     panels: list[tuple[str, dict[str, list[float]]]] = [
         ("writing, seconds", {name: [s.seconds[name] for s in sizes] for name in writing}),
         ("reading, seconds", {name: [s.seconds[name] for s in sizes] for name in (*VIEWS, "report")}),
-        ("bytes", {name: [float(s.bytes[name]) for s in sizes] for name in ("database", "texts")}),
+        ("megabytes", {name: [s.bytes[name] / 1e6 for s in sizes] for name in ("database", "texts")}),
     ]
     with style.applied():
         made = Figure(figsize=(12, 4.6), layout="constrained")
@@ -140,6 +141,8 @@ def draw(powers: Sequence[int], sizes: Sequence[Costs], picture: Path) -> None:
 def _panel(axes: Axes, powers: Sequence[int], curves: Mapping[str, Sequence[float]]) -> None:
     xs = [10.0**power for power in powers]
     axes.set(xscale="log", yscale="log", xlabel="rollouts")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_formatter("{x:g}")
     colours = colormaps["tab10"].colors  # type: ignore[attr-defined]
     for colour, (name, values) in zip(colours, curves.items(), strict=False):
         axes.plot(xs, values, marker="o", color=colour, label=name)

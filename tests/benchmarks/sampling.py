@@ -169,10 +169,10 @@ def rows() -> list[Row]:
 
 
 def floor(method: str, engines: int) -> str:
-    """What no decoding can avoid, and how often the slower of its two parts could be done by one core for each engine.
+    """Operations and bytes of a rollout, and how often the slower of the two could be done by one core for each engine.
 
-    Operations: of a prompt (which temperature sampling needs only once) and of each token. Bytes: the weights once a step for
-    a batch of 128, and the keys and values of all tokens before.
+    Operations that no decoding can avoid: of a prompt, which temperature sampling needs only once, and of each token. Bytes that
+    one in batches of 128 reads: the weights once a step, and the keys and values of all tokens before, as if none lay in a cache.
     """
     from esprobe.models import BUNDLED, find_model
 

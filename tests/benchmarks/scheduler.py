@@ -1,6 +1,7 @@
 """A discrete-event simulation of our scheduler: the real `_Todo`, the driver's hand-out, one writer behind its bounded queue.
 
-Beside it a closed form, and real sweeps that it has to predict. Knows nothing of what a unit's seconds are made of.
+Beside it a closed form, and real sweeps that it has to predict. Knows nothing of what a unit's seconds are made of;
+`python -m tests.benchmarks.scale` does, and prints what comes of it.
 """
 
 import os
