@@ -1,7 +1,7 @@
 """What a results database costs as it grows: bytes on disk, and the time to write it, read each view, report, go on, and merge.
 
 Sizes are powers of ten: 8 arms × 125 problems × 10, 100, 1,000, … draws. Prints seconds and the exponent of each growth, 1 for
-linear, and draws them. Run it with `python -m tests.benchmarks.growth`: some 90 s and 2.5 GB; `--largest 7`, 20 minutes and 25 GB.
+linear, and draws them. `python -m tests.benchmarks.growth` takes 90 s and 2.5 GB; with `--largest 7`, 20 minutes and 25 GB.
 """
 
 import argparse
