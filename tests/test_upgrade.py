@@ -145,7 +145,7 @@ def test_an_upgrade_keeps_rows_that_refer_to_nothing_and_what_the_user_added(tmp
     at_revision(path, "0002")
     own = {
         "marked": "CREATE TABLE marked (rollout_id REFERENCES rollout (id) ON DELETE CASCADE, mark, why)",
-        "by_answer": "CREATE INDEX by_answer ON score (answer)",
+        'by "answer"': 'CREATE INDEX "by ""answer""" ON score (answer)',
         "unmarked": "CREATE TRIGGER unmarked AFTER DELETE ON score BEGIN DELETE FROM marked WHERE why = old.reason; END",
         "noticed": "CREATE TRIGGER noticed AFTER INSERT ON marked BEGIN UPDATE score SET reason = reason; END",
     }

@@ -13,7 +13,6 @@ down_revision = "0002"
 ROLLOUT = "id, arm_id, draw, problem_id, run_id, tokens, finish, text"
 SCORE = "scorer, arm_id, draw, problem_id, correct, reason, answer, format_reward"
 
-
 # Indexes and triggers, the user's own as well, go with their table, and a trigger may name a table that is missing for a while.
 OWN = """
 SELECT type, name, sql FROM sqlite_master
@@ -22,10 +21,15 @@ WHERE sql IS NOT NULL AND name NOT IN ('ix_rollout_tokens', 'ix_score_counts')
 """
 
 
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def upgrade() -> None:
-    own = op.get_bind().exec_driver_sql(OWN).all()
+    connection = op.get_bind()
+    own = connection.exec_driver_sql(OWN).all()
     for kind, name, _ in own:
-        op.execute(f'DROP {kind} "{name}"')
+        connection.exec_driver_sql(f"DROP {kind} {quoted(name)}")
     op.create_table(
         "new_rollout",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -63,4 +67,4 @@ def upgrade() -> None:
     op.create_index("ix_rollout_tokens", "rollout", ["arm_id", "draw", "tokens"])
     op.create_index("ix_score_counts", "score", ["scorer", "arm_id", "problem_id", "correct"])
     for _, _, sql in own:
-        op.get_bind().exec_driver_sql(sql)
+        connection.exec_driver_sql(sql)
