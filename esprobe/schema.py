@@ -6,7 +6,7 @@ Knows the file and the migrations, not what the tables mean. Looks with sqlite3 
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from esprobe.faults import reason, unwritable
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
 HEAD = "0003"  # the newest revision under migrations/ (a test compares them)
 State = Literal["new", "older", "current"]
+_LOG = logging.getLogger(__name__)
 
 
 def migrations_folder() -> Path:
@@ -151,16 +152,14 @@ def migrate(path: Path) -> None:
     """Creates the database or upgrades it in place, all or nothing, safe beside other processes. Raises UserError."""
     from sqlalchemy.exc import DBAPIError
 
-    if inspect(path) == "older":
-        logging.getLogger(__name__).warning("%s: was written by an older esprobe; upgrading it, once", path)
     try:
-        upgrade(path)
+        upgrade(path, lambda: _LOG.warning("%s: was written by an older esprobe; upgrading it, once", path))
     except (DBAPIError, sqlite3.Error) as error:
         raise UserError(unwritable(path, error)) from None
 
 
-def upgrade(path: Path) -> None:
-    """As `migrate`, which tells what it does: here whatever SQLite and the migrations raise comes as it is.
+def upgrade(path: Path, tell: Callable[[], None] = lambda: None) -> None:
+    """As `migrate`, but whatever SQLite and the migrations raise comes as it is; calls `tell` before it changes an older one.
 
     Some migrations copy tables, which takes 13 s for 0.5 GB, and on the disk until the end three times as much again.
     """
@@ -173,18 +172,21 @@ def upgrade(path: Path) -> None:
             # in a transaction it would have no effect
             connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")  # type: ignore[union-attr]
             with connection.begin():  # takes the write lock, so that of two processes one does it
-                _bring_to_head(connection)
+                _bring_to_head(connection, tell)
     finally:
         engine.dispose()
 
 
-def _bring_to_head(connection: Any) -> None:
+def _bring_to_head(connection: Any, tell: Callable[[], None]) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
 
-    if MigrationContext.configure(connection).get_current_revision() == HEAD:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision == HEAD:
         return
+    if revision is not None:
+        tell()
     for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'view'").all():
         connection.exec_driver_sql(f'DROP VIEW "{name}"')
     config = Config()

@@ -16,9 +16,9 @@ from esprobe.merging import merge
 from esprobe.store import Store
 from tests.conftest import ESPROBE, Run, lacking
 from tests.made import make
+from tests.older import assert_kept_and_current, at_revision, rows_of
 from tests.test_cli import one_line_error
 from tests.test_cli_sampling import rollouts
-from tests.test_upgrade import assert_kept_and_current, at_revision, rows_of
 
 SWEEP = ["--quiet", "sample-temp", "-T", "0.7", "-n", "16", "--limit", "24", "--batch-size", "48", "--max-new-tokens", "40"]
 

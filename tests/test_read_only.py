@@ -14,9 +14,9 @@ import pytest
 
 from tests.conftest import Run, lacking
 from tests.made import make
+from tests.older import REVISIONS, at_revision
 from tests.test_cli import one_line_error
 from tests.test_disk_full import mount
-from tests.test_schema import REVISIONS, at_revision
 
 NOBODY = 65534
 READS = [

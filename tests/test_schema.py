@@ -28,8 +28,8 @@ from esprobe.rescoring import rescore
 from esprobe.store import Store
 from tests.conftest import Run
 from tests.made import make as fill
+from tests.older import script
 from tests.test_cli import one_line_error
-from tests.test_upgrade import script
 
 
 def test_head_is_the_newest_migration() -> None:

@@ -9,87 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData
 
 from esprobe import schema
-from esprobe.engine import make_engine
-from esprobe.reading import open_database, query
+from esprobe.reading import open_database
 from esprobe.store import Store
 from tests.conftest import Run, needs
 from tests.disk import perform, record
+from tests.older import REVISIONS, ROWS, assert_kept_and_current, at_revision, rows_of
 from tests.test_cli import one_line_error
-
-
-def script() -> ScriptDirectory:
-    config = Config()
-    config.set_main_option("script_location", str(schema.migrations_folder()))
-    return ScriptDirectory.from_config(config)
-
-
-REVISIONS = sorted(revision.revision for revision in script().walk_revisions())
-ROWS = 6  # of each table of an older database
-
-
-def at_revision(path: Path, revision: str) -> None:
-    """A database as the esprobe of that revision left it, with rows in every table and a view that there no longer is."""
-    engine = make_engine(path)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(schema.migrations_folder()))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        connection.exec_driver_sql("CREATE VIEW of_old AS SELECT id, no_such_column FROM rollout")
-        found = MetaData()
-        found.reflect(connection)
-        for table in found.sorted_tables:
-            if table.name != "alembic_version":
-                connection.execute(table.insert(), [{c.name: value(c, i) for c in table.columns} for i in range(1, ROWS + 1)])
-    engine.dispose()
-
-
-def value(column: Column[Any], i: int) -> object:
-    """What row i holds in a column. What refers to a row refers to one that there is, and no two columns of a key are alike."""
-    if column.nullable and i % 2 and not column.foreign_keys:
-        return None
-    if isinstance(column.type, JSON):
-        return {"numbers": [i, 7], "target": f"{i}.5"}
-    if isinstance(column.type, Boolean):
-        return i % 3 == 0
-    if isinstance(column.type, Integer):
-        return {"draw": i + 10, "number": i + 10, "problem_id": ROWS + 1 - i}.get(column.name, i)
-    if isinstance(column.type, Float):
-        return i / 8
-    return {"scorer": "countdown", "method": "temperature"}.get(column.name, f"{column.name} {i} ‘σ’")
-
-
-def rows_of(path: Path) -> dict[str, tuple[list[str], list[tuple[object, ...]]]]:
-    """Table → (columns, rows)."""
-    found = {}
-    with closing(sqlite3.connect(path)) as connection:
-        for (table,) in connection.execute(
-            "select name from sqlite_master where type = 'table' and name <> 'alembic_version'"
-        ).fetchall():
-            cursor = connection.execute(f"select * from {table} order by 1, 2, 3")
-            found[table] = ([column[0] for column in cursor.description], cursor.fetchall())
-    return found
-
-
-def assert_kept_and_current(path: Path, before: dict[str, tuple[list[str], list[tuple[object, ...]]]]) -> None:
-    """Every table and column that there was holds what it held, all views answer, and the file is sound."""
-    assert schema.inspect(path) == "current"
-    with closing(open_database(path)) as connection:
-        for table, (columns, rows) in before.items():
-            assert query(connection, f"select {', '.join(columns)} from {table} order by 1, 2, 3")[1] == rows, table
-        names = [name for (name,) in query(connection, "select name from sqlite_master where type = 'view'")[1]]
-        assert sorted(names) == sorted(statement.split("CREATE VIEW ")[1].split()[0] for statement in schema.view_statements())
-        for view in names:
-            assert len(query(connection, f"select * from {view}")[1]) >= ROWS, view
-        assert query(connection, "pragma integrity_check")[1] == [("ok",)]
-        assert query(connection, "pragma foreign_key_check")[1] == []
 
 
 @pytest.mark.parametrize("use", [Store, open_database], ids=["store", "report"])
