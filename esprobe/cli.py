@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from esprobe import __version__, output
 from esprobe.arms import METHODS, Method, NoiseScheme
-from esprobe.cli_options import sampling_command
+from esprobe.cli_options import Group, sampling_command
 from esprobe.errors import UserError
 from esprobe.output import Format
 from esprobe.plan import DRAWS, SIGMAS, TEMPERATURES, Sweep
@@ -25,26 +24,8 @@ MOST_DRAWS = 1_000_000  # of an arm; its plan is made as a whole
 LONGEST_ERROR = 1000  # characters; a name in it may be as long as someone liked
 
 
-class _Group(TyperGroup):
-    """Lets the global options stand after the command as well as before it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        first, rest = [], []
-        words = iter(args)
-        for word in words:
-            if word == "--":
-                rest += [word, *words]
-            elif word == "--quiet" or word.startswith("--db="):
-                first.append(word)
-            elif word == "--db":
-                first += [word, *[next(words, "")]]
-            else:
-                rest.append(word)
-        return super().parse_args(ctx, first + rest)
-
-
 app = typer.Typer(
-    cls=_Group,
+    cls=Group,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Does ES need the training, or would sampling have found the answers anyway? Samples a model at several temperatures "

@@ -1,4 +1,4 @@
-"""The options that both sampling commands share, declared once, and how a preset changes their defaults.
+"""The options that both sampling commands share, declared once, how a preset changes their defaults, and where global ones stand.
 
 Knows option names and their help. Knows nothing of what a command does with them.
 """
@@ -6,9 +6,10 @@ Knows option names and their help. Knows nothing of what a command does with the
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from esprobe.errors import UserError
 from esprobe.plan import BATCH_SIZE, Sweep
@@ -135,3 +136,22 @@ def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in (*own, *shared)} | {"return": None}
     return command
+
+
+class Group(TyperGroup):
+    """Lets the global options stand after the command as well as before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Moves them to the front."""
+        first, rest = [], []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                rest += [word, *words]
+            elif word == "--quiet" or word.startswith("--db="):
+                first.append(word)
+            elif word == "--db":
+                first += [word, *[next(words, "")]]
+            else:
+                rest.append(word)
+        return super().parse_args(ctx, first + rest)
