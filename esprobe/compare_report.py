@@ -180,10 +180,12 @@ def _notes(one: Comparison, a: str, b: str, scorer: str) -> list[str]:
         return notes
     if halves.first_arms + halves.second_arms > 2:
         at = next((s.difference for s in one.steps if s.difference.k == halves.k), None)
-        here = "" if at is None else f" (on the same problems {_signed(at.difference)})"
+        alike = halves.problems == one.problems  # the chosen two may share problems that other candidates lack
+        here = "" if at is None or not alike else f" (on the same problems {_signed(at.difference)})"
+        those = "" if alike else f" of the {halves.problems} problems that every candidate has"
         notes.append(
             f"winner's curse: these are the best of {halves.first_arms} temperature and {halves.second_arms} perturbation arms "
-            "on these very problems, which flatters both. Chosen on one half and compared on the other, both ways round, "
+            f"on these very problems, which flatters both. Chosen on one half{those} and compared on the other, both ways round, "
             f"{SPLITS} random splits: pass@{halves.k} {percent(halves.first)} against {percent(halves.second)}, difference "
             f"{_signed(halves.first - halves.second)} points{here}; the choice was the same {100 * halves.same:.0f}% of the time."
         )

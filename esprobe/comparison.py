@@ -58,9 +58,13 @@ class Draws:
 
 @dataclass(frozen=True)
 class Halves:
-    """Arms chosen on one half of the problems and compared on the other. `same`: how often the choice was today's."""
+    """Arms chosen on one half of the problems, which every candidate has, and compared on the other.
+
+    `same`: how often the choice was today's.
+    """
 
     k: int
+    problems: int
     first: float
     second: float
     same: float
@@ -161,7 +165,7 @@ def _best(temperatures: list[ArmRow], perturbations: list[ArmRow], solved: Solve
 
     halves = split_halves(np.array(table_a), np.array(table_b), SPLITS, SEED)
     left_out = len(temperatures) + len(perturbations) - len(first) - len(second)
-    return best_a, best_b, Halves(k, *halves, len(first), len(second), left_out)
+    return best_a, best_b, Halves(k, len(order), *halves, len(first), len(second), left_out)
 
 
 def _compared(

@@ -35,7 +35,7 @@ class Merged:
         """What was taken in, in one line."""
         parts = ", ".join(_counted(getattr(self, f"{name}s"), name) for name in ("score", "arm", "problem", "run"))
         stays = f"not taken: {_counted(self.differing, 'rollout')} with another text than here"
-        return f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged, with {parts} that were new; the rest was there" + (
+        return f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged; new as well: {parts}; the rest was there" + (
             f"; {stays}" if self.differing else ""
         )
 

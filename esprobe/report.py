@@ -282,6 +282,9 @@ def _notes(arms: Sequence[ArmRow], ks: Sequence[int], scorer: str) -> list[str]:
         "chance: the exact pass@k of uniformly random valid answers on the same problems; over chance: at the largest k shown.",
         f"ceiling: {ceiling}.",
     ]
+    deepest = max(arm.draws for arm in arms)
+    if ks[-1] > deepest:
+        notes.append(f"note: no arm has more than {deepest:,} draws, so there is no pass@k beyond.")
     partial = [arm for arm in arms if any(k in arm.at and arm.at[k].problems < arm.problems for k in ks)]
     if partial:
         names = ", ".join(f"{arm.method} {arm.value:g}" if arm.value is not None else arm.method for arm in partial)

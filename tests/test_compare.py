@@ -23,6 +23,7 @@ from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from tests.benchmarks import big_database
 from tests.conftest import Run
+from tests.made import make as made
 from tests.test_cli import one_line_error
 
 WRONG, RIGHT = Score(False, "wrong_value", "1", 0.0), Score(True, "correct", "1", 1.0)
@@ -158,6 +159,15 @@ def test_only_problems_and_depths_that_both_have_are_compared(esprobe: Run, tmp_
     assert "20 problems are left out" in said
     assert "no winner was chosen" in said
     assert "100" in said  # the seed of draw 0
+
+
+def test_candidates_that_share_fewer_problems_are_chosen_on_those_and_the_note_says_so(esprobe: Run, tmp_path: Path) -> None:
+    better, worse = dict.fromkeys(range(8), "+-"), dict.fromkeys(range(4), "--")
+    made(tmp_path / "esprobe.db", [("temperature", 0.5, better), ("perturbation", 0.01, better), ("perturbation", 0.02, worse)])
+    told = esprobe("report", "--compare").stdout
+    assert "on 8 problems, 2 draws each" in told
+    assert "Chosen on one half of the 4 problems that every candidate has and compared" in told
+    assert "on the same problems" not in told.split("winner's curse")[1].splitlines()[0]
 
 
 def test_extremes_are_compared_without_fuss(esprobe: Run, tmp_path: Path) -> None:

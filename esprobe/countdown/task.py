@@ -95,7 +95,7 @@ class Countdown:
         """The published study took its problems from a public repository."""
         return (
             "the published problems are the file countdown.json of the public repository VsonicV/es-fine-tuning-paper "
-            "on GitHub (in its folder countdown/data); fetch it and pass it with --data"
+            "on GitHub (in its folder countdown/data); fetch it and give its path"
         )
 
 

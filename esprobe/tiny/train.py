@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from esprobe.countdown import generate
 from esprobe.countdown.task import Countdown
+from esprobe.errors import UserError
 from esprobe.prompts import prompt_text
 from esprobe.task import load_problems
 from esprobe.tiny import tokenizer as tiny_tokenizer
@@ -119,7 +120,10 @@ def main(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Trains countdown-tiny; the bundled test set is always excluded."""
-    loss = train(out, exclude or [], steps, batch, seed, peak, threads)
+    try:
+        loss = train(out, exclude or [], steps, batch, seed, peak, threads)
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None
     print(f"loss {loss:.3f} over the last 100 steps; saved to {out}")
 
 

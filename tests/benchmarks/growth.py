@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 
 from esprobe import output
 from esprobe.arms import Arm, Method, perturbation_seeds
@@ -143,6 +143,7 @@ def _panel(axes: Axes, powers: Sequence[int], curves: Mapping[str, Sequence[floa
     axes.set(xscale="log", yscale="log", xlabel="rollouts")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     colours = colormaps["tab10"].colors  # type: ignore[attr-defined]
     for colour, (name, values) in zip(colours, curves.items(), strict=False):
         axes.plot(xs, values, marker="o", color=colour, label=name)

@@ -1,9 +1,10 @@
-"""Scale on paper: how long 10,000 perturbation draws × 100 problems take on 1 to 1,024 GPUs, and what the limit is.
+"""Scale on paper: how long 10,000 perturbation draws × 100 problems of 7B and 70B models take on many GPUs, and what limits them.
 
 The simulated scheduler on times partly assumed (the GPU's, each named below) and partly measured here (writing, hand-out).
 Run it with `python -m tests.benchmarks.scale`.
 """
 
+import argparse
 import random
 import statistics
 import tempfile
@@ -241,6 +242,7 @@ def rows() -> list[Row]:
 
 def main() -> None:
     """Prints the table of cases, what was measured, and the rows."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     found, text = measure()
     print(f"{text}\n\n{render(found)}")
 
