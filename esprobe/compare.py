@@ -45,12 +45,6 @@ def powers_of_two(depth: int) -> list[int]:
     return sorted({1 << i for i in range(depth.bit_length())} | {depth})
 
 
-def common_depth(first: Sequence[int], second: Sequence[int]) -> int:
-    """The deepest comparison that at least half of the problems allow, given their draws in either arm (in step)."""
-    depths = sorted(map(min, first, second))
-    return depths[len(depths) // 2]
-
-
 def paired_difference(first: Sequence[Cell], second: Sequence[Cell], k: int, drawn: float = 0.0) -> Difference:
     """First − second at k, problem by problem (Miller 2024): what makes a problem hard for both cancels.
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esprobe.arms import Arm
-from esprobe.compare import common_depth, mcnemar, overlap, paired_difference, powers_of_two, union_at
+from esprobe.compare import mcnemar, overlap, paired_difference, powers_of_two, union_at
 from esprobe.compare_report import COLUMNS
 from esprobe.comparison import compare
 from esprobe.countdown.task import Countdown
@@ -90,7 +90,6 @@ def test_the_paired_difference_equals_exact_fractions(counts: list[tuple[int, in
 def test_steps_and_depths() -> None:
     assert powers_of_two(1) == [1]
     assert powers_of_two(6) == [1, 2, 4, 6]
-    assert common_depth([512, 512, 512, 3], [64, 64, 64, 64]) == 64
     with pytest.raises(ValueError, match="even k"):
         union_at([Cell(2, 1)], [Cell(2, 1)], 1)
 
@@ -199,7 +198,7 @@ def test_nothing_to_compare_is_one_line(esprobe: Run, swept: Path, tmp_path: Pat
     compare = ["report", "--compare"]
     for db, words, says in [
         (swept, [*compare, "--method", "temperature"], "nothing to compare"),
-        (tmp_path / "r.db", compare, "different problems"),
+        (tmp_path / "r.db", compare, "no problem in common"),
         (tmp_path / "r.db", [*compare, "--model", "n"], "nothing to compare"),
         (tmp_path / "r.db", [*compare, "--arm", "1", "--arm", "2"], "no problem in common"),
         (swept, [*compare, "--arm", "1"], "two different arms"),
