@@ -243,17 +243,23 @@ def merge(
         print(merged.line())
 
 
+_SECONDS = (
+    "replace(substr(started, 1, 19), 'T', ' ') AS \"started (UTC)\", replace(substr(ended, 1, 19), 'T', ' ') AS \"ended (UTC)\""
+)
+
+
 @app.command(epilog="Example: esprobe runs --format json")
 def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
     """Every invocation that produced rollouts: when, how it ended, how many it wrote."""
     from esprobe import reading
     from esprobe.output import render
 
+    times = "started, ended" if style in ("csv", "json") else _SECONDS
     sql = (
-        "SELECT run.id, started, ended, state, message, count(rollout.id) AS rollouts, command FROM run "
+        f"SELECT run.id, {times}, state, message, count(rollout.id) AS rollouts, command FROM run "
         "LEFT JOIN rollout ON rollout.run_id = run.id GROUP BY run.id ORDER BY run.id"
     )
-    print(render(*reading.query(reading.open_database(ctx.obj[0]), sql), style))
+    print(render(*reading.query(reading.open_database(ctx.obj[0]), sql), style, under=("message", "command")))
 
 
 @app.command(epilog='Example: esprobe sql "SELECT method, value, problems_solved FROM arm_summary"')

@@ -9,15 +9,24 @@ import io
 import json
 import math
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
+
+from esprobe import layout
 
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 Row = Sequence[Any]
 
+# A number as tables show it, alone or with its interval.
+_NUMBER = re.compile(r"[+\-−×≥]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?%?(?: \[[^\]]*\])?|\[[^\]]*\]")
+
+# Printable for Python and yet invisible: variation selectors, fillers and joiners (Unicode's Default_Ignorable_Code_Point),
+# and the empty Braille pattern.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0000-\U000e0fff]"
+)
 
 LONGEST = 10_000  # characters of a cell in a table or in Markdown
 WIDEST = 200  # characters that other cells of a Markdown column are padded to
@@ -26,10 +35,11 @@ WIDEST = 200  # characters that other cells of a Markdown column are padded to
 _MARKUP = re.compile(r"[\\|`*~$]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
 
 
-def render(columns: Sequence[str], rows: Sequence[Row], style: Format) -> str:
-    """The rows as text. Tables and Markdown show cells on one line and control characters escaped; CSV and JSON keep values.
+def render(columns: Sequence[str], rows: Sequence[Row], style: Format, under: Sequence[str] = ()) -> str:
+    """The rows as text. Tables and Markdown show what is invisible as its code; CSV and JSON keep values.
 
-    In CSV a text that a spreadsheet would run as a formula has an apostrophe before it.
+    A table fits the terminal; where a row is too wide, the columns `under` move below it. In CSV a text that a spreadsheet would
+    run as a formula has an apostrophe before it.
     """
     if style == "json":
         return _json(columns, rows)
@@ -39,7 +49,8 @@ def render(columns: Sequence[str], rows: Sequence[Row], style: Format) -> str:
     names = [shown(name) for name in columns]
     if style == "markdown":
         return _markdown(names, cells, [_is_numeric(rows, i) for i in range(len(columns))])
-    return _table(names, cells, [_is_numeric(rows, i) for i in range(len(columns))])
+    numeric = [_is_numeric(rows, i) for i in range(len(columns))]
+    return layout.table(names, cells, numeric, layout.terminal_width(), [i for i, name in enumerate(columns) if name in under])
 
 
 def shown(cell: Any) -> str:
@@ -51,7 +62,14 @@ def shown(cell: Any) -> str:
     text = f"{cell:.4g}" if isinstance(cell, float) else str(cell)
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text) - LONGEST:,} characters more)"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return visible(text)
+
+
+def visible(text: str) -> str:
+    """The text with its code in place of every character that cannot be seen, reorders the line or steers a terminal."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c.encode("unicode_escape").decode() if not c.isprintable() or _UNSEEN.match(c) else c for c in text)
 
 
 def shown_lines(text: str) -> str:
@@ -102,7 +120,7 @@ def _is_numeric(rows: Sequence[Row], column: int) -> bool:
 
 
 def _looks_numeric(cell: Any) -> bool:
-    return isinstance(cell, str) and (cell == "" or cell.lstrip("+−×≥")[:1].isdigit())
+    return isinstance(cell, str) and (cell == "" or _NUMBER.fullmatch(cell) is not None)
 
 
 def _markdown(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
@@ -114,21 +132,3 @@ def _markdown(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: S
     ]
     rule = "|" + "|".join("-" * (w + 1) + (":" if n else "-") for w, n in zip(widths, numeric, strict=True)) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def _table(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, right in zip(columns, numeric, strict=True):
-        # numbers never wrap: a wide table runs over rather than break one in two
-        table.add_column(Text(name), justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
-    text = io.StringIO()
-    console = Console(file=text, force_terminal=False, width=None if sys.stdout is not None and sys.stdout.isatty() else 200)
-    console.print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().split("\n")).strip("\n")  # the box has empty edges
