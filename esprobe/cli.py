@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from esprobe import __version__, output
+from esprobe import __version__, output, streams
 from esprobe.arms import METHODS, Method, NoiseScheme
 from esprobe.cli_options import Group, sampling_command
 from esprobe.errors import UserError
@@ -297,11 +297,11 @@ def main(args: Sequence[str] | None = None) -> int:
         return _interrupted() if stopped else _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
-    except BrokenPipeError:
-        return _unread()
+    except BrokenPipeError as error:
+        return _unread(error)
     except SystemExit as error:  # how typer ends when nobody reads its output
         if isinstance(error.__context__, BrokenPipeError):
-            return _unread()
+            return _unread(error.__context__)
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -329,8 +329,10 @@ def _interrupted() -> int:
     return _fail("interrupted; what was finished is kept, and the same command continues", 130)
 
 
-def _unread() -> int:
-    """Whoever read the output has closed it, as `head` does, and wants no more: no error."""
+def _unread(error: BrokenPipeError) -> int:
+    """Whoever read the output has closed it, as `head` does, and wants no more: no error. Any other pipe that broke is one."""
+    if not streams.is_unread(sys.stdout):
+        return _fail(f"a process that this one works with has gone ({error.strerror}); what was finished is kept", 1)
     _drop_output()
     return 0
 
@@ -345,4 +347,5 @@ def _fail(message: str, status: int) -> int:
 
 def entry_point() -> None:
     """What the installed command calls."""
+    streams.keep_going()
     sys.exit(main())

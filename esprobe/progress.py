@@ -1,12 +1,13 @@
 """Shows how long work goes: a bar with rate and time left on a terminal, a plain line now and then elsewhere, nothing when quiet.
 
-Knows counts and words only. Writes to standard error, so that results on standard output stay clean.
+Knows counts and words only. Writes to standard error, so that results on standard output stay clean, and as well as it can: that
+nobody reads it, or that it cannot be written, never ends the work.
 """
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 PLAIN_EVERY_S = 10.0
@@ -59,7 +60,8 @@ class Plain(Quiet):
 
     def say(self, line: str) -> None:
         """See Meter."""
-        print(line, file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # who reads it has left, the disk is full, it is closed
+            print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -67,10 +69,17 @@ def meter(quiet: bool) -> Iterator[Meter]:
     """The meter that fits: none when quiet, a bar on a terminal, plain lines elsewhere."""
     if quiet:
         yield Quiet()
-    elif not sys.stderr.isatty():
+    elif not _terminal():
         yield Plain()
     else:
         from esprobe.progress_bar import Bar
 
         with Bar() as bar:
             yield bar
+
+
+def _terminal() -> bool:
+    """Whether standard error, if there is one, is a terminal."""
+    with suppress(AttributeError, ValueError):
+        return sys.stderr.isatty()
+    return False
