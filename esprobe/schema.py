@@ -34,6 +34,11 @@ def inspect(path: Path) -> State:
             return "new"
         if not path.is_file():
             raise UserError(f"{path}: cannot be a database, for it is not a file; choose another one with --db")
+        if (names := path.stat().st_nlink) > 1:
+            raise UserError(
+                f"{path}: has {names} names (hard links), and SQLite keeps its log beside one of them; "
+                "use a copy of it, or remove the other names"
+            )
         if path.stat().st_size == 0:
             return "new"
         application, version = _look(path)

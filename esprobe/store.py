@@ -6,8 +6,10 @@ Knows tables, not models, backends or how a table is shown. Every method is one 
 import json
 import platform
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +21,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from esprobe import arms, schema, tables
-from esprobe.engine import make_engine, reading
+from esprobe.engine import DatabaseFile, make_engine, reading
 from esprobe.errors import UserError
 from esprobe.faults import DAMAGED, FULL, damaged, disk_full, reason, unwritable
 from esprobe.scoring import Score
 from esprobe.task import Facts, Problem
+
+CHECKPOINT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,14 @@ class Store:
     def __init__(self, path: Path) -> None:
         """Opens `path`, creating or upgrading it. Raises UserError if it is not a database of ours or cannot be written."""
         self.path = path
+        self.file = DatabaseFile(path)
+        self._here = threading.local()  # `connection`: of the transaction that `at_once` has open in this thread
+        self._copied = time.monotonic()  # when the log was last copied into the file
+        self._last_arm: int | None = None
         try:
             if schema.inspect(path) != "current":
                 schema.migrate(path)
-            self.engine: Engine = make_engine(path)
+            self.engine: Engine = make_engine(path, self.file)
             with self.engine.begin():
                 pass  # an unwritable file shows now, before any work is done
         except (DBAPIError, OSError, sqlite3.Error) as error:
@@ -67,10 +75,45 @@ class Store:
 
     def close(self) -> None:
         """Closes every connection."""
+        self.checkpoint()  # SQLite does it only where no other process has the file open
         self.engine.dispose()
+
+    def checkpoint(self) -> None:
+        """Copies the log into the file, as far as no reader is in the way: a copy of the file alone then holds nearly everything.
+
+        A failure is none of the work's: the log keeps what it has, and where the disk is full the next write says so.
+        """
+        self._copied = time.monotonic()
+        with suppress(sqlite3.Error, DBAPIError, UserError), closing(self.engine.raw_connection()) as pooled:
+            pooled.driver_connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # type: ignore[union-attr]
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Work that another thread writes: after Ctrl-C inside, that thread waits for no other process's lock any more."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.file.hurry()
+            raise
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What this thread does with the store inside is one transaction under the write lock: all of it happens, or nothing."""
+        if hasattr(self._here, "connection"):
+            yield
+            return
+        with self._transaction() as connection:
+            self._here.connection = connection
+            try:
+                yield
+            finally:
+                del self._here.connection
 
     @contextmanager
     def _transaction(self, engine: Engine | None = None) -> Iterator[Connection]:
+        if (outer := getattr(self._here, "connection", None)) is not None:
+            yield outer
+            return
         try:
             with (engine or self.engine).begin() as connection:
                 yield connection
@@ -137,29 +180,38 @@ class Store:
             rows = connection.execute(select(rollout.c.draw, rollout.c.problem_id).where(rollout.c.arm_id == arm_id))
             return {(draw, problem_id) for draw, problem_id in rows}
 
-    def texts(self, arm_id: int) -> dict[tuple[int, int], str]:
-        """(draw, problem id) → text of every rollout that the arm has."""
-        rollout = _table(tables.Rollout)
+    def texts(self, arm_id: int, draws: Sequence[int]) -> dict[tuple[int, int], str]:
+        """(draw, problem id) → text of every rollout that the arm has from the least to the greatest of `draws`."""
         with self._reading() as connection:
-            columns = select(rollout.c.draw, rollout.c.problem_id, rollout.c.text)
-            rows = connection.execute(columns.where(rollout.c.arm_id == arm_id))
+            rows = connection.exec_driver_sql(_TEXTS, (arm_id, min(draws), max(draws)))
             return {(draw, problem_id): text for draw, problem_id, text in rows}
 
     def save(
         self, arm_id: int, run_id: int, scorer: str, rollouts: Sequence[RolloutRow], seeds: Mapping[int, int] | None = None
-    ) -> None:
+    ) -> int:
         """Writes finished rollouts with their scores, all or none; one that is there already stays as it is.
 
-        `seeds`: draw → seed of its perturbation, where draws have one.
+        Returns how many were new. `seeds`: draw → seed of its perturbation, where draws have one. Once a minute, and when another
+        arm begins, the log is copied into the file.
         """
         numbers = sorted({r.draw for r in rollouts})
         draws = [(arm_id, i, seeds[i] if seeds else None) for i in numbers]
         rows = [(arm_id, r.draw, r.problem_id, run_id, r.tokens, r.finish, r.text) for r in rollouts]
         scores = [(arm_id, r.draw, r.problem_id, scorer, *r.score) for r in rollouts]
-        if rows:
-            with self._transaction() as connection:
-                for sql, values in ((_NEW_DRAWS, draws), (_NEW_ROLLOUTS, rows), (_NEW_SCORES, scores)):
-                    connection.exec_driver_sql(sql, values)
+        if not rows:
+            return 0
+        with self.at_once(), self._transaction() as connection:
+            connection.exec_driver_sql(_NEW_DRAWS, draws)
+            new = connection.exec_driver_sql(_NEW_ROLLOUTS, rows).rowcount
+            if new < len(rows):  # another process was first: its text stays, and our verdicts on another text are none of its
+                stored = self.texts(arm_id, numbers)
+                scores = [score for score, r in zip(scores, rollouts, strict=True) if stored[r.draw, r.problem_id] == r.text]
+            if scores:
+                connection.exec_driver_sql(_NEW_SCORES, scores)
+        if self._last_arm not in (None, arm_id) or time.monotonic() - self._copied > CHECKPOINT_EVERY_S:
+            self.checkpoint()
+        self._last_arm = arm_id
+        return new
 
     def count_to_score(self, task: str, scorer: str, everything: bool) -> int:
         """How many rollouts `to_score` will yield."""
@@ -215,6 +267,8 @@ class Store:
         try:
             yield
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                self.file.hurry()
             with suppress(UserError):  # what stopped the work may stop this note too; the work's error is the one to see
                 self.end_run(
                     run_id, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error)[:1000] or None
@@ -246,6 +300,8 @@ _NEW_SCORES = (
     "INSERT OR IGNORE INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, format_reward) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+_TEXTS = "SELECT draw, problem_id, text FROM rollout WHERE arm_id = ? AND draw BETWEEN ? AND ?"
 
 _NOTE = "UPDATE run SET message = coalesce(message || char(10), '') || ? WHERE id = ?"
 

@@ -3,19 +3,16 @@
 import csv
 import io
 import multiprocessing
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from esprobe import engine, reading
-from esprobe.errors import UserError
+from esprobe import reading
 from esprobe.explore import explore
 from esprobe.report import Filter, report
 from esprobe.store import Store
-from tests.benchmarks.writers import UNIT, WRITERS, lost, prepare, problems, stage, write
+from tests.benchmarks.writers import UNIT, WRITERS, lost, prepare, stage, write
 
 
 def test_four_writers_lose_nothing_and_write_nothing_twice(tmp_path: Path) -> None:
@@ -60,19 +57,3 @@ def test_what_is_read_beside_a_writer_is_whole_units_and_never_fails(tmp_path: P
     assert all(count % UNIT == 0 for count in seen)
     assert seen == sorted(seen)
     assert len(set(seen)) > 2  # it was read while it was written
-
-
-def test_a_lock_that_never_comes_free_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PATIENCE_S", 0.3)
-    prepare(tmp_path / "r.db")
-    store = Store(tmp_path / "r.db")
-    with closing(sqlite3.connect(tmp_path / "r.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        assert len(store.unknown_problems(problems())) == 0  # reading waits for nobody
-        with pytest.raises(UserError, match="database is locked"):
-            store.start_run("test", {}, {})
-        with pytest.raises(UserError, match="database is locked"):
-            Store(tmp_path / "r.db")
-        other.execute("ROLLBACK")
-    assert store.start_run("test", {}, {}) == 1
-    store.close()
