@@ -2,19 +2,21 @@
 
 import hashlib
 import math
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from esprobe import __version__, schema
+from esprobe import __version__
 from esprobe.arms import Arm, Method
 from esprobe.errors import UserError
+from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from esprobe.task import Problem, Task, all_tasks, read_records, task_problem
 
 MAX_DRAW = 10**9
-BATCH = 10_000  # rollouts a transaction
+_Key = tuple[int, str]  # draw, problem digest
+_Read = tuple[str, Problem, str]  # place in the file, problem, text
 
 
 @dataclass(frozen=True)
@@ -28,34 +30,31 @@ class Imported:
 def import_rollouts(path: Path, db: Path, command: str, model: str, label: str, method: Method, value: float | None) -> Imported:
     """Reads JSON Lines of problem, `draw` and `text` into the arm (model, method, value, label) and scores them.
 
-    Everything is checked before anything is written; the same file again adds nothing. Raises UserError naming the line.
+    All is one transaction: what is there is compared under the write lock, so that of two imports at once the second sees the
+    first. The same file again adds nothing. Raises UserError naming the line; then nothing is written.
     """
     _check_arm(model, label, method, value)
     task = all_tasks()[0]
     rollouts = _read(task, path)
     digest = hashlib.sha256(f"imported:{model}".encode()).hexdigest()[:32]
     arm = Arm(model, digest, method, value, {"task": task.name, "imported": label})
+    problems = list({problem.digest: problem for _, problem, _ in rollouts.values()}.values())
+    scorer = task.scorers[task.default_scorer]
+    scores = {key: scorer(problem.payload, text) for key, (_, problem, text) in rollouts.items()}
     store = Store(db)
     try:
-        known = _texts(db, arm.digest)
-        for (draw, problem_digest), (where, _, text) in rollouts.items():
-            if known.get((draw, problem_digest), text) != text:
-                raise UserError(f"{where}: draw {draw} of this problem is there already with another text; use another --label")
-        problems = list({problem.digest: problem for _, problem, _ in rollouts.values()}.values())
-        store.add_problems([(problem, task.facts(problem)) for problem in store.unknown_problems(problems)])
-        ids = dict(zip((p.digest for p in problems), store.problem_ids(problems), strict=True))
-        arm_id = store.arm_id(arm)
-        scorer = task.scorers[task.default_scorer]
-        rows = []
-        for (draw, problem_digest), (_, problem, text) in rollouts.items():
-            if (draw, problem_digest) not in known:
-                rows.append(RolloutRow(draw, ids[problem_digest], text, None, "imported", scorer(problem.payload, text)))
-        if rows:
+        facts = [(problem, task.facts(problem)) for problem in store.unknown_problems(problems)]
+        with store.at_once():
+            store.add_problems(facts)
+            ids = dict(zip((p.digest for p in problems), store.problem_ids(problems), strict=True))
+            arm_id = store.arm_id(arm)
+            rows = _new_rows(rollouts, scores, ids, store.texts(arm_id, [draw for draw, _ in rollouts]))
+            if not rows:
+                return Imported(len(rollouts), 0)
             run_id = store.start_run(command, {"esprobe": __version__}, {})
-            with store.ending(run_id):
-                for start in range(0, len(rows), BATCH):
-                    store.save(arm_id, run_id, task.default_scorer, rows[start : start + BATCH])
-        return Imported(len(rollouts), len(rows))
+            new = store.save(arm_id, run_id, task.default_scorer, rows)
+            store.end_run(run_id, "done")
+        return Imported(len(rollouts), new)
     finally:
         store.close()
 
@@ -72,15 +71,18 @@ def _check_arm(model: str, label: str, method: Method, value: float | None) -> N
         raise UserError("greedy decoding has no --value; leave it out")
 
 
-def _texts(db: Path, arm_digest: str) -> dict[tuple[int, str], str]:
-    """(draw, problem digest) → text of every rollout that the arm has, if there is such an arm."""
-    with closing(schema.open_readonly(db)) as connection:
-        rows = connection.execute(
-            "SELECT rollout.draw, problem.digest, rollout.text FROM rollout JOIN arm ON arm.id = arm_id "
-            "JOIN problem ON problem.id = problem_id WHERE arm.digest = ?",
-            [arm_digest],
-        )
-        return {(draw, problem): text for draw, problem, text in rows}
+def _new_rows(
+    rollouts: Mapping[_Key, _Read], scores: Mapping[_Key, Score], ids: Mapping[str, int], known: Mapping[tuple[int, int], str]
+) -> list[RolloutRow]:
+    """The rollouts that `known` ((draw, problem id) → text) lacks. Raises UserError where it has another text."""
+    rows = []
+    for (draw, digest), (where, _, text) in rollouts.items():
+        there = known.get((draw, ids[digest]))
+        if there is None:
+            rows.append(RolloutRow(draw, ids[digest], text, None, "imported", scores[draw, digest]))
+        elif there != text:
+            raise UserError(f"{where}: draw {draw} of this problem is there already with another text; use another --label")
+    return rows
 
 
 def _is_text(text: str) -> bool:
@@ -91,9 +93,8 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _read(task: Task, path: Path) -> dict[tuple[int, str], tuple[str, Problem, str]]:
-    """(draw, problem digest) → (place in the file, problem, text)."""
-    found: dict[tuple[int, str], tuple[str, Problem, str]] = {}
+def _read(task: Task, path: Path) -> dict[_Key, _Read]:
+    found: dict[_Key, _Read] = {}
     for where, record in read_records(path):
         problem = task_problem(task, record, where)
         draw, text = record.get("draw"), record.get("text")

@@ -19,9 +19,11 @@ def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
     try:
         total = store.count_to_score(task.name, name, everything)
         advance = meter.start(name, total, "rollouts")
+        judged = 0
         for batch in store.to_score(task.name, name, everything):
             store.save_scores(name, [(rollout, scorer(rollout.payload, rollout.text)) for rollout in batch])
+            judged += len(batch)  # rollouts may have come or gone since they were counted
             advance(len(batch))
-        return total
+        return judged
     finally:
         store.close()

@@ -3,6 +3,7 @@
 Knows the order of things and nothing of how any of them is done.
 """
 
+import os
 import platform
 import shlex
 import sys
@@ -35,7 +36,7 @@ WAITING = 4  # finished units that may wait to be written before the engines hav
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep did: rollouts asked for, and how many of them had to be generated."""
+    """What a sweep did: rollouts asked for, and how many of them it has generated and written."""
 
     asked: int
     generated: int
@@ -86,12 +87,13 @@ def sample(sweep: Sweep, db: Path, command: str, meter: Meter, pool: Pool | None
         arms = [_lacking(store, arm, setting.ids, sweep.batch_size) for arm in planned]
         asked = sum(arm.draws for arm in planned) * len(problems)
         missing = sum(arm.missing for arm in arms)
+        new = 0
         if missing:
             meter.say(f"{model.name}: {missing:,} of {asked:,} rollouts to generate ({backend}, {dtype})")
             run_id = store.start_run(command, _versions(), {"platform": platform.platform(), **process.identity()})
             with store.ending(run_id):
-                _generate(store, run_id, setting, arms, _prompts(setting, sweep), pool, meter)
-        return Outcome(asked, missing)
+                new = _generate(store, run_id, setting, arms, _prompts(setting, sweep), pool, meter)
+        return Outcome(asked, new)
     finally:
         store.close()
 
@@ -190,7 +192,10 @@ class _Work:
 
 def _generate(
     store: Store, run_id: int, setting: _Setting, arms: Sequence[_Arm], prompts: _Prompts, pool: Pool, meter: Meter
-) -> None:
+) -> int:
+    """Generates what the arms lack; returns how many rollouts were new when they were written."""
+    new = 0
+
     @cache
     def progress(arm: _Arm) -> Advance:
         return meter.start(arm.planned.arm.label, arm.missing, "rollouts")
@@ -200,16 +205,18 @@ def _generate(
         store.note(run_id, line)
 
     def write(done: _Work, generations: Sequence[Generation]) -> None:
+        nonlocal new
         rows = done.rows(generations)
         seeds = {row.draw: done.arm.planned.seeds[row.draw] for row in rows} if done.arm.planned.seeds else None
-        store.save(done.arm.id, run_id, setting.task.default_scorer, rows, seeds)
+        new += store.save(done.arm.id, run_id, setting.task.default_scorer, rows, seeds)
         progress(done.arm)(len(rows))
 
     spec = EngineSpec(setting.backend, setting.model, setting.dtype, tuple(setting.model.end_ids(prompts.tokenizer)))
     work = [_Work(setting, arm, unit, lacking, prompts, progress) for arm in arms for unit, lacking in arm.units]
-    with _behind() as put:
+    with _behind() as put, store.interruptible():
         for done, generations in pool.run(spec, work, note):
             put(write, done, generations)
+    return new
 
 
 @contextmanager
@@ -240,5 +247,5 @@ def _versions() -> dict[str, str]:
 
 
 def command_line() -> str:
-    """The command as the user typed it, for the run's row."""
-    return shlex.join(["esprobe", *sys.argv[1:]])
+    """The command as the user typed it, for the run's row; a byte that is not UTF-8 is written as its hexadecimal escape."""
+    return os.fsencode(shlex.join(["esprobe", *sys.argv[1:]])).decode(errors="backslashreplace")
