@@ -43,12 +43,6 @@ def reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(getattr(error, "orig", error))
 
 
-def discard(path: Path, error: OSError) -> None:
-    """Removes a file that a full disk cut short: half of it is worse than none."""
-    if error.errno in _NO_SPACE and path.is_file():
-        path.unlink()
-
-
 def _code(error: object) -> int:
     """SQLite's primary error code, also of an error that SQLAlchemy wraps; 0 of any other."""
     return int(getattr(getattr(error, "orig", error), "sqlite_errorcode", 0)) & 0xFF

@@ -6,6 +6,7 @@ Knows the file and the migrations, not what the tables mean. Looks with sqlite3 
 import logging
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -30,24 +31,31 @@ def migrations_folder() -> Path:
 def inspect(path: Path) -> State:
     """What stands at `path`, without changing it or leaving a file beside it. Raises UserError for what is not ours to touch."""
     try:
-        if not path.exists():
-            return "new"
-        if not path.is_file():
+        there = path.stat()
+        if not stat.S_ISREG(there.st_mode):
             raise UserError(f"{path}: cannot be a database, for it is not a file; choose another one with --db")
-        if (names := path.stat().st_nlink) > 1:
+        if there.st_nlink > 1:
             raise UserError(
-                f"{path}: has {names} names (hard links), and SQLite keeps its log beside one of them; "
+                f"{path}: has {there.st_nlink} names (hard links), and SQLite keeps its log beside one of them; "
                 "use a copy of it, or remove the other names"
             )
-        if path.stat().st_size == 0:
+        if there.st_size == 0:
             return "new"
-        application, version = _look(path)
+        application, versions = _look(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "new"
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a database ({reason(error)}); choose another file with --db") from None
     if application is None:
         return "new"
-    if application != APPLICATION_ID or version is None:
+    if application != APPLICATION_ID or not versions:
         raise UserError(f"{path}: is a database of another program; choose another file with --db")
+    if len(versions) > 1:
+        raise UserError(
+            f"{path}: its table alembic_version has {len(versions)} rows ({', '.join(versions)}) and should have one; restore "
+            "it from a copy, or delete the rows that are wrong"
+        )
+    version = versions[0]
     if version == HEAD:
         return "current"
     if not version.isdigit() or not list((migrations_folder() / "versions").glob(f"{version}_*.py")):
@@ -55,8 +63,8 @@ def inspect(path: Path) -> State:
     return "older"
 
 
-def _look(path: Path) -> tuple[int | None, str | None]:
-    """(application id, schema version), None where there is none. Raises OSError and sqlite3.Error.
+def _look(path: Path) -> tuple[int | None, list[str]]:
+    """(application id, schema versions: one in a sound database), None where there is none. Raises OSError and sqlite3.Error.
 
     SQLite looks at the file alone first, since with the log it would put its index of the log beside a file that may not be ours.
     Only SQLite may open the file: when a process closes it by other means, it loses SQLite's locks on it.
@@ -78,20 +86,19 @@ def _look(path: Path) -> tuple[int | None, str | None]:
         in_log = set(_application_ids_in_log(path))
         if APPLICATION_ID in in_log:
             return _read_version(readonly_uri(path))
-        return (-1, None) if in_log else found
+        return (-1, []) if in_log else found
     raise AssertionError("the last attempt returns or raises")
 
 
-def _read_version(uri: str) -> tuple[int | None, str | None]:
+def _read_version(uri: str) -> tuple[int | None, list[str]]:
     with closing(sqlite3.connect(uri, uri=True, timeout=60)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables:
-            return None, None
+            return None, []
         application = int(connection.execute("PRAGMA application_id").fetchone()[0])
         if application != APPLICATION_ID or "alembic_version" not in tables:
-            return application, None
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return application, str(row[0]) if row else None
+            return application, []
+        return application, [str(row[0]) for row in connection.execute("SELECT version_num FROM alembic_version LIMIT 9")]
 
 
 def _log(path: Path) -> Path:

@@ -136,6 +136,12 @@ def foreign_wal(path: Path) -> None:
         connection.execute("create table alembic_version (version_num)")
 
 
+def of_two_versions(path: Path) -> None:
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("insert into alembic_version values ('0001')")
+
+
 def folder(path: Path) -> None:
     path.mkdir()
 
@@ -154,6 +160,7 @@ REFUSED = {
     shortened: "cannot be read as a database",
     zeros: "cannot be read as a database",
     garbage_after_the_header: "cannot be read as a database",
+    of_two_versions: "alembic_version has 2 rows",
     folder: "not a file",
     pipe: "not a file",
 }

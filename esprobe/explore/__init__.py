@@ -15,6 +15,10 @@ from esprobe.errors import UserError
 from esprobe.explore.choose import PER_CELL, choose
 from esprobe.explore.gather import gather
 from esprobe.explore.page import MAX_BYTES, build
+from esprobe.files import write_whole
+
+# How a database, its write-ahead log (of either byte order) and its rollback journal begin: the formats at sqlite.org.
+_OF_SQLITE = (b"SQLite format 3\0", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
 
 __all__ = ["MAX_BYTES", "PER_CELL", "explore"]
 
@@ -36,7 +40,7 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
     finally:
         connection.close()
     try:
-        _write(out, page.content)
+        write_whole(out, page.content)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); name another file with --out") from None
     if show and not webbrowser.open(out.resolve().as_uri()):
@@ -49,24 +53,10 @@ def explore(database: Path, out: Path, scorer: str = "countdown", per_cell: int 
 
 def _holds_results(out: Path, database: Path) -> bool:
     """Whether writing the page would destroy a database, this one or another, or what SQLite keeps beside this one."""
-    if out.resolve() in [database.resolve().with_name(database.resolve().name + end) for end in ("", "-wal", "-shm", "-journal")]:
+    if os.path.realpath(out) in [os.path.realpath(database) + end for end in ("", "-wal", "-shm", "-journal")]:
         return True
     with suppress(OSError):
         if out.is_file():
             with out.open("rb") as file:
-                return file.read(16) == b"SQLite format 3\0"
+                return file.read(16).startswith(_OF_SQLITE)
     return False
-
-
-def _write(out: Path, content: bytes) -> None:
-    """The whole file or, when the disk is full, the one that was there."""
-    if out.exists() and not out.is_file():  # a pipe, or a device
-        out.write_bytes(content)
-        return
-    target = out.resolve()  # through a link to what it names
-    part = target.with_name(f".esprobe-{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ Knows matplotlib, not what is plotted.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -17,7 +18,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from esprobe.faults import discard
+from esprobe.files import write_whole
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
@@ -124,14 +125,11 @@ def applied() -> Iterator[None]:
 
 def save(made: Figure, path: Path) -> list[Path]:
     """Writes the figure as PNG and as SVG."""
-    paths: dict[Path, dict[str, Any]] = {
-        path.with_name(f"{path.name}.png"): {"dpi": 150},
-        path.with_name(f"{path.name}.svg"): {"metadata": {"Date": None}},
-    }
-    for to, how in paths.items():
-        try:
-            made.savefig(to, **how)
-        except OSError as error:
-            discard(to, error)
-            raise
-    return list(paths)
+    kinds: dict[str, dict[str, Any]] = {"png": {"dpi": 150}, "svg": {"metadata": {"Date": None}}}
+    paths = []
+    for kind, how in kinds.items():
+        content = BytesIO()
+        made.savefig(content, format=kind, **how)
+        paths.append(path.with_name(f"{path.name}.{kind}"))
+        write_whole(paths[-1], content.getvalue(), follow=False)
+    return paths
