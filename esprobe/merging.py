@@ -120,6 +120,8 @@ def _take_in(connection: sqlite3.Connection, db: Path) -> Merged:
     connection.execute(_ENDED_SINCE)
     for arm, number in connection.execute(_OTHER_SEED):
         raise UserError(f"{db}: draw {number} of arm {arm} has another seed in the other database; nothing was taken in")
+    connection.execute(_PARENT_MODELS)
+    connection.execute(_NEW_PROMPTS)
     connection.execute(_NEW_DRAWS)
     connection.execute(_DIFFERING)
     rollouts = connection.execute(_NEW_ROLLOUTS).rowcount
@@ -149,21 +151,21 @@ _PARENTS = (
     (
         "model",
         "digest",
-        "INSERT INTO main.model (digest, name) SELECT digest, name FROM other.model WHERE true ORDER BY id "
+        "INSERT INTO main.model (digest, name, updates) SELECT digest, name, updates FROM other.model WHERE true ORDER BY id "
         "ON CONFLICT (digest) DO NOTHING",
     ),
     (
         "problem",
         "digest",
-        "INSERT INTO main.problem (digest, task, payload, solvable, solution, chance) "
-        "SELECT digest, task, payload, solvable, solution, chance FROM other.problem WHERE true ORDER BY id "
+        "INSERT INTO main.problem (digest, task, payload, solvable, solution, chance, stratum, outcomes) "
+        "SELECT digest, task, payload, solvable, solution, chance, stratum, outcomes FROM other.problem WHERE true ORDER BY id "
         "ON CONFLICT (digest) DO NOTHING",
     ),
     (
         "arm",
         "digest",
-        "INSERT INTO main.arm (digest, model_id, method, value, settings) "
-        "SELECT digest, model_map.here, method, value, settings FROM other.arm "
+        "INSERT INTO main.arm (digest, model_id, task, method, value, settings, rounding) "
+        "SELECT digest, model_map.here, task, method, value, settings, rounding FROM other.arm "
         "JOIN model_map ON model_map.there = model_id WHERE true ORDER BY arm.id ON CONFLICT (digest) DO NOTHING",
     ),
     (
@@ -191,9 +193,24 @@ WHERE ours.seed IS NOT theirs.seed LIMIT 1
 """
 
 _NEW_DRAWS = """
-INSERT INTO main.draw (arm_id, number, seed)
-SELECT arm_map.here, number, seed FROM other.draw JOIN arm_map ON arm_map.there = arm_id WHERE true
+INSERT INTO main.draw (arm_id, number, seed, sigma)
+SELECT arm_map.here, number, seed, sigma FROM other.draw JOIN arm_map ON arm_map.there = arm_id WHERE true
 ON CONFLICT (arm_id, number) DO NOTHING
+"""
+
+# A trained model's parent, which may have come in with it or been here before.
+_PARENT_MODELS = """
+UPDATE main.model SET parent_id = (
+  SELECT parent_map.here FROM model_map JOIN other.model AS theirs ON theirs.id = model_map.there
+  JOIN model_map AS parent_map ON parent_map.there = theirs.parent_id WHERE model_map.here = model.id)
+WHERE parent_id IS NULL AND updates IS NOT NULL
+"""
+
+_NEW_PROMPTS = """
+INSERT INTO main.prompt (arm_id, problem_id, digest)
+SELECT arm_map.here, problem_map.here, digest FROM other.prompt
+JOIN arm_map ON arm_map.there = arm_id JOIN problem_map ON problem_map.there = problem_id WHERE true
+ON CONFLICT (arm_id, problem_id) DO NOTHING
 """
 
 # Keys, in the other database's ids, of the rollouts whose texts differ.
@@ -209,8 +226,8 @@ WHERE ours.text <> theirs.text
 """
 
 _NEW_ROLLOUTS = """
-INSERT INTO main.rollout (arm_id, draw, problem_id, run_id, tokens, finish, text)
-SELECT arm_map.here, draw, problem_map.here, run_map.here, tokens, finish, text
+INSERT INTO main.rollout (arm_id, draw, problem_id, run_id, tokens, prompt_tokens, finish, text)
+SELECT arm_map.here, draw, problem_map.here, run_map.here, tokens, prompt_tokens, finish, text
 FROM other.rollout
 LEFT JOIN arm_map ON arm_map.there = arm_id
 LEFT JOIN problem_map ON problem_map.there = problem_id
@@ -220,8 +237,8 @@ ON CONFLICT (arm_id, draw, problem_id) DO NOTHING
 """
 
 _NEW_SCORES = """
-INSERT INTO main.score (scorer, arm_id, draw, problem_id, correct, reason, answer, format_reward)
-SELECT scorer, arm_map.here, draw, problem_map.here, correct, reason, answer, format_reward
+INSERT INTO main.score (scorer, arm_id, draw, problem_id, correct, reason, answer, ballot, reward)
+SELECT scorer, arm_map.here, draw, problem_map.here, correct, reason, answer, ballot, reward
 FROM other.score
 LEFT JOIN arm_map ON arm_map.there = arm_id
 LEFT JOIN problem_map ON problem_map.there = problem_id

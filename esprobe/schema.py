@@ -16,7 +16,7 @@ from esprobe.errors import UserError
 from esprobe.faults import reason, unwritable
 
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
-HEAD = "0003"  # the newest revision under migrations/ (a test compares them)
+HEAD = "0004"  # the newest revision under migrations/ (a test compares them)
 State = Literal["new", "older", "current"]
 _LOG = logging.getLogger(__name__)
 
@@ -165,15 +165,18 @@ def migrate(path: Path) -> None:
     from sqlalchemy.exc import DBAPIError
 
     try:
-        upgrade(path, lambda: _LOG.warning("%s: was written by an older esprobe; upgrading it, once", path))
+        upgrade(path, lambda line: _LOG.warning("%s: %s", path, line))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except (DBAPIError, sqlite3.Error) as error:
         raise UserError(unwritable(path, error)) from None
 
 
-def upgrade(path: Path, tell: Callable[[], None] = lambda: None) -> None:
-    """As `migrate`, but whatever SQLite and the migrations raise comes as it is; calls `tell` before it changes an older one.
+def upgrade(path: Path, tell: Callable[[str], None] = lambda line: None) -> None:
+    """As `migrate`, but whatever SQLite and the migrations raise comes as it is; tells what it does with an older one.
 
-    Some migrations copy tables, which takes 13 s for 0.5 GB, and on the disk until the end three times as much again.
+    Afterwards every verdict is by today's rule of its scorer, so that one name never mixes two. Some migrations copy tables,
+    which takes on the disk until the end three times as much again; scoring takes most of the time.
     """
     from esprobe.engine import make_engine
 
@@ -189,33 +192,64 @@ def upgrade(path: Path, tell: Callable[[], None] = lambda: None) -> None:
         engine.dispose()
 
 
-def _bring_to_head(connection: Any, tell: Callable[[], None]) -> None:
+def _bring_to_head(connection: Any, tell: Callable[[str], None]) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
 
+    from esprobe.rescoring import score_again
+
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision == HEAD:
         return
+    _check_names(connection)
     if revision is not None:
-        tell()
+        tell("was written by an older esprobe; upgrading it, once")
+    own = connection.exec_driver_sql(_OWN_VIEWS).all()
     for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'view'").all():
-        connection.exec_driver_sql(f'DROP VIEW "{name}"')
+        connection.exec_driver_sql(f"DROP VIEW {_quoted(name)}")
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    for statement in view_statements():
+    views = view_statements()
+    for statement in [*views.values(), *(sql for name, sql in own if name.lower() not in views)]:
         connection.exec_driver_sql(statement)
+    if revision is not None:
+        changed, scores = score_again(connection.connection.driver_connection)
+        if scores:
+            tell(f"upgraded; all {scores:,} verdicts were checked by today's rules, and {changed:,} of them changed")
     connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def view_statements() -> list[str]:
-    """The CREATE VIEW statements of migrations/views.sql, comments included."""
-    statements, current = [], ""
+# The user's views, and triggers on any view, which go with it; in the order in which they were made.
+_OWN_VIEWS = """
+SELECT name, sql FROM sqlite_master
+WHERE type = 'view' OR type = 'trigger' AND tbl_name IN (SELECT name FROM sqlite_master WHERE type = 'view')
+ORDER BY type DESC, rowid
+"""
+
+
+def _check_names(connection: Any) -> None:
+    """Raises UserError where a table or an index of the user's bears a view's name; a view of that name is replaced."""
+    for kind, name in connection.exec_driver_sql("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'index')").all():
+        if name.lower() in view_statements():
+            rename = f"ALTER TABLE {_quoted(name)} RENAME TO …" if kind == "table" else f"DROP INDEX {_quoted(name)}"
+            raise UserError(
+                f"it holds {'an' if kind == 'index' else 'a'} {kind} {name}, a name that esprobe needs for a view: {rename}"
+            )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def view_statements() -> dict[str, str]:
+    """Name → CREATE VIEW statement of the views in migrations/views.sql, comments included."""
+    statements, current = {}, ""
     for line in (migrations_folder() / "views.sql").read_text(encoding="utf-8").splitlines(keepends=True):
         current += line
         if sqlite3.complete_statement(current):
-            statements.append(current.strip())
+            statements[current.split("CREATE VIEW ")[1].split()[0]] = current.strip()
             current = ""
     return statements

@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 class Score(NamedTuple):
     """A scorer's verdict: `reason` is from the scorer's own small fixed set, `answer` what it extracted.
 
-    `format_reward` (0 to 1) judges the form of the response alone; it never changes `correct`.
+    `ballot` is the canonical answer under which two rollouts vote alike, so all that share one are correct or none is; None does
+    not vote. `reward` (0 to 1) is what training maximises; it never changes `correct`.
     """
 
     correct: bool
     reason: str
     answer: str | None
-    format_reward: float
+    ballot: str | None
+    reward: float
 
 
 Scorer = Callable[[Mapping[str, Any], str], Score]  # (problem payload, generated text) → verdict

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,12 @@ from esprobe.scoring import Score
 from esprobe.task import Facts, Problem
 
 CHECKPOINT_EVERY_S = 60.0
+DEFAULT_TASK = "countdown"  # of an arm whose settings name none
 
 
 @dataclass(frozen=True)
 class RolloutRow:
-    """One finished rollout of an arm with its verdict, ready to be written."""
+    """One finished rollout of an arm with its verdict, ready to be written. Tokens: generated ones, and those of the prompt."""
 
     draw: int
     problem_id: int
@@ -40,6 +41,7 @@ class RolloutRow:
     tokens: int | None
     finish: str
     score: Score
+    prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,26 +130,27 @@ class Store:
         return self._transaction(reading(self.engine))
 
     def unknown_problems(self, problems: Sequence[Problem]) -> list[Problem]:
-        """Those of `problems` that the database does not hold yet."""
+        """Those of `problems` that the database does not hold yet, or with the facts of an older esprobe."""
         with self._reading() as connection:
-            known = set(connection.scalars(select(_column(tables.Problem, "digest"))))
+            known = set(connection.exec_driver_sql(f"SELECT digest FROM problem WHERE NOT ({_OLDER_FACTS})").scalars())
         return [p for p in problems if p.digest not in known]
 
+    def older_problems(self, task: str) -> list[Problem]:
+        """The task's problems whose facts an older esprobe proved, so that some are missing."""
+        with self._reading() as connection:
+            sql = f"SELECT payload FROM problem WHERE task = ? AND {_OLDER_FACTS}"
+            return [Problem(task, json.loads(payload)) for payload in connection.exec_driver_sql(sql, (task,)).scalars()]
+
     def add_problems(self, found: Sequence[tuple[Problem, Facts]]) -> None:
-        """Adds problems with what is known of them; one that is there already stays as it is."""
+        """Adds problems with what is known of them; of those already there, it completes the facts of an older esprobe."""
         rows = [
-            {
-                "digest": problem.digest,
-                "task": problem.task,
-                "payload": dict(problem.payload),
-                "solvable": facts.solvable,
-                "solution": facts.solution,
-                "chance": facts.chance,
-            }
+            {"digest": problem.digest, "task": problem.task, "payload": dict(problem.payload), **asdict(facts)}
             for problem, facts in found
         ]
+        known = [(*astuple(facts), problem.digest) for problem, facts in found]
         if rows:
             with self._transaction() as connection:
+                connection.exec_driver_sql(_COMPLETE_FACTS, known)
                 connection.execute(_insert_new(tables.Problem), rows)
 
     def problem_ids(self, problems: Sequence[Problem]) -> list[int]:
@@ -166,6 +169,7 @@ class Store:
             row = {
                 "digest": arm.digest,
                 "model_id": model_id,
+                "task": arm.settings.get("task", DEFAULT_TASK),
                 "method": arm.method,
                 "value": arm.value,
                 "settings": dict(arm.settings),
@@ -180,6 +184,33 @@ class Store:
             rows = connection.execute(select(rollout.c.draw, rollout.c.problem_id).where(rollout.c.arm_id == arm_id))
             return {(draw, problem_id) for draw, problem_id in rows}
 
+    def prompts(self, arm_id: int) -> dict[int, str]:
+        """Problem id → digest of its prompt's token ids, as the arm's rollouts were asked."""
+        prompt = _table(tables.Prompt)
+        with self._reading() as connection:
+            rows = connection.execute(select(prompt.c.problem_id, prompt.c.digest).where(prompt.c.arm_id == arm_id)).all()
+            return dict(map(tuple, rows))
+
+    def add_prompts(self, arm_id: int, digests: Mapping[int, str]) -> None:
+        """Notes problem id → digest of its prompt's token ids in the arm; one that is noted already stays as it is."""
+        rows = [{"arm_id": arm_id, "problem_id": problem_id, "digest": digest} for problem_id, digest in digests.items()]
+        if rows:
+            with self._transaction() as connection:
+                connection.execute(_insert_new(tables.Prompt), rows)
+
+    def rounding(self, arm_id: int) -> dict[str, Any] | None:
+        """What the dtype leaves of the arm's perturbation (see `tables.Arm`); None where it was not measured."""
+        arm = _table(tables.Arm)
+        with self._reading() as connection:
+            found: dict[str, Any] | None = connection.scalar(select(arm.c.rounding).where(arm.c.id == arm_id))
+            return found
+
+    def set_rounding(self, arm_id: int, rounding: Mapping[str, Any]) -> None:
+        """Notes what the dtype leaves of the arm's perturbation."""
+        arm = _table(tables.Arm)
+        with self._transaction() as connection:
+            connection.execute(update(arm).where(arm.c.id == arm_id).values(rounding=dict(rounding)))
+
     def texts(self, arm_id: int, draws: Sequence[int]) -> dict[tuple[int, int], str]:
         """(draw, problem id) → text of every rollout that the arm has from the least to the greatest of `draws`."""
         with self._reading() as connection:
@@ -191,12 +222,12 @@ class Store:
     ) -> int:
         """Writes finished rollouts with their scores, all or none; one that is there already stays as it is.
 
-        Returns how many were new. `seeds`: draw → seed of its perturbation, where draws have one. Once a minute, and when another
-        arm begins, the log is copied into the file.
+        Returns how many were new. `seeds`: draw → seed of its perturbation, where draws have one; the σ of a perturbation arm's
+        draws is its value. Once a minute, and when another arm begins, the log is copied into the file.
         """
         numbers = sorted({r.draw for r in rollouts})
-        draws = [(arm_id, i, seeds[i] if seeds else None) for i in numbers]
-        rows = [(arm_id, r.draw, r.problem_id, run_id, r.tokens, r.finish, r.text) for r in rollouts]
+        draws = [(i, seeds[i] if seeds else None, arm_id) for i in numbers]
+        rows = [(arm_id, r.draw, r.problem_id, run_id, r.tokens, r.prompt_tokens, r.finish, r.text) for r in rollouts]
         scores = [(arm_id, r.draw, r.problem_id, scorer, *r.score) for r in rollouts]
         if not rows:
             return 0
@@ -234,7 +265,7 @@ class Store:
     def save_scores(self, scorer: str, judged: Sequence[tuple[StoredRollout, Score]]) -> None:
         """Writes verdicts, replacing the same scorer's earlier ones."""
         rows = [
-            {"arm_id": r.arm_id, "problem_id": r.problem_id, "draw": r.draw} | _score_columns(scorer, score)
+            {"arm_id": r.arm_id, "problem_id": r.problem_id, "draw": r.draw, "scorer": scorer, **score._asdict()}
             for r, score in judged
         ]
         with self._transaction() as connection:
@@ -292,13 +323,22 @@ class Store:
 
 # As text with plain tuples: SQLAlchemy's compiled inserts spend more time on each row than SQLite does. A row whose unique key is
 # there already is left alone.
-_NEW_DRAWS = "INSERT OR IGNORE INTO draw (arm_id, number, seed) VALUES (?, ?, ?)"
+_NEW_DRAWS = (
+    "INSERT OR IGNORE INTO draw (arm_id, number, seed, sigma) "
+    "SELECT id, ?, ?, CASE WHEN method = 'perturbation' THEN value END FROM arm WHERE id = ?"
+)
 _NEW_ROLLOUTS = (
-    "INSERT OR IGNORE INTO rollout (arm_id, draw, problem_id, run_id, tokens, finish, text) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO rollout (arm_id, draw, problem_id, run_id, tokens, prompt_tokens, finish, text) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NEW_SCORES = (
-    "INSERT OR IGNORE INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, format_reward) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, ballot, reward) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_OLDER_FACTS = "chance IS NOT NULL AND outcomes IS NULL"  # today's proofs give both or neither
+_COMPLETE_FACTS = (
+    f"UPDATE problem SET solvable = ?, solution = ?, chance = ?, stratum = ?, outcomes = ? WHERE digest = ? AND {_OLDER_FACTS}"
 )
 
 _TEXTS = "SELECT draw, problem_id, text FROM rollout WHERE arm_id = ? AND draw BETWEEN ? AND ?"
@@ -329,16 +369,6 @@ def _id_of(model: type[SQLModel], digest: str) -> Any:
 def _insert_new(model: type[SQLModel]) -> Any:
     """INSERT that leaves a row alone whose unique key is there already."""
     return insert(_table(model)).prefix_with("OR IGNORE")
-
-
-def _score_columns(scorer: str, score: Score) -> dict[str, Any]:
-    return {
-        "scorer": scorer,
-        "correct": score.correct,
-        "reason": score.reason,
-        "answer": score.answer,
-        "format_reward": score.format_reward,
-    }
 
 
 def _now() -> str:

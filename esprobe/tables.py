@@ -1,4 +1,4 @@
-"""The database's tables as SQLModel classes: what is kept of models, problems, arms, draws, rollouts, scores and runs.
+"""The database's tables as SQLModel classes: what is kept of models, problems, arms, prompts, draws, rollouts, scores and runs.
 
 Knows columns and keys, no behaviour. The migrations under `migrations/` build exactly these (a test compares them).
 """
@@ -10,15 +10,23 @@ from sqlmodel import Field, SQLModel
 
 
 class Model(SQLModel, table=True):
-    """A model by the content of its files; `name` is what it was called when first seen."""
+    """A model by the content of its files; `name` is what it was called when first seen.
+
+    A trained model has a parent and the `updates` that made it of the parent's weights; both are NULL for any other.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     digest: str = Field(unique=True)
     name: str
+    parent_id: int | None = Field(foreign_key="model.id")
+    updates: dict[str, Any] | None = Field(sa_column=Column(JSON))
 
 
 class Problem(SQLModel, table=True):
-    """One instance of a task. `solvable`, `solution` and `chance` are NULL where unknown (see `Facts`)."""
+    """One instance of a task. What is known of it is NULL where unknown (see `Facts`).
+
+    Where `chance` is known and `outcomes` is not, an older esprobe proved the facts; they are proven again when next met.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     digest: str = Field(unique=True)
@@ -27,26 +35,44 @@ class Problem(SQLModel, table=True):
     solvable: bool | None
     solution: str | None
     chance: float | None
+    stratum: str | None
+    outcomes: int | None
 
 
 class Arm(SQLModel, table=True):
-    """One setting that rollouts are drawn from; `settings` holds all that its digest covers beside model, method and value."""
+    """One setting that rollouts are drawn from; `settings` holds all that its digest covers besides model, method and value.
+
+    `rounding` is what the dtype leaves of a perturbation: {"groups": {NAME: {"weights": count, "sigma": effective / nominal σ,
+    "unchanged": share}}}, NULL where it was not measured.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     digest: str = Field(unique=True)
     model_id: int = Field(foreign_key="model.id", index=True)
+    task: str
     method: str
     value: float | None
     settings: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    rounding: dict[str, Any] | None = Field(sa_column=Column(JSON))
+
+
+class Prompt(SQLModel, table=True):
+    """What a problem's prompt was in an arm: `digest` is SHA-256 of its token ids, 32 hex digits."""
+
+    __table_args__ = {"sqlite_with_rowid": False}
+    arm_id: int = Field(foreign_key="arm.id", primary_key=True)
+    problem_id: int = Field(foreign_key="problem.id", primary_key=True)
+    digest: str
 
 
 class Draw(SQLModel, table=True):
-    """Draw number i of an arm. In a perturbation arm `seed` is the perturbed model's, shared by all problems."""
+    """Draw number i of an arm. In a perturbation arm it is one perturbed model of this `seed` and `sigma`, for all problems."""
 
     __table_args__ = {"sqlite_with_rowid": False}
     arm_id: int = Field(foreign_key="arm.id", primary_key=True)
     number: int = Field(primary_key=True)
     seed: int | None
+    sigma: float | None
 
 
 class Run(SQLModel, table=True):
@@ -64,12 +90,16 @@ class Run(SQLModel, table=True):
 
 
 class Rollout(SQLModel, table=True):
-    """Arm × draw × problem: what the model wrote, how many tokens it took, why it ended (stop, length, nan, imported)."""
+    """Arm × draw × problem: what the model wrote, how many tokens it took, why it ended (stop, length, nan, imported).
+
+    `prompt_tokens` is the length of the prompt, NULL for imported rollouts and those of older databases.
+    """
 
     __table_args__ = (
         UniqueConstraint("arm_id", "draw", "problem_id"),
         ForeignKeyConstraint(["arm_id", "draw"], ["draw.arm_id", "draw.number"]),
-        Index("ix_rollout_tokens", "arm_id", "draw", "tokens"),  # mean lengths without reading the texts
+        # lengths and endings without reading the texts
+        Index("ix_rollout_tokens", "arm_id", "draw", "tokens", "prompt_tokens", "finish"),
     )
     id: int | None = Field(default=None, primary_key=True)
     arm_id: int
@@ -79,6 +109,7 @@ class Rollout(SQLModel, table=True):
     tokens: int | None
     finish: str
     text: str
+    prompt_tokens: int | None
 
 
 class Score(SQLModel, table=True):
@@ -96,4 +127,5 @@ class Score(SQLModel, table=True):
     correct: bool
     reason: str
     answer: str | None
-    format_reward: float
+    ballot: str | None
+    reward: float

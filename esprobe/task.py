@@ -42,20 +42,23 @@ class Facts:
     """What is known of a problem before any model sees it; None where it is not known.
 
     `solvable` with a `solution` is proven by it, False is proven by enumeration. `chance` is the probability that a
-    uniformly random valid answer is correct.
+    uniformly random valid answer is correct, `outcomes` how many distinct values valid answers have. `stratum` names the
+    problems that are alike in size.
     """
 
     solvable: bool | None
     solution: str | None
     chance: float | None
+    stratum: str | None = None
+    outcomes: int | None = None
 
 
 class Task(Protocol):
-    """One kind of problem: how to load it, ask it, judge an answer and know the odds of guessing."""
+    """One kind of problem: how to load it, ask it, score an answer and know the probability of guessing."""
 
     name: str
     prefill: str  # the start of the response, put into the model's mouth
-    default_scorer: str
+    default_scorer: str  # bears the task's name: the facts of problems are proven under its rule (see `facts_hold`)
     scorers: Mapping[str, Scorer]
 
     def problem(self, record: Any) -> Problem:
@@ -81,6 +84,15 @@ class Task(Protocol):
     def source(self) -> str:
         """One line for error messages: where the published problems are to be had."""
         ...
+
+
+def facts_hold(task: str, scorer: str) -> bool:
+    """Whether the facts of the task's problems (solvable or not, chance, outcomes) are proven under the scorer's rule.
+
+    Only the scorer that bears the task's name has proofs; by any other rule the same problem is neither proven solvable nor
+    impossible, and its chance is not known. The views apply the same condition.
+    """
+    return scorer == task
 
 
 def all_tasks() -> list[Task]:

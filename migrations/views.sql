@@ -1,5 +1,9 @@
--- The views that users and `esprobe report` read: plain SQL for any SQLite client.
--- Dropped before and created anew after every migration, so each stands here once. A change here needs a new revision.
+-- The views that users and `esprobe report` read: plain SQL for any SQLite client since 3.31, and for DuckDB's sqlite scanner.
+-- Dropped before and made again after every migration, so each is written once. A change here needs a new revision.
+--
+-- What both understand: no MATERIALIZED (SQLite since 3.35), no division of whole numbers (DuckDB's has a fraction), floats as 1e0
+-- (DuckDB takes 1.0 for a decimal), no column beside GROUP BY that is not in it, a condition for every JOIN.
+-- What is known of a problem is proven under the rule of the scorer that bears its task's name, so it is NULL for any other.
 
 -- Scored and correct draws of each arm × problem.
 CREATE VIEW solved AS
@@ -12,96 +16,179 @@ GROUP BY scorer, arm_id, problem_id;
 -- chance: pass@k of uniformly random valid answers, 1 − (1 − p)^k, on the same problems.
 CREATE VIEW pass_at_k AS
 WITH RECURSIVE
-cell AS MATERIALIZED (SELECT * FROM solved),
+cell AS (
+  SELECT
+    solved.scorer, solved.arm_id, solved.n, solved.c,
+    CASE WHEN problem.task = solved.scorer THEN problem.chance END AS p
+  FROM solved JOIN problem ON problem.id = solved.problem_id
+),
 depth AS (SELECT scorer, arm_id, max(n) AS most FROM cell GROUP BY scorer, arm_id),
 power(k) AS (SELECT 1 UNION ALL SELECT 2 * k FROM power WHERE 2 * k <= (SELECT max(most) FROM depth)),
 wanted AS (
-  SELECT scorer, arm_id, k FROM depth JOIN power ON k <= most
+  SELECT depth.scorer, depth.arm_id, power.k FROM depth JOIN power ON power.k <= depth.most
   UNION
   SELECT scorer, arm_id, most FROM depth
 ),
--- C(n−c, k) / C(n, k) is the product over i < c of (n−k−i) / (n−i): one step a correct draw, for every n and k that occur.
+-- C(n−c, k) / C(n, k) is the product over i < c of (n−k−i) / (n−i): one step per correct draw, for every n and k that occur.
 size AS (SELECT n, max(c) AS c FROM cell GROUP BY n),
 miss(n, k, c, most, q) AS (
-  SELECT n, k, 0, size.c, 1.0 FROM size JOIN (SELECT DISTINCT k FROM wanted) ON k <= n
+  SELECT size.n, ks.k, 0, size.c, 1e0 FROM size JOIN (SELECT DISTINCT k FROM wanted) AS ks ON ks.k <= size.n
   UNION ALL
   SELECT n, k, c + 1, most, q * (n - k - c) / (n - c) FROM miss WHERE c < most AND c < n - k
 ),
 -- (1 − p)^k by repeated squaring.
 rate AS (SELECT DISTINCT chance AS p FROM problem WHERE chance IS NOT NULL),
 odds(p, k, rest, base, q) AS (
-  SELECT p, k, k, 1.0 - p, 1.0 FROM rate JOIN (SELECT DISTINCT k FROM wanted)
+  SELECT rate.p, ks.k, ks.k, 1e0 - rate.p, 1e0 FROM rate CROSS JOIN (SELECT DISTINCT k FROM wanted) AS ks
   UNION ALL
-  SELECT p, k, rest / 2, base * base, CASE WHEN rest % 2 THEN q * base ELSE q END FROM odds WHERE rest > 0
+  SELECT p, k, rest >> 1, base * base, CASE WHEN rest % 2 = 1 THEN q * base ELSE q END FROM odds WHERE rest > 0
 ),
-each AS MATERIALIZED (
+each AS (
   SELECT
     cell.scorer, cell.arm_id, wanted.k,
-    1.0 - coalesce(miss.q, 0.0) AS x,  -- no row: fewer than k wrong draws, so k draws always hold a correct one
-    1.0 - odds.q AS chance
+    1e0 - coalesce(miss.q, 0e0) AS x,  -- no row: fewer than k wrong draws, so k draws always include a correct one
+    1e0 - odds.q AS chance
   FROM cell
   JOIN wanted ON wanted.scorer = cell.scorer AND wanted.arm_id = cell.arm_id AND wanted.k <= cell.n
-  JOIN problem ON problem.id = cell.problem_id
   LEFT JOIN miss ON miss.n = cell.n AND miss.k = wanted.k AND miss.c = cell.c
-  LEFT JOIN odds ON odds.p = problem.chance AND odds.k = wanted.k AND odds.rest = 0
+  LEFT JOIN odds ON odds.p = cell.p AND odds.k = wanted.k AND odds.rest = 0
 ),
-average AS MATERIALIZED (
+average AS (
   SELECT
     scorer, arm_id, k, count(*) AS problems, avg(x) AS mean,
     CASE WHEN count(chance) = count(*) THEN avg(chance) END AS chance
   FROM each GROUP BY scorer, arm_id, k
 ),
-spread AS MATERIALIZED (
+spread AS (
   SELECT
-    each.scorer, each.arm_id, each.k,
-    sum((x - mean) * (x - mean)) / nullif(problems * (problems - 1), 0) AS variance
-  FROM each JOIN average USING (scorer, arm_id, k)
-  GROUP BY each.scorer, each.arm_id, each.k
+    average.scorer, average.arm_id, average.k, average.problems, average.mean, average.chance,
+    sum((each.x - average.mean) * (each.x - average.mean)) AS squares
+  FROM each JOIN average ON average.scorer = each.scorer AND average.arm_id = each.arm_id AND average.k = each.k
+  GROUP BY average.scorer, average.arm_id, average.k, average.problems, average.mean, average.chance
 ),
--- Square root by Newton's iteration, since not every SQLite has sqrt().
-newton(variance, step, root) AS (
-  SELECT DISTINCT variance, 0, 0.5 FROM spread WHERE variance > 0
+-- Square root by Newton's iteration, since not every SQLite has sqrt(). One problem has no variance: NULL.
+newton(scorer, arm_id, k, problems, mean, chance, variance, step, root) AS (
+  SELECT
+    scorer, arm_id, k, problems, mean, chance,
+    CASE WHEN problems > 1 THEN squares / (problems * (problems - 1)) END, 0, 0.5e0
+  FROM spread
   UNION ALL
-  SELECT variance, step + 1, (root + variance / root) / 2 FROM newton WHERE step < 48
+  SELECT
+    scorer, arm_id, k, problems, mean, chance, variance, step + 1,
+    CASE WHEN variance > 0 THEN (root + variance / root) / 2 ELSE variance END
+  FROM newton WHERE step < 48
 )
 SELECT
-  average.arm_id, model.name AS model, arm.method, arm.value, average.k, average.problems,
-  average.mean AS pass_at_k,
-  CASE WHEN spread.variance = 0 THEN 0.0 ELSE newton.root END AS stderr,
-  average.chance, average.scorer
+  newton.arm_id, arm.task, model.name AS model, arm.method, arm.value, newton.k, newton.problems,
+  newton.mean AS pass_at_k, newton.root AS stderr, newton.chance, newton.scorer
+FROM newton
+JOIN arm ON arm.id = newton.arm_id
+JOIN model ON model.id = arm.model_id
+WHERE newton.step = 48
+ORDER BY newton.scorer, newton.arm_id, newton.k;
+
+-- vote@k: how often the most frequent ballot of k draws is correct, ties shared equally among the tied ballots. Draws without a
+-- ballot do not vote; where none votes, it is 0. Mean over the disjoint blocks of k consecutive draws, whole ones only, then over
+-- the problems that have at least k draws; k as in pass_at_k.
+CREATE VIEW vote_at_k AS
+WITH RECURSIVE
+cell AS (SELECT scorer, arm_id, problem_id, n FROM solved),
+depth AS (SELECT scorer, arm_id, max(n) AS most FROM cell GROUP BY scorer, arm_id),
+power(k) AS (SELECT 1 UNION ALL SELECT 2 * k FROM power WHERE 2 * k <= (SELECT max(most) FROM depth)),
+wanted AS (
+  SELECT depth.scorer, depth.arm_id, power.k FROM depth JOIN power ON power.k <= depth.most
+  UNION
+  SELECT scorer, arm_id, most FROM depth
+),
+-- place: of a draw among those of its arm × problem, from 0.
+cast_vote AS (
+  SELECT
+    scorer, arm_id, problem_id, ballot, correct,
+    row_number() OVER (PARTITION BY scorer, arm_id, problem_id ORDER BY draw) - 1 AS place,
+    count(*) OVER (PARTITION BY scorer, arm_id, problem_id) AS n
+  FROM score
+),
+-- start: the place of the first draw of its block.
+counted AS (
+  SELECT
+    vote.scorer, vote.arm_id, vote.problem_id, wanted.k, vote.place - vote.place % wanted.k AS start, vote.ballot,
+    count(*) AS votes, max(vote.correct) AS correct
+  FROM cast_vote AS vote
+  JOIN wanted ON wanted.scorer = vote.scorer AND wanted.arm_id = vote.arm_id
+  WHERE vote.ballot IS NOT NULL AND vote.place - vote.place % wanted.k + wanted.k <= vote.n
+  GROUP BY vote.scorer, vote.arm_id, vote.problem_id, wanted.k, vote.place - vote.place % wanted.k, vote.ballot
+),
+ranked AS (
+  SELECT
+    scorer, arm_id, problem_id, k, start, votes, correct,
+    max(votes) OVER (PARTITION BY scorer, arm_id, problem_id, k, start) AS most
+  FROM counted
+),
+block AS (
+  SELECT scorer, arm_id, problem_id, k, start, avg(correct) AS share
+  FROM ranked WHERE votes = most GROUP BY scorer, arm_id, problem_id, k, start
+),
+won AS (SELECT scorer, arm_id, problem_id, k, sum(share) AS share FROM block GROUP BY scorer, arm_id, problem_id, k),
+average AS (
+  SELECT
+    cell.scorer, cell.arm_id, wanted.k, count(*) AS problems,
+    avg(coalesce(won.share, 0e0) * wanted.k / (cell.n - cell.n % wanted.k)) AS mean
+  FROM cell
+  JOIN wanted ON wanted.scorer = cell.scorer AND wanted.arm_id = cell.arm_id AND wanted.k <= cell.n
+  LEFT JOIN won ON won.scorer = cell.scorer AND won.arm_id = cell.arm_id AND won.problem_id = cell.problem_id
+    AND won.k = wanted.k
+  GROUP BY cell.scorer, cell.arm_id, wanted.k
+)
+SELECT
+  average.arm_id, arm.task, model.name AS model, arm.method, arm.value, average.k, average.problems,
+  average.mean AS vote_at_k, average.scorer
 FROM average
-JOIN spread USING (scorer, arm_id, k)
-LEFT JOIN newton ON newton.variance = spread.variance AND newton.step = 48
 JOIN arm ON arm.id = average.arm_id
 JOIN model ON model.id = arm.model_id
 ORDER BY average.scorer, average.arm_id, average.k;
 
--- One row an arm. draws: the most that any problem has. solvable: problems not proven unsolvable. settings: JSON.
+-- One row per arm. draws: the most that any problem has. solvable: problems proven so; unknown: neither proven solvable nor
+-- proven impossible, so at most solvable + unknown can be solved. cut_off, nan: rollouts of the arm that ended at the limit of
+-- tokens, or where the model's output was no number. settings: JSON.
 CREATE VIEW arm_summary AS
 WITH
+proven AS (
+  SELECT
+    solved.scorer, solved.arm_id, solved.n, solved.c,
+    CASE WHEN problem.task = solved.scorer THEN problem.solvable END AS solvable
+  FROM solved JOIN problem ON problem.id = solved.problem_id
+),
 counts AS (
   SELECT
     scorer, arm_id, count(*) AS problems, max(n) AS draws, sum(n) AS rollouts, sum(c) AS correct,
-    sum(c > 0) AS problems_solved, sum(coalesce(problem.solvable, 1)) AS solvable
-  FROM solved JOIN problem ON problem.id = problem_id
-  GROUP BY scorer, arm_id
+    sum(CASE WHEN c > 0 THEN 1 ELSE 0 END) AS problems_solved,
+    sum(CASE WHEN solvable = 1 THEN 1 ELSE 0 END) AS solvable, sum(CASE WHEN solvable IS NULL THEN 1 ELSE 0 END) AS unknown
+  FROM proven GROUP BY scorer, arm_id
 ),
-lengths AS (SELECT arm_id, avg(tokens) AS mean_tokens FROM rollout GROUP BY arm_id)
+lengths AS (
+  SELECT
+    arm_id, avg(tokens) AS mean_tokens, avg(prompt_tokens) AS mean_prompt_tokens,
+    sum(CASE WHEN finish = 'length' THEN 1 ELSE 0 END) AS cut_off, sum(CASE WHEN finish = 'nan' THEN 1 ELSE 0 END) AS nan
+  FROM rollout GROUP BY arm_id
+)
 SELECT
-  counts.arm_id, model.name AS model, arm.method, arm.value, counts.problems, counts.draws, counts.rollouts, counts.correct,
-  counts.problems_solved, lengths.mean_tokens, counts.solvable, arm.settings, counts.scorer
+  counts.arm_id, arm.task, model.name AS model, arm.method, arm.value, counts.problems, counts.draws, counts.rollouts,
+  counts.correct, counts.problems_solved, lengths.mean_tokens, lengths.mean_prompt_tokens, lengths.cut_off, lengths.nan,
+  counts.solvable, counts.unknown, arm.settings, counts.scorer
 FROM counts
 JOIN arm ON arm.id = counts.arm_id
 JOIN model ON model.id = arm.model_id
 LEFT JOIN lengths ON lengths.arm_id = counts.arm_id;
 
--- Every scored rollout with its text.
+-- Every scored rollout with its text. numbers, target: of a Countdown problem, also in its payload. seed is text, since many
+-- readers of numbers round those above 2^53.
 CREATE VIEW rollout_text AS
 SELECT
-  rollout.id AS rollout_id, model.name AS model, arm.method, arm.value, rollout.draw,
-  json_extract(problem.payload, '$.numbers') AS numbers, json_extract(problem.payload, '$.target') AS target,
-  rollout.text, score.correct, score.answer, score.reason,
-  rollout.arm_id, rollout.problem_id, rollout.run_id, draw.seed, rollout.tokens, rollout.finish, score.format_reward, score.scorer
+  rollout.id AS rollout_id, arm.task, model.name AS model, arm.method, arm.value, rollout.draw, problem.payload,
+  json_extract(problem.payload, '$.numbers') AS numbers, trim(json_extract(problem.payload, '$.target'), '"') AS target,
+  rollout.text, score.correct, score.reward, score.answer, score.ballot, score.reason,
+  rollout.arm_id, rollout.problem_id, rollout.run_id, CAST(draw.seed AS TEXT) AS seed, draw.sigma,
+  rollout.tokens, rollout.prompt_tokens, rollout.finish, score.scorer
 FROM rollout
 JOIN score ON score.arm_id = rollout.arm_id AND score.problem_id = rollout.problem_id AND score.draw = rollout.draw
 JOIN arm ON arm.id = rollout.arm_id
@@ -109,14 +196,15 @@ JOIN model ON model.id = arm.model_id
 JOIN problem ON problem.id = rollout.problem_id
 JOIN draw ON draw.arm_id = rollout.arm_id AND draw.number = rollout.draw;
 
--- Each draw over all problems of its arm. In a perturbation arm a draw is one perturbed model, made from `seed`.
+-- Each draw over all problems of its arm; reward: the mean. In a perturbation arm a draw is one perturbed model, made from `seed`.
 CREATE VIEW draw_accuracy AS
 WITH counts AS (
-  SELECT scorer, arm_id, draw, count(*) AS problems, sum(correct) AS correct FROM score GROUP BY scorer, arm_id, draw
+  SELECT scorer, arm_id, draw, count(*) AS problems, sum(correct) AS correct, avg(reward) AS reward
+  FROM score GROUP BY scorer, arm_id, draw
 )
 SELECT
-  counts.arm_id, model.name AS model, arm.method, arm.value, counts.draw, draw.seed, counts.problems, counts.correct,
-  1.0 * counts.correct / counts.problems AS accuracy, counts.scorer
+  counts.arm_id, arm.task, model.name AS model, arm.method, arm.value, counts.draw, CAST(draw.seed AS TEXT) AS seed,
+  counts.problems, counts.correct, 1e0 * counts.correct / counts.problems AS accuracy, counts.reward, counts.scorer
 FROM counts
 JOIN draw ON draw.arm_id = counts.arm_id AND draw.number = counts.draw
 JOIN arm ON arm.id = counts.arm_id
@@ -124,17 +212,61 @@ JOIN model ON model.id = arm.model_id
 ORDER BY counts.scorer, counts.arm_id, counts.draw;
 
 -- cover@τ (Dragoi et al. 2025): the share of an arm's problems that at least a share τ of their draws solves (c ≥ τ·n).
--- A lucky guess among many draws does not count here, as it does in pass@k at a large k.
+-- A lucky guess among many draws does not count here, as it does in pass@k at a large k; at τ ≤ 1/n it is pass@n.
+-- chance: the same of uniformly random valid answers, the probability that Binomial(n, p) ≥ τ·n, mean over the problems.
 CREATE VIEW cover_at_tau AS
-WITH
+WITH RECURSIVE
 grid(percent) AS (VALUES (1), (2), (5), (10), (20), (30), (40), (50), (60), (70), (80), (90), (100)),
-cell AS MATERIALIZED (SELECT * FROM solved)
+cell AS (
+  SELECT
+    solved.scorer, solved.arm_id, solved.n, solved.c,
+    CASE WHEN problem.task = solved.scorer THEN problem.chance END AS p
+  FROM solved JOIN problem ON problem.id = solved.problem_id
+),
+pair AS (SELECT n, p, count(*) AS cells FROM cell WHERE p IS NOT NULL GROUP BY n, p),
+-- Terms of the binomial distribution relative to one near its mode, upwards and downwards until they no longer count.
+mode AS (
+  SELECT n, p, CASE WHEN n * p < n - 1 THEN CAST(n * p AS INTEGER) ELSE n - 1 END AS c FROM pair WHERE p > 0 AND p < 1
+),
+upper(n, p, c, w) AS (
+  SELECT n, p, c, 1e0 FROM mode
+  UNION ALL
+  SELECT n, p, c + 1, w * (n - c) / (c + 1) * p / (1 - p) FROM upper WHERE c < n AND w > 1e-18
+),
+lower(n, p, c, w) AS (
+  SELECT n, p, c, 1e0 FROM mode
+  UNION ALL
+  SELECT n, p, c - 1, w * c / (n - c + 1) * (1 - p) / p FROM lower WHERE c > 0 AND w > 1e-18
+),
+term AS (SELECT n, p, c, w FROM upper UNION SELECT n, p, c, w FROM lower),
+total AS (SELECT n, p, sum(w) AS w FROM term GROUP BY n, p),
+tail AS (
+  SELECT term.n, term.p, grid.percent, sum(term.w) AS w
+  FROM term JOIN grid ON 100 * term.c >= grid.percent * term.n GROUP BY term.n, term.p, grid.percent
+),
+luck AS (
+  SELECT
+    pair.n, pair.p, grid.percent,
+    CASE WHEN pair.p <= 0 THEN 0e0 WHEN pair.p >= 1 THEN 1e0 ELSE coalesce(tail.w, 0e0) / total.w END AS chance
+  FROM pair
+  CROSS JOIN grid
+  LEFT JOIN total ON total.n = pair.n AND total.p = pair.p
+  LEFT JOIN tail ON tail.n = pair.n AND tail.p = pair.p AND tail.percent = grid.percent
+),
+average AS (
+  SELECT
+    cell.scorer, cell.arm_id, grid.percent, count(*) AS problems,
+    avg(CASE WHEN 100 * cell.c >= grid.percent * cell.n THEN 1e0 ELSE 0e0 END) AS cover_at_tau,
+    CASE WHEN count(luck.chance) = count(*) THEN avg(luck.chance) END AS chance
+  FROM cell
+  CROSS JOIN grid
+  LEFT JOIN luck ON luck.n = cell.n AND luck.p = cell.p AND luck.percent = grid.percent
+  GROUP BY cell.scorer, cell.arm_id, grid.percent
+)
 SELECT
-  cell.arm_id, model.name AS model, arm.method, arm.value, grid.percent / 100.0 AS tau, count(*) AS problems,
-  avg(100 * cell.c >= grid.percent * cell.n) AS cover_at_tau, cell.scorer
-FROM cell
-JOIN grid
-JOIN arm ON arm.id = cell.arm_id
+  average.arm_id, arm.task, model.name AS model, arm.method, arm.value, average.percent / 100e0 AS tau, average.problems,
+  average.cover_at_tau, average.chance, average.scorer
+FROM average
+JOIN arm ON arm.id = average.arm_id
 JOIN model ON model.id = arm.model_id
-GROUP BY cell.scorer, cell.arm_id, grid.percent
-ORDER BY cell.scorer, cell.arm_id, grid.percent;
+ORDER BY average.scorer, average.arm_id, average.percent;

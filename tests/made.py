@@ -43,7 +43,7 @@ def make(
             for draw, verdict in enumerate(drawn):
                 said = answer if answer is not None else f"{draw} + {problem}"
                 right = verdict == "+"
-                score = Score(right, "correct" if right else "wrong_value", said, float(right))
+                score = Score(right, "correct" if right else "wrong_value", said, said, float(right))
                 rows.append(RolloutRow(draw, ids[problem], text(draw, problem), 9, "stop", score))
         draws = max(len(drawn) for drawn in verdicts.values())
         seeds = dict(enumerate(perturbation_seeds("iid", 42, draws))) if method == "perturbation" else None

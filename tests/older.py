@@ -23,10 +23,11 @@ def script() -> ScriptDirectory:
 
 REVISIONS = sorted(revision.revision for revision in script().walk_revisions())
 ROWS = 6  # of each table of an older database
+OWN_VIEW = 'best "of" all; --'  # the user's, which does not answer
 
 
 def at_revision(path: Path, revision: str) -> None:
-    """A database as the esprobe of that revision left it, with rows in every table and a view that there no longer is."""
+    """A database as the esprobe of that revision left it, with rows in every table and a view of the user's."""
     engine = make_engine(path)
     with engine.begin() as connection:
         config = Config()
@@ -34,13 +35,17 @@ def at_revision(path: Path, revision: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        connection.exec_driver_sql("CREATE VIEW of_old AS SELECT id, no_such_column FROM rollout")
+        connection.exec_driver_sql(f"CREATE VIEW {quoted(OWN_VIEW)} AS SELECT id, no_such_column FROM rollout")
         found = MetaData()
         found.reflect(connection)
         for table in found.sorted_tables:
             if table.name != "alembic_version":
                 connection.execute(table.insert(), [{c.name: value(c, i) for c in table.columns} for i in range(1, ROWS + 1)])
     engine.dispose()
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def value(column: Column[Any], i: int) -> object:
@@ -70,15 +75,24 @@ def rows_of(path: Path) -> dict[str, tuple[list[str], list[tuple[object, ...]]]]
     return found
 
 
+def with_reward(columns: list[str], rows: list[tuple[object, ...]]) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Scores of a scorer that is not known, as they are since there is a reward in place of the format reward."""
+    right, form = columns.index("correct"), columns.index("format_reward")
+    new = [(*row[:form], (row[right] + 0.1 * row[form]) / 1.1, *row[form + 1 :]) for row in rows]  # type: ignore[operator]
+    return [*columns[:form], "reward", *columns[form + 1 :]], new
+
+
 def assert_kept_and_current(path: Path, before: dict[str, tuple[list[str], list[tuple[object, ...]]]]) -> None:
     """Every table and column that there was holds what it held, all views answer, and the file is sound."""
     assert schema.inspect(path) == "current"
     with closing(open_database(path)) as connection:
         for table, (columns, rows) in before.items():
+            if table == "score" and "format_reward" in columns:
+                columns, rows = with_reward(columns, rows)
             assert query(connection, f"select {', '.join(columns)} from {table} order by 1, 2, 3")[1] == rows, table
         names = [name for (name,) in query(connection, "select name from sqlite_master where type = 'view'")[1]]
-        assert sorted(names) == sorted(statement.split("CREATE VIEW ")[1].split()[0] for statement in schema.view_statements())
-        for view in names:
+        assert sorted(names) == sorted([*schema.view_statements(), OWN_VIEW])
+        for view in schema.view_statements():
             assert len(query(connection, f"select * from {view}")[1]) >= ROWS, view
         assert query(connection, "pragma integrity_check")[1] == [("ok",)]
         assert query(connection, "pragma foreign_key_check")[1] == []

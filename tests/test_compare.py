@@ -26,7 +26,7 @@ from tests.conftest import Run
 from tests.made import make as made
 from tests.test_cli import one_line_error
 
-WRONG, RIGHT = Score(False, "wrong_value", "1", 0.0), Score(True, "correct", "1", 1.0)
+WRONG, RIGHT = Score(False, "wrong_value", "1", "1", 0.0), Score(True, "correct", "2", "2", 1.0)
 
 
 def fill(path: Path, arms: list[tuple[str, str, float | None, list[int], int, float]]) -> None:
@@ -226,7 +226,7 @@ def imported(path: Path, model: str, method: str, first_draw: int, right: set[in
     run_id = store.start_run("test", {}, {})
     rows = []
     for d in range(8):
-        verdict = Score(d in right, "correct" if d in right else "wrong_value", "1", 1.0)
+        verdict = Score(d in right, "correct" if d in right else "wrong_value", "1", "1", 1.0)
         rows += [RolloutRow(first_draw + d, i, f"{d}", 3, "stop", verdict) for i in store.problem_ids(problems)]
     store.save(arm_id, run_id, "countdown", rows)
     store.close()

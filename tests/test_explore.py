@@ -45,7 +45,6 @@ def test_the_page_holds_what_the_views_hold(swept: Path, tmp_path: Path) -> None
     for problem_id, block in zip(problem_ids, blocks, strict=True):
         for place, rows in block.items():
             for draw, correct, reason, answer, seed, _, _, text in rows:
-                seed = None if seed is None else int(seed)
                 (row,) = reading.query(connection, sql, [arm_ids[int(place)], problem_id, draw])[1]
                 assert row == (correct, answer, text, reason, seed)
     by_method = {core["arms"][core[side]]["name"].split()[0] for side in ("first", "second")}

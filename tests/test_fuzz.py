@@ -48,7 +48,7 @@ def test_any_text_gets_a_verdict_with_a_known_reason(text: str, wrapped: bool) -
         verdict = scorer(problem, text)
         assert verdict.reason in REASONS
         assert verdict.correct == (verdict.reason == "correct")
-        assert 0 <= verdict.format_reward <= 1
+        assert 0 <= verdict.reward <= 1
     if "**" not in text:
         assert verdict.correct == published_rule(problem, text)
 

@@ -71,7 +71,7 @@ CONTENT = [
     "SELECT digest, number, seed FROM draw JOIN arm ON arm.id = arm_id ORDER BY digest, number",
     "SELECT arm.digest, problem.digest AS p, draw, text, tokens, finish FROM rollout JOIN arm ON arm.id = arm_id "
     "JOIN problem ON problem.id = problem_id ORDER BY arm.digest, p, draw",
-    "SELECT scorer, arm.digest, problem.digest AS p, draw, correct, reason, answer, format_reward FROM score "
+    "SELECT scorer, arm.digest, problem.digest AS p, draw, correct, reason, answer, ballot, reward FROM score "
     "JOIN arm ON arm.id = arm_id JOIN problem ON problem.id = problem_id ORDER BY scorer, arm.digest, p, draw",
 ]
 VIEWED = (
@@ -231,7 +231,7 @@ def test_another_seed_of_the_same_draw_is_refused(tmp_path: Path) -> None:
     ours = make(tmp_path / "ours.db", [3], range(2))
     other = make(tmp_path / "other.db", [3], range(2, 4))
     with closing(sqlite3.connect(other)) as connection, connection:
-        connection.execute("INSERT INTO draw SELECT arm_id, 0, 77 FROM draw LIMIT 1")
+        connection.execute("INSERT INTO draw SELECT arm_id, 0, 77, sigma FROM draw LIMIT 1")
     before = everything(ours)
     with pytest.raises(UserError, match="another seed"):
         merge(other, ours)

@@ -26,8 +26,8 @@ from esprobe.store import RolloutRow, Store
 from esprobe.task import Facts
 from tests.conftest import Run
 
-WRONG = Score(False, "wrong_value", "1", 0.0)
-RIGHT = Score(True, "correct", "1", 1.0)
+WRONG = Score(False, "wrong_value", "1", "1", 0.0)
+RIGHT = Score(True, "correct", "2", "2", 1.0)
 TASK = Countdown()
 
 

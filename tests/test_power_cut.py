@@ -63,7 +63,9 @@ def write_units(db: Path, meter: Quiet) -> None:
     for draw, size in enumerate(UNITS):
         if (draw, ids[0]) not in done:
             rows = [
-                RolloutRow(draw, i, f"{draw} {i} " + "x" * (2800 + i % 99), 9, "stop", Score(i % 3 == 0, "correct", f"{i}", 1.0))
+                RolloutRow(
+                    draw, i, f"{draw} {i} " + "x" * (2800 + i % 99), 9, "stop", Score(i % 3 == 0, "correct", f"{i}", f"{i}", 1.0)
+                )
                 for i in ids[:size]
             ]
             store.save(arm_id, run_id, "countdown", rows, {draw: draw * 7})
@@ -85,7 +87,8 @@ def rows_of(db: Path, limit: int = -1) -> dict[str, list[Any]]:
     """All that a database holds but which run wrote it; of rollouts and scores the first `limit`."""
     with closing(sqlite3.connect(db)) as connection:
         kept = (
-            "r.arm_id, r.problem_id, r.draw, r.tokens, r.finish, r.text, s.scorer, s.correct, s.reason, s.answer, s.format_reward"
+            "r.arm_id, r.problem_id, r.draw, r.tokens, r.prompt_tokens, r.finish, r.text, "
+            "s.scorer, s.correct, s.reason, s.answer, s.ballot, s.reward"
         )
         found = {
             "rollout": connection.execute(

@@ -44,7 +44,7 @@ def test_the_migrations_build_exactly_the_tables(tmp_path: Path) -> None:
             SQLModel.metadata,
         )
     assert differences == []
-    assert set(SQLModel.metadata.tables) == {"model", "problem", "arm", "draw", "run", "rollout", "score"}
+    assert set(SQLModel.metadata.tables) == {"model", "problem", "arm", "prompt", "draw", "run", "rollout", "score"}
     assert tables.Score.__table__.primary_key.columns.keys() == ["scorer", "arm_id", "draw", "problem_id"]
 
 
@@ -55,7 +55,7 @@ def test_a_new_database_is_ours_wal_and_sound(tmp_path: Path) -> None:
         assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
         views = {name for (name,) in connection.execute("select name from sqlite_master where type = 'view'")}
-    assert views == {"solved", "pass_at_k", "arm_summary", "rollout_text", "draw_accuracy", "cover_at_tau"}
+    assert views == {"solved", "pass_at_k", "vote_at_k", "arm_summary", "rollout_text", "draw_accuracy", "cover_at_tau"}
 
 
 def test_foreign_keys_are_enforced(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_the_format_reward_is_the_published_one(parts: list[str]) -> None:
         ("44 // 19 + 35", "not_an_expression"),
         ("44 + --19 + 35", "not_an_expression"),
         ("44 + 19 + 35 = 98", "bad_characters"),
-        ("44 + 19 +\n35", "bad_characters"),
+        ("44 + 19 +\n35", "correct"),
         ("44 + 19 + ３5", "bad_characters"),
         ("35 / (44 - 44 + 19 - 19)", "wrong_numbers"),
         ("", "no_answer"),

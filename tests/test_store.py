@@ -28,27 +28,27 @@ def rows_of(store: Store, sql: str) -> list[tuple[object, ...]]:
 def test_a_saved_rollout_is_kept_as_it_was_given(opened: tuple[Store, int, int, list[int]]) -> None:
     store, arm, run, (first, second) = opened
     given = [
-        RolloutRow(3, first, "one", 7, "stop", Score(True, "correct", "1 + 2", 0.5)),
-        RolloutRow(4, second, "two", None, "length", Score(False, "no_answer", None, 0.0)),
+        RolloutRow(3, first, "one", 7, "stop", Score(True, "correct", "1 + 2", "3", 1.0), 100),
+        RolloutRow(4, second, "two", None, "length", Score(False, "no_answer", None, None, 0.0)),
     ]
     store.save(arm, run, "countdown", given, {3: 2**62, 4: 5})
-    other = [RolloutRow(r.draw, r.problem_id, "other", 1, "nan", Score(False, "wrong_value", "9", 0.1)) for r in given]
+    other = [RolloutRow(r.draw, r.problem_id, "other", 1, "nan", Score(False, "wrong_value", "9", "9", 0.1)) for r in given]
     store.save(arm, run, "countdown", other, {3: 2**62, 4: 5})
-    assert rows_of(store, "SELECT draw, problem_id, text, tokens, finish, arm_id, run_id FROM rollout") == [
-        (3, first, "one", 7, "stop", arm, run),
-        (4, second, "two", None, "length", arm, run),
+    assert rows_of(store, "SELECT draw, problem_id, text, tokens, prompt_tokens, finish, arm_id, run_id FROM rollout") == [
+        (3, first, "one", 7, 100, "stop", arm, run),
+        (4, second, "two", None, None, "length", arm, run),
     ]
-    assert rows_of(store, "SELECT draw, problem_id, scorer, correct, reason, answer, format_reward, arm_id FROM score") == [
-        (3, first, "countdown", 1, "correct", "1 + 2", 0.5, arm),
-        (4, second, "countdown", 0, "no_answer", None, 0.0, arm),
+    assert rows_of(store, "SELECT draw, problem_id, scorer, correct, reason, answer, ballot, reward, arm_id FROM score") == [
+        (3, first, "countdown", 1, "correct", "1 + 2", "3", 1.0, arm),
+        (4, second, "countdown", 0, "no_answer", None, None, 0.0, arm),
     ]
-    assert rows_of(store, "SELECT arm_id, number, seed FROM draw") == [(arm, 3, 2**62), (arm, 4, 5)]
+    assert rows_of(store, "SELECT arm_id, number, seed, sigma FROM draw") == [(arm, 3, 2**62, 0.5), (arm, 4, 5, 0.5)]
     assert store.done(arm) == {(3, first), (4, second)}
 
 
 def test_a_unit_is_saved_whole_or_not_at_all(opened: tuple[Store, int, int, list[int]]) -> None:
     store, arm, run, (first, _) = opened
-    verdict = Score(True, "correct", "1", 1.0)
+    verdict = Score(True, "correct", "1", "1", 1.0)
     with pytest.raises(UserError, match="FOREIGN KEY"):
         store.save(arm, run, "countdown", [RolloutRow(0, i, "text", 1, "stop", verdict) for i in (first, 999)])
     for table in ("draw", "rollout", "score"):

@@ -15,7 +15,7 @@ from esprobe.reading import open_database
 from esprobe.store import Store
 from tests.conftest import Run, needs
 from tests.disk import perform, record
-from tests.older import REVISIONS, ROWS, assert_kept_and_current, at_revision, rows_of
+from tests.older import REVISIONS, ROWS, assert_kept_and_current, at_revision, rows_of, with_reward
 from tests.test_cli import one_line_error
 
 
@@ -87,6 +87,7 @@ def test_an_upgrade_keeps_rows_that_refer_to_nothing_and_what_the_user_added(tmp
     Store(path).close()
     after = rows_of(path)
     with closing(sqlite3.connect(path)) as connection:
+        before["score"] = with_reward(*before["score"])
         for table, (columns, rows) in before.items():
             assert sorted(connection.execute(f"select {', '.join(columns)} from {table}")) == sorted(rows), table
         assert dict(connection.execute("select name, sql from sqlite_master where name in (?, ?, ?, ?)", [*own])) == own

@@ -23,8 +23,8 @@ from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from esprobe.task import Facts
 
-WRONG = Score(False, "wrong_value", "1", 0.0)
-RIGHT = Score(True, "correct", "1", 1.0)
+WRONG = Score(False, "wrong_value", "1", "1", 0.0)
+RIGHT = Score(True, "correct", "2", "2", 1.0)
 
 
 def fill(path: Path, counts: list[tuple[int, int, float | None]], method: str = "temperature") -> None:

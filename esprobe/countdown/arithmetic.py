@@ -5,6 +5,7 @@ input costs time linear in its length and nothing else.
 """
 
 import re
+from fractions import Fraction
 
 _TOKEN = re.compile(r"\d+|\*\*|//|[-+*/()]")
 _PLAIN_TOKEN = re.compile(r"\d+|[-+*/()]")
@@ -86,7 +87,10 @@ def parse(text: str, *, python: bool = False) -> Postfix:
 
 
 def exact(postfix: Postfix) -> tuple[int, int]:
-    """The exact value as (numerator, denominator), not in lowest terms, denominator ≠ 0. Raises ZeroDivisionError."""
+    """The exact value as (numerator, denominator), not in lowest terms, denominator ≠ 0.
+
+    Raises ZeroDivisionError, and UnboundedError for a power that is too large to compute or not rational.
+    """
     stack: list[tuple[int, int]] = []
     for item in postfix:
         if isinstance(item, int):
@@ -106,11 +110,20 @@ def exact(postfix: Postfix) -> tuple[int, int]:
             stack.append((a * d - c * b, b * d))
         elif item == "*":
             stack.append((a * c, b * d))
+        elif item == "**":
+            stack.append(_power(Fraction(a, b), Fraction(c, d)))
         else:
             if c == 0:
                 raise ZeroDivisionError
-            stack.append((a * d, b * c))
+            stack.append((a * d // (b * c), 1) if item == "//" else (a * d, b * c))
     return stack.pop()
+
+
+def _power(base: Fraction, exponent: Fraction) -> tuple[int, int]:
+    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+    if exponent.denominator != 1 or (abs(base) not in (0, 1) and abs(exponent.numerator) * bits > MAX_POWER_BITS):
+        raise UnboundedError
+    return (base**exponent.numerator).as_integer_ratio()  # 0 to a negative power raises ZeroDivisionError
 
 
 def as_python(postfix: Postfix) -> Number:

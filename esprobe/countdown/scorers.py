@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
+from math import gcd
 from typing import Any
 
-from esprobe.countdown.arithmetic import NotAnExpressionError, UnboundedError, as_python, exact, parse
+from esprobe.countdown.arithmetic import NotAnExpressionError, Postfix, UnboundedError, as_python, exact, parse
 from esprobe.countdown.solver import TOLERANCE, close
 from esprobe.scoring import Score
 
@@ -17,6 +18,9 @@ OPEN, CLOSE = "<answer>", "</answer>"
 _JOINT = "</think>\n" + OPEN
 MAX_ANSWER = 1000  # characters; an honest answer to five numbers has about 40
 
+MAX_BALLOT_BITS = 3000  # some 900 digits; twenty numbers of nine digits make no more than 180
+
+_SPACE = re.compile(r"\s+")  # every character for which str.isspace() is true
 _CHARACTERS = re.compile(r"[0-9+\-*/() ]+")
 _DIGITS = re.compile(r"\d+")
 
@@ -25,59 +29,87 @@ def countdown(payload: Mapping[str, Any], text: str) -> Score:
     """The default rule, in exact arithmetic.
 
     The last answer holds one expression of + - * / ( ), uses each given number exactly once and equals the target within 1e-5.
+    White space of any kind around and between is white space. The ballot is the value.
     """
     answer = _last_answer(text)
     if answer is not None:
         answer = answer.strip()
-    reason = _exact_reason(payload, answer)
-    return Score(reason == "correct", reason, answer and answer[:MAX_ANSWER], format_reward(text))
+    reason, ballot = _exact_reason(payload, answer)
+    return _score(reason, answer, ballot, text)
 
 
-def _exact_reason(payload: Mapping[str, Any], answer: str | None) -> str:
+def _exact_reason(payload: Mapping[str, Any], answer: str | None) -> tuple[str, str | None]:
+    """(reason, ballot)."""
     if not answer:
-        return "no_answer"
+        return "no_answer", None
     if len(answer) > MAX_ANSWER:
-        return "not_an_expression"
+        return "not_an_expression", None
+    answer = _SPACE.sub(" ", answer)
     if not _CHARACTERS.fullmatch(answer):
-        return "bad_characters"
+        return "bad_characters", None
     if not _same_numbers(answer, payload["numbers"]):
-        return "wrong_numbers"
+        return "wrong_numbers", None
     try:
         value = exact(parse(answer))
     except NotAnExpressionError:
-        return "not_an_expression"
+        return "not_an_expression", None
     except ZeroDivisionError:
-        return "division_by_zero"
-    return "correct" if close(*value, _target(payload["target"])) else "wrong_value"
+        return "division_by_zero", None
+    return "correct" if close(*value, _target(payload["target"])) else "wrong_value", _ballot(*value)
+
+
+def _score(reason: str, answer: str | None, ballot: str | None, text: str) -> Score:
+    """The verdict with the published study's reward, 1 if correct plus 0.1 for form, over 1.1 so that it is at most 1."""
+    correct = reason == "correct"
+    return Score(correct, reason, answer and answer[:MAX_ANSWER], ballot, (correct + 0.1 * format_reward(text)) / 1.1)
+
+
+def _ballot(numerator: int, denominator: int) -> str | None:
+    """The value in lowest terms: `98`, `-137/5`; None for one too long to be written down. `denominator` ≠ 0."""
+    divisor = gcd(numerator, denominator) * (1 if denominator > 0 else -1)
+    numerator, denominator = numerator // divisor, denominator // divisor
+    if max(numerator.bit_length(), denominator.bit_length()) > MAX_BALLOT_BITS:
+        return None
+    return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
 
 
 def countdown_published(payload: Mapping[str, Any], text: str) -> Score:
     """The verdict of the published rule, `**` and `//` included, without its `eval`.
 
-    Bounded: where the published rule would hang, fail or run out of memory, the verdict is false.
+    Bounded: where the published rule would hang, fail or run out of memory, the verdict is false. The ballot is the exact value,
+    where the rule finds a value and it is rational.
     """
     answer = _published_answer(text)
-    reason = _published_reason(payload, answer)
-    return Score(reason == "correct", reason, answer and answer[:MAX_ANSWER], format_reward(text))
+    reason, ballot = _published_reason(payload, answer)
+    return _score(reason, answer, ballot, text)
 
 
-def _published_reason(payload: Mapping[str, Any], answer: str | None) -> str:
+def _published_reason(payload: Mapping[str, Any], answer: str | None) -> tuple[str, str | None]:
+    """(reason, ballot)."""
     if not answer:
-        return "no_answer"
+        return "no_answer", None
     if answer.endswith("\n"):
         answer = answer[:-1]  # the published pattern ends in $, which lets one newline through
     if not _CHARACTERS.fullmatch(answer):
-        return "bad_characters"
+        return "bad_characters", None
     if not _same_numbers(answer, payload["numbers"]):
-        return "wrong_numbers"
+        return "wrong_numbers", None
     try:
-        value = as_python(parse(answer, python=True))
+        expression = parse(answer, python=True)
+        value = as_python(expression)
         off = abs(float(value) - float(payload["target"]))  # type: ignore[arg-type]  # float(complex) raises TypeError
     except (NotAnExpressionError, UnboundedError, OverflowError, TypeError):
-        return "not_an_expression"
+        return "not_an_expression", None
     except ZeroDivisionError:
-        return "division_by_zero"
-    return "correct" if off < float(TOLERANCE) else "wrong_value"
+        return "division_by_zero", None
+    return "correct" if off < float(TOLERANCE) else "wrong_value", _published_ballot(expression)
+
+
+def _published_ballot(expression: Postfix) -> str | None:
+    try:
+        return _ballot(*exact(expression))
+    except (UnboundedError, ZeroDivisionError):
+        return None
 
 
 @lru_cache(maxsize=10_000)

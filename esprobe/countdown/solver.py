@@ -1,10 +1,14 @@
-"""Exact solutions of a Countdown problem: is there one, and how likely is a random expression to be one.
+"""Exact solutions of a Countdown problem: is there one, how likely is a random expression to be one, how many values are there.
 
 Knows whole numbers, rational targets and the rule's tolerance. Knows nothing of prompts, model output or databases.
 
 A *valid expression* is a permutation of the numbers, a tree shape and an operator for each inner node;
 there are n! · Catalan(n−1) · 4^(n−1) of them, and every ordered binary tree with labelled leaves is exactly one.
 So all of them can be counted by combining subsets: values of a subset, each with its number of expressions.
+
+The rule also lets an operand have a sign. A sign can be moved outwards through every operator, and a difference takes one by
+being turned round, so signs add only the negatives of values that are made without subtraction. The expressions counted here have
+none: a negative target may be solvable by `-(2 + 3)` while its chance is 0.
 """
 
 from dataclasses import dataclass
@@ -20,13 +24,15 @@ Values = dict[Rational, tuple[int, str]]  # value → (how many expressions give
 
 @dataclass(frozen=True)
 class Solved:
-    """What enumeration proved: `solution` is None exactly when no valid expression reaches the target.
+    """What enumeration proved: `solution` is None exactly when no expression reaches the target, signs allowed.
 
-    `chance` is the probability that a uniformly random valid expression reaches it.
+    `chance` is the probability that a uniformly random valid expression reaches it, `outcomes` the number of distinct values that
+    valid expressions have.
     """
 
     solution: str | None
     chance: float
+    outcomes: int
 
 
 def close(numerator: int, denominator: int, target: Fraction) -> bool:
@@ -48,14 +54,14 @@ def solve(numbers: list[int], target: Fraction) -> Solved:
         raise ValueError(f"exact enumeration is for 1 to {MAX_NUMBERS} numbers, not {n}")
     whole = (1 << n) - 1
     values: dict[int, Values] = {1 << i: {(x, 1): (1, str(x))} for i, x in enumerate(numbers)}
-    for subset in range(1, whole):  # every proper subset comes after its own subsets
+    for subset in range(1, whole + 1):  # every proper subset comes after its own subsets
         if subset not in values:
             values[subset] = _all_values(subset, values)
-    if n == 1:
-        hits, solution = (1, str(numbers[0])) if close(numbers[0], 1, target) else (0, None)
-    else:
-        hits, solution = _count_hits(whole, values, target)
-    return Solved(solution, hits / expressions(n))
+    reached = values[whole]
+    hits = [found for value, found in reached.items() if close(*value, target)]
+    negatives = [f"-{text}" for value, (_, text) in reached.items() if close(*value, -target)]
+    solution = next((text for _, text in hits), None) or next(iter(negatives), None)
+    return Solved(solution, sum(ways for ways, _ in hits) / expressions(n), len(reached))
 
 
 def _splits(subset: int) -> list[tuple[int, int]]:
@@ -98,31 +104,3 @@ def _all_values(subset: int, values: dict[int, Values]) -> Values:
                 if a:
                     add(cb, ad, ways, y, "/", x)
     return result
-
-
-def _count_hits(whole: int, values: dict[int, Values], target: Fraction) -> tuple[int, str | None]:
-    """As `_all_values` for the last combination, where only hits on the target matter."""
-    tn, td = target.numerator * TOLERANCE.denominator, target.denominator * TOLERANCE.denominator
-    slack = target.denominator * TOLERANCE.numerator
-    hits = 0
-    solution: str | None = None
-    for left, right in _splits(whole):
-        for (a, b), (m, x) in values[left].items():
-            for (c, d), (k, y) in values[right].items():
-                ways = m * k
-                ad, cb, bd = a * d, c * b, b * d
-                # |numerator/denominator − target| < tolerance, with everything multiplied out (see `close`)
-                t, s = tn * bd, slack * bd
-                if -s < (ad + cb) * td - t < s:
-                    hits, solution = hits + 2 * ways, solution or f"({x} + {y})"
-                if -s < (ad - cb) * td - t < s:
-                    hits, solution = hits + ways, solution or f"({x} - {y})"
-                if -s < (cb - ad) * td - t < s:
-                    hits, solution = hits + ways, solution or f"({y} - {x})"
-                if -s < a * c * td - t < s:
-                    hits, solution = hits + 2 * ways, solution or f"({x} * {y})"
-                if c and abs(ad * td - tn * cb) < slack * abs(cb):
-                    hits, solution = hits + ways, solution or f"({x} / {y})"
-                if a and abs(cb * td - tn * ad) < slack * abs(ad):
-                    hits, solution = hits + ways, solution or f"({y} / {x})"
-    return hits, solution

@@ -6,6 +6,7 @@ The only module that knows what a record looks like and the words of the prompt.
 import hashlib
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -29,13 +30,15 @@ INSTRUCTIONS = (
 PREFILL = "Let me solve this step by step.\n<think>"
 
 _TARGET = re.compile(r"-?\d{1,15}(\.\d{1,20})?", re.ASCII)
+_WRITTEN = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][-+]?\d{1,2})?", re.ASCII)
 MAX_NUMBER = 10**9
 
 
 class Countdown:
     """Reach a target from a few numbers with + - * /, each number used exactly once.
 
-    Payload: `numbers` (list of whole numbers ≥ 0), `target` (a decimal as text, as it stands in the prompt).
+    Payload: `numbers` (list of whole numbers ≥ 0), `target` (a decimal as text, as it is written in the prompt). However a record
+    writes them, `98`, `98.0` and `098` are one target.
     """
 
     name = "countdown"
@@ -51,19 +54,18 @@ class Countdown:
         if not isinstance(record, Mapping):
             raise UserError('a problem must be an object such as {"numbers": [44, 19, 35], "target": "98"}')
         numbers = record.get("numbers", record.get("nums"))
-        if (
-            not isinstance(numbers, list)
-            or not 1 <= len(numbers) <= 20
-            or not all(type(x) is int and 0 <= x <= MAX_NUMBER for x in numbers)
-        ):
+        if not isinstance(numbers, list) or not 1 <= len(numbers) <= 20 or not all(map(_is_whole, numbers)):
             raise UserError('"numbers" must be a list of 1 to 20 whole numbers, none negative')
-        target = record.get("target")
-        text = str(target).strip() if type(target) in (int, float, str) else ""
-        if not _TARGET.fullmatch(text):
-            raise UserError(f'"target" must be a number or a decimal as text such as "27.4", not {_short(target)!r}')
+        target = _canonical(record.get("target"))
+        if target is None:
+            raise UserError(
+                f'"target" must be a number or a decimal as text such as "27.4", not {_short(record.get("target"))!r}'
+            )
         solution = record.get("solution")
         return Problem(
-            self.name, {"numbers": numbers, "target": text}, solution if isinstance(solution, str) and solution else None
+            self.name,
+            {"numbers": [int(x) for x in numbers], "target": target},
+            solution if isinstance(solution, str) and solution else None,
         )
 
     def bundled(self) -> list[Problem]:
@@ -81,15 +83,19 @@ class Countdown:
         return hashlib.sha256("\n".join((SYSTEM, QUESTION, INSTRUCTIONS, PREFILL)).encode()).hexdigest()[:16]
 
     def facts(self, problem: Problem) -> Facts:
-        """Enumerates up to 5 numbers; beyond that only a correct given solution proves anything."""
+        """Enumerates up to 5 numbers; beyond that only a correct given solution proves anything.
+
+        `outcomes` counts the values of valid expressions without signs, of which a random one is; see `solver`.
+        """
         numbers, target = problem.payload["numbers"], problem.payload["target"]
+        stratum = f"{len(numbers)} number{'' if len(numbers) == 1 else 's'}"
         if len(numbers) <= solver.MAX_NUMBERS:
             solved = solver.solve(numbers, Fraction(target))
-            return Facts(solved.solution is not None, solved.solution, solved.chance)
+            return Facts(solved.solution is not None, solved.solution, solved.chance, stratum, solved.outcomes)
         given = problem.given_solution
         if given and scorers.countdown(problem.payload, f"<answer>{given}</answer>").correct:
-            return Facts(True, given, None)
-        return Facts(None, None, None)
+            return Facts(True, given, None, stratum)
+        return Facts(None, None, None, stratum)
 
     def source(self) -> str:
         """The published study took its problems from a public repository."""
@@ -97,6 +103,29 @@ class Countdown:
             "the published problems are the file countdown.json of the public repository VsonicV/es-fine-tuning-paper "
             "on GitHub (in its folder countdown/data); fetch it and give its path"
         )
+
+
+def _is_whole(number: Any) -> bool:
+    """Whether it is a whole number from 0 to MAX_NUMBER; JSON may write 44 as 44.0."""
+    return type(number) in (int, float) and 0 <= number <= MAX_NUMBER and number == int(number)
+
+
+def _canonical(target: Any) -> str | None:
+    """The target as a decimal without needless zeros, point or sign; None for what is no such number, or too long a one.
+
+    A float is the decimal that Python and JSON write for it, with or without an exponent.
+    """
+    try:
+        text = str(target).strip() if type(target) in (int, float, str) else ""
+    except ValueError:  # an integer of more digits than Python writes out
+        return None
+    if not _WRITTEN.fullmatch(text):
+        return None
+    plain = format(Decimal(text), "f")
+    whole, _, digits = plain.removeprefix("-").partition(".")
+    whole, digits = whole.lstrip("0") or "0", digits.rstrip("0")
+    plain = ("-" if plain.startswith("-") and (digits or whole != "0") else "") + whole + ("." + digits if digits else "")
+    return plain if _TARGET.fullmatch(plain) else None
 
 
 def _short(value: Any) -> str:

@@ -28,7 +28,7 @@ class Chosen:
     correct: int
     reason: str
     answer: str | None
-    seed: int | None
+    seed: str | None
     tokens: int | None
     finish: str
     text: str

@@ -46,8 +46,7 @@ def build(results: Results, chosen: Callable[[int], Iterator[Chosen]], per_cell:
         text = shorten(r.text, limit)
         shortened += not isinstance(text, str)
         shown += 1
-        seed = None if r.seed is None else str(r.seed)  # 63 bits are too many for a number in a browser
-        row = [r.draw, r.correct, r.reason, shorten_answer(r.answer), seed, r.tokens, r.finish, text]
+        row = [r.draw, r.correct, r.reason, shorten_answer(r.answer), r.seed, r.tokens, r.finish, text]
         blocks[problem_at[r.problem_id]].setdefault(arm_at[r.arm_id], []).append(row)
 
     left_out = {"rollouts": results.rollouts, "shown": shown, "perCell": most, "asked": per_cell}

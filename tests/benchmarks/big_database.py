@@ -44,7 +44,9 @@ def build(path: Path, problems: int = PROBLEMS, draws: int = DRAWS) -> None:
     def rollout(draw: int, problem_id: int, right: bool) -> RolloutRow:
         answer = f"{words.randint(1, 40)} + {words.randint(1, 40)}"
         text = f"{words.choice(thoughts)}</think>\n<answer> {answer} </answer>"
-        score = Score(right, "correct" if right else "wrong_value", answer, 1.0)
+        score = Score(
+            right, "correct" if right else "wrong_value", answer, "98" if right else str(words.randint(1, 97)), right / 1.1
+        )
         return RolloutRow(draw, problem_id, text, 180, "stop", score)
 
     for method, value, rate in ARMS:

@@ -34,7 +34,7 @@ def rollouts(draws: Sequence[int], problem_ids: Sequence[int], rng: random.Rando
             start, answer = rng.randrange(len(THOUGHTS) - TEXT), f"{rng.randint(1, 99)} + {draw}"
             text = f"{THOUGHTS[start : start + TEXT]}</think>\n<answer> {answer} </answer>"
             right = rng.random() < rate
-            score = Score(right, "correct" if right else "wrong_value", answer, 1.0)
+            score = Score(right, "correct" if right else "wrong_value", answer, answer, 1.0)
             yield RolloutRow(draw, problem_id, text, 180, "stop", score)
 
 
@@ -66,15 +66,15 @@ def bare(made: Sequence[RolloutRow], folder: Path) -> float:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-            "CREATE TABLE rollout (arm_id, draw, problem_id, run_id, tokens, finish, text);"
-            "CREATE TABLE score (scorer, arm_id, draw, problem_id, correct, reason, answer, format_reward);"
+            "CREATE TABLE rollout (arm_id, draw, problem_id, run_id, tokens, prompt_tokens, finish, text);"
+            "CREATE TABLE score (scorer, arm_id, draw, problem_id, correct, reason, answer, ballot, reward);"
         )
         begun = time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")
-        rows = ((1, r.draw, r.problem_id, 1, r.tokens, r.finish, r.text) for r in made)
-        connection.executemany("INSERT INTO rollout VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        rows = ((1, r.draw, r.problem_id, 1, r.tokens, r.prompt_tokens, r.finish, r.text) for r in made)
+        connection.executemany("INSERT INTO rollout VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         scores = (("countdown", 1, r.draw, r.problem_id, *r.score) for r in made)
-        connection.executemany("INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?)", scores)
+        connection.executemany("INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", scores)
         connection.execute("COMMIT")
         seconds = time.perf_counter() - begun
     path.unlink()

@@ -43,7 +43,7 @@ def text(arm: str, draw: int, problem_id: int) -> str:
 def score(draw: int, problem_id: int) -> Score:
     """A verdict that depends on the rollout."""
     right = (draw * 31 + problem_id) % 7 == 0
-    return Score(right, "correct" if right else "wrong_value", f"{draw} + {problem_id}", 1.0)
+    return Score(right, "correct" if right else "wrong_value", f"{draw} + {problem_id}", str(draw + problem_id), 1.0)
 
 
 def problems() -> list[Problem]:

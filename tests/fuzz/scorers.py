@@ -33,7 +33,7 @@ def check(data: bytes) -> None:
     for verdict in verdicts:
         assert verdict.reason in REASONS
         assert verdict.correct == (verdict.reason == "correct")
-        assert 0 <= verdict.format_reward <= 1
+        assert 0 <= verdict.reward <= 1
     if verdicts[0].correct and text.count("<answer>") == 1 and "\n" not in text:  # of nested tags they take different ones
         assert verdicts[1].correct, "what is right exactly is right by the published rule"
     if "**" not in text and len(text) < 1000:  # where eval can neither hang nor be stopped by its own limits
