@@ -1,4 +1,4 @@
-"""The one error a user can cause.
+"""The one error a user can cause, and how the errors of libraries are put into a line of it.
 
 Raised where the cause is known, in the user's words, and caught once, at the top of the CLI.
 """
@@ -6,3 +6,9 @@ Raised where the cause is known, in the user's words, and caught once, at the to
 
 class UserError(Exception):
     """Something the user can put right; the message is one line that says what to do."""
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of what an error says, 200 characters at most; its kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]

@@ -1,49 +1,114 @@
-"""Finds a model's files by name or path and identifies them by content. Loads a tokenizer, never weights."""
+"""Finds a model's files by name or path, identifies them by content and reads their configs. Loads a tokenizer, never weights."""
 
-import hashlib
-import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from esprobe.errors import UserError
+from esprobe import model_files
+from esprobe.end_tokens import difference, end_tokens
+from esprobe.errors import UserError, one_line
+from esprobe.model_files import read_json
 
 BUNDLED = "countdown-tiny"
-# What changes a model's output: weights, architecture, stopping, tokenizer, chat template.
-_PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "vocab.txt", "merges.txt")
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model on this disk. `digest` identifies the content of its files, whatever it is called."""
+    """A model on this disk. `digest` identifies the content of the files that loading reads, whatever it is called."""
 
     name: str
     folder: Path
     digest: str
+    stamps: tuple[tuple[str, int, int, int], ...] = ()  # of the files when the digest was taken
 
     @property
     def config(self) -> dict[str, Any]:
         """The model's config.json."""
-        return _json(self.folder / "config.json")
+        return read_json(self.folder / "config.json")
+
+    @property
+    def weights(self) -> list[Path]:
+        """The safetensors files that hold its weights."""
+        return [path for name, path in model_files.weight_files(self.folder).items() if name != model_files.INDEX]
+
+    @property
+    def quantized(self) -> bool:
+        """Whether a config says that its weights are stored in few bits."""
+        config = self.config
+        text = config.get("text_config")
+        parts = [config, text if isinstance(text, dict) else {}]
+        said = any(part.get(key) for part in parts for key in ("quantization_config", "compression_config"))
+        return said or (self.folder / "hf_quant_config.json").is_file()
 
     def end_ids(self, tokenizer: Any) -> list[int]:
-        """The tokens that end a generation: of generation_config.json, else config.json, else the tokenizer."""
-        generation = self.folder / "generation_config.json"
-        for source in (_json(generation) if generation.exists() else {}, self.config):
-            ids = source.get("eos_token_id")
-            if ids is not None:
-                found = ids if isinstance(ids, list) else [ids]
-                if not all(type(i) is int and 0 <= i < 1 << 31 for i in found):
-                    raise UserError(f"model {self.name!r}: its eos_token_id is {str(ids)[:40]!r}, which is no token id")
-                return sorted(found)
-        return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        """The tokens that end a generation: all that a config, the tokenizer or its chat template name. Raises UserError."""
+        return sorted({i for ids in self._end_tokens(tokenizer).values() for i in ids})
+
+    def end_note(self, tokenizer: Any) -> str | None:
+        """A line for the user where those name different ones, else None. Raises UserError."""
+        line = difference(self._end_tokens(tokenizer), tokenizer)
+        return None if line is None else f"{self.name}: {line}"
+
+    def _end_tokens(self, tokenizer: Any) -> dict[str, list[int]]:
+        paths = [self.folder / name for name in ("config.json", "generation_config.json")]
+        try:
+            return end_tokens({path.name: read_json(path) for path in paths if path.is_file()}, tokenizer)
+        except ValueError as error:
+            raise UserError(f"model {self.name!r}: {error}") from None
 
     def context_length(self) -> int:
-        """The longest sequence the model can read, prompt included."""
-        return int(self.config.get("max_position_embeddings", 1 << 30))
+        """The longest sequence the model can read, prompt included. Raises UserError."""
+        return self._number("max_position_embeddings", self._number("n_positions", 1 << 30))
+
+    def _number(self, key: str, default: int) -> int:
+        """A positive whole number of the config, or of the part of it that describes a multimodal model's language."""
+        config = self.config
+        text = config.get("text_config")
+        value = config.get(key, text.get(key) if isinstance(text, dict) else None)
+        if value is None:
+            return default
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if type(value) is not int or value < 1:
+            raise UserError(f"model {self.name!r}: its config.json says {key} = {str(value)[:40]}, which is no length")
+        return value
+
+    def check_prompts(self, prompts: Sequence[Sequence[int]], tokenizer: Any) -> None:
+        """Raises UserError if the model cannot read one of the prompts (token ids): it is too long, or has an unknown token."""
+        longest, room = max(map(len, prompts)), self.context_length()
+        if longest >= room:
+            raise UserError(f"a prompt has {longest} tokens, but model {self.name!r} reads at most {room}")
+        vocabulary = self._number("vocab_size", 1 << 31)
+        largest = max(max(prompt, default=0) for prompt in prompts)
+        if largest >= vocabulary:
+            raise UserError(beyond_embedding(self.name, largest, vocabulary, tokenizer.convert_ids_to_tokens(largest)))
+
+    def check_unchanged(self) -> None:
+        """Raises UserError if the files are no longer those of the digest: what was loaded may be another model."""
+        if not self.stamps:
+            return
+        try:
+            found = model_files.loaded_files(self.folder)
+            same = model_files.stamps(found) == self.stamps or model_files.digest(found) == self.digest
+        except (OSError, UserError):
+            same = False
+        if not same:
+            raise UserError(
+                f"model {self.name!r}: its files were changed while it was loaded; start again once they are complete"
+            )
+
+
+def beyond_embedding(model: str, token: int, vocabulary: int, text: str | None = None) -> str:
+    """The line for a token of a prompt that the model's embedding has no row for."""
+    known = f" ({text})" if text else ""
+    return (
+        f"a prompt has token {token}{known}, but the embedding of model {model!r} ends at {vocabulary - 1}: "
+        "its tokenizer belongs to another model, or a token was added and the embedding not resized"
+    )
 
 
 def find_model(name: str) -> ModelFiles:
@@ -59,11 +124,18 @@ def find_model(name: str) -> ModelFiles:
         raise UserError(f"model {name!r}: no such folder")
     if not name.isprintable():
         raise UserError(f"model {name!r}: its name holds control characters; rename the folder")
+    if adapter := model_files.adapter(folder):
+        raise UserError(f"model {name!r}: {adapter} is an adapter; merge it into its model first, and give the merged model")
     if not (folder / "config.json").is_file():
         raise UserError(f"model {name!r}: {folder} has no config.json; is it a Hugging Face model folder?")
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(f"model {name!r}: no .safetensors file in {folder}; only safetensors weights are loaded")
-    return ModelFiles(name, folder, _digest(folder))
+    if read_json(folder / "config.json").get("transformers_weights") is not None:
+        raise UserError(f"model {name!r}: its config.json names weights of its own by transformers_weights; save the model again")
+    try:
+        found = model_files.loaded_files(folder)
+        stamps = model_files.stamps(found)  # first: what changes from here on is seen
+        return ModelFiles(name, folder, model_files.digest(found), stamps)
+    except OSError as error:
+        raise UserError(f"model {name!r}: {error.filename or folder} cannot be read ({error.strerror or error})") from None
 
 
 def load_tokenizer(model: ModelFiles) -> Any:
@@ -73,47 +145,16 @@ def load_tokenizer(model: ModelFiles) -> Any:
     try:
         return AutoTokenizer.from_pretrained(model.folder, trust_remote_code=False)
     except Exception as error:  # many libraries' own kinds; all mean the same to the user
-        raise UserError(f"model {model.name!r}: its tokenizer cannot be loaded ({_first_line(error)})") from error
+        raise UserError(f"model {model.name!r}: its tokenizer cannot be loaded ({one_line(error)})") from error
 
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_PATTERNS)))
+        return Path(snapshot_download(name, allow_patterns=list(model_files.PATTERNS)))
     except Exception as error:  # not found, no network, bad name, no space: all mean the same to the user
         raise UserError(
             f"model {name!r}: neither {BUNDLED!r}, nor a folder, nor in the local cache, and it could not be fetched "
-            f"({_first_line(error)})"
+            f"({one_line(error)})"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _digest(folder: Path) -> str:
-    paths = sorted({path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()})
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(f"{path.name} {_file_digest(path)}\n".encode())
-    return total.hexdigest()[:32]
-
-
-def _file_digest(path: Path) -> str:
-    """SHA-256 of a file. Large files in the hub's cache are links to a blob that bears it as its name."""
-    target = path.resolve()
-    if path.is_symlink() and target.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", target.name):
-        return target.name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: is not a JSON object")
-    return content
