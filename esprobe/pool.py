@@ -4,15 +4,15 @@ One engine runs in this process; several, each a process of its own, are in `poo
 database stay outside.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from esprobe.arms import Perturbation
-from esprobe.backends import Backend, Decoding, Generation, OutOfMemoryError
-from esprobe.errors import UserError
+from esprobe.backends import Backend, Decoding, Generation, OutOfMemoryError, Rounding
+from esprobe.errors import UserError, one_line
 from esprobe.models import ModelFiles
 
 ATTEMPTS = 3  # how often a piece of work may bring its engine down before it is given up
@@ -22,29 +22,38 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What it takes to start an engine, anywhere: a backend's name, the model, a torch dtype's name, the end tokens."""
+    """What it takes to start an engine, anywhere: a backend's name, the model, a torch dtype's name, the end tokens.
+
+    `perturbs`: noise will be asked for, and an engine that could not give it to every weight is to be refused at its start.
+    """
 
     backend: str
     model: ModelFiles
     dtype: str
     end_ids: tuple[int, ...]
+    perturbs: bool = False
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts (token ids) to be continued together under one setting of the weights."""
+    """Prompts (token ids) to be continued together under one setting of the weights.
+
+    `measure`: what rounding leaves of the perturbation is wanted as well.
+    """
 
     perturbation: Perturbation | None
     prompts: Sequence[Sequence[int]]
     decoding: Decoding
+    measure: bool = False
 
 
 @dataclass(frozen=True)
 class Done:
-    """One generation a prompt, and what the user should know of how they came about."""
+    """One generation a prompt, what the user should know of how they came about, and the rounding if it was asked for."""
 
     generations: list[Generation]
     notes: tuple[str, ...] = ()
+    rounding: Mapping[str, Rounding] | None = None
 
 
 class Work(Protocol):
@@ -84,12 +93,21 @@ class Engine:
     def __init__(self, spec: EngineSpec) -> None:
         """Starts the backend. Raises UserError."""
         self.backend = open_backend(spec)
+        if spec.perturbs:
+            try:
+                self.backend.prepare()
+            except BaseException:
+                self.backend.close()
+                raise
         self.rows: int | None = None  # at most so many at once, since memory ran out at twice as many
 
     def run(self, batch: Batch) -> Done:
         """One generation a prompt. Raises UserError if not even one prompt fits into memory."""
+        rounding = None
         try:
             self.backend.set_weights(batch.perturbation)
+            if batch.measure and batch.perturbation is not None:
+                rounding = self.backend.rounding(batch.perturbation)
         except OutOfMemoryError:
             raise UserError(
                 "perturbing needs memory for the weights twice, and there is not enough; use a smaller --dtype"
@@ -108,7 +126,7 @@ class Engine:
                     ) from None
                 self.rows = rows // 2
                 notes.append(f"out of memory at {rows} rollouts together: from now on {self.rows}")
-        return Done(generations, tuple(notes))
+        return Done(generations, tuple(notes), rounding)
 
     def close(self) -> None:
         """Gives back what the backend holds."""
@@ -132,18 +150,22 @@ class Failures:
     """Counts how often each piece of work brought an engine down, and how often in a row none could be started."""
 
     def __init__(self, note: Note) -> None:
-        self.note, self.counts = note, Counter[int]()
+        self.note, self.reasons = note, defaultdict[int, list[str]](list)
 
     def started(self) -> None:
         """An engine could be started."""
-        self.counts[id(None)] = 0
+        self.reasons[id(None)].clear()
 
     def add(self, work: Work | None, reason: str) -> None:
         """Notes one more of a piece of work, or of starting an engine (None). Raises UserError when it is one too many."""
-        self.counts[id(work)] += 1
-        if self.counts[id(work)] == ATTEMPTS:
+        reasons = self.reasons[id(work)]
+        reasons.append(reason)
+        if len(reasons) == ATTEMPTS:
             what = "an engine could not be started" if work is None else "an engine failed at the same rollouts"
-            raise UserError(f"{what} {ATTEMPTS} times ({reason}); what was finished is kept, and the same command continues")
+            told = f"{what} {ATTEMPTS} times ({reason}); what was finished is kept"
+            if len(set(reasons)) == 1:  # in engines that had nothing in common: it will come again
+                raise UserError(f"{told}, but the same command would fail again; try another --backend, --dtype or --batch-size")
+            raise UserError(f"{told}, and the same command continues")
         self.note(f"an engine failed ({reason}) and was replaced" + ("" if work is None else "; its rollouts are done again"))
 
 
@@ -194,9 +216,3 @@ def open_pool(engines: int = 1, ray_address: str | None = None, timeout_s: float
     from esprobe.pool_ray import RayPool
 
     return RayPool(engines, ray_address, timeout_s)
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, in its last line that says anything, for people."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]

@@ -19,9 +19,9 @@ from typing import Any
 
 from esprobe.arms import Perturbation
 from esprobe.backends import Generation
-from esprobe.errors import UserError
+from esprobe.errors import UserError, one_line
 from esprobe.models import find_model
-from esprobe.pool import Batch, Done, Engine, EngineSpec, Failures, Note, W, one_line
+from esprobe.pool import Batch, Done, Engine, EngineSpec, Failures, Note, W
 
 LEAST_TIMEOUT_S = 300.0  # without --engine-timeout: this, or so many times the slowest answer yet
 TIMES_SLOWEST = 20.0

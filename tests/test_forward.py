@@ -6,7 +6,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 
-from esprobe.backends.forward import DenseForward, TransformersForward
+from esprobe.backends.dense import DenseForward
+from esprobe.backends.forward import TransformersForward
+from esprobe.backends.probe import fitting
 from esprobe.models import BUNDLED, find_model
 
 SMALL: dict[str, Any] = {
@@ -45,8 +47,7 @@ def prompts(seed: int, rows: int, shared: int) -> list[list[int]]:
 @torch.inference_mode()
 def test_logits_equal_those_of_transformers_step_by_step(config: Any, shared: int) -> None:
     model = made(config)
-    ours, theirs = DenseForward.of(model), TransformersForward(model)
-    assert ours is not None
+    ours, theirs = DenseForward(model), TransformersForward(model)
     asked = prompts(shared, 11, shared)
     mine, reference = ours.start(asked), theirs.start(asked)
     for step in range(40):
@@ -63,8 +64,7 @@ def test_logits_equal_those_of_transformers_step_by_step(config: Any, shared: in
 @torch.inference_mode()
 def test_remembered_prompts_give_the_same_until_the_weights_change() -> None:
     model = made(MODELS["llama"])
-    ours = DenseForward.of(model)
-    assert ours is not None
+    ours = DenseForward(model)
     asked = prompts(1, 5, 3)
     first = ours.start(asked, remember=True).clone()
     after = [ours.step(torch.full((5,), token)).clone() for token in range(20)]
@@ -90,17 +90,21 @@ def test_a_model_that_it_would_get_wrong_is_left_to_transformers() -> None:
             **SMALL, num_key_value_heads=2, rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
         ),
         "biases elsewhere": LlamaConfig(**SMALL, num_key_value_heads=2, mlp_bias=True),
-        "too few words for the probe": LlamaConfig(**SMALL | {"vocab_size": 8}, num_key_value_heads=2),
-        "too short a context for it": LlamaConfig(**SMALL | {"max_position_embeddings": 8}, num_key_value_heads=2),
     }
-    assert {name: DenseForward.of(made(config)) for name, config in others.items()} == dict.fromkeys(others)
+    for name, config in others.items():
+        assert type(fitting(made(config))) is TransformersForward, name
     half = AutoModelForCausalLM.from_pretrained(find_model(BUNDLED).folder, dtype=torch.bfloat16)
-    assert DenseForward.of(half) is None
+    assert type(fitting(half)) is TransformersForward
     changed = made(MODELS["llama"])
     changed.model.layers[0].register_forward_hook(lambda _module, _inputs, output: output * 1.1)
-    assert DenseForward.of(changed) is None  # looks right, and its logits are not
+    assert type(fitting(changed)) is TransformersForward  # looks right, and its logits are not
+
+
+@pytest.mark.parametrize("size", [{"vocab_size": 8}, {"max_position_embeddings": 8}, {"max_position_embeddings": 10**12}])
+def test_small_vocabularies_and_contexts_of_any_length_are_taken(size: dict[str, int]) -> None:
+    assert type(fitting(made(LlamaConfig(**SMALL | size, num_key_value_heads=2)))) is DenseForward
 
 
 def test_the_bundled_model_is_taken() -> None:
     model = AutoModelForCausalLM.from_pretrained(find_model(BUNDLED).folder, dtype=torch.float32)
-    assert DenseForward.of(model.requires_grad_(False)) is not None
+    assert type(fitting(model.requires_grad_(False))) is DenseForward

@@ -37,8 +37,32 @@ class Generation:
     finish: Finish
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """What rounding to the dtype leaves of a perturbation in a group of `weights`.
+
+    `sigma` is the effective σ in units of the nominal one, `unchanged` the share of weights that keep their value.
+    """
+
+    weights: int
+    sigma: float
+    unchanged: float
+
+
 class Backend(Protocol):
-    """An engine that holds one model."""
+    """An engine that holds one model.
+
+    Opening one raises UserError where the checkpoint is not exactly what the model's config asks for, where its files are no
+    longer those of the digest, or where it cannot be read right token by token.
+    """
+
+    def prepare(self) -> None:
+        """Makes sure that noise will reach every weight. Raises UserError where it would not."""
+        ...
+
+    def rounding(self, perturbation: Perturbation) -> dict[str, Rounding]:
+        """Sets the weights to a perturbation and measures what rounding leaves of it, by group of weights."""
+        ...
 
     def set_weights(self, perturbation: Perturbation | None) -> None:
         """Base weights + σ·noise from now on; None is the base itself, bit for bit. Setting the same again is free.

@@ -14,9 +14,11 @@ from math import isnan
 from typing import Any
 
 from esprobe.arms import Perturbation
-from esprobe.backends import Decoding, Finish, Generation
+from esprobe.backends import Decoding, Finish, Generation, Rounding
 from esprobe.errors import UserError
-from esprobe.models import ModelFiles
+from esprobe.model_files import stray_weights
+from esprobe.models import ModelFiles, beyond_embedding
+from esprobe.noise_rounding import Sums
 
 WORKER = "esprobe.backends.vllm_worker.Perturber"
 LOWEST_TEMPERATURE = 0.01  # vLLM silently raises anything lower to this
@@ -48,6 +50,11 @@ class VllmBackend:
         `worker` names the class mixed into vLLM's worker. Variables of the environment that steer vLLM are set where the
         user has not set them.
         """
+        if strays := stray_weights(model.folder, model.weights):
+            raise UserError(
+                f"model {model.name!r}: vLLM would read {strays[0]!r}, which transformers does not, or the other way round; "
+                "leave one set of weights in the folder"
+            )
         _set_if_unset(_QUIET)
         try:
             from vllm.platforms import current_platform
@@ -62,9 +69,10 @@ class VllmBackend:
             settings |= {"enable_chunked_prefill": False, "enforce_eager": True}
         elif current_platform.is_cuda_alike():
             settings |= {"gpu_memory_utilization": _engine_share(model, dtype, current_platform.get_device_total_memory())}
-        self.name, self.quantized = model.name, bool(model.config.get("quantization_config"))
+        self.name, self.quantized = model.name, model.quantized
         self.end_ids = list(end_ids)
         self.current: Perturbation | None = None
+        self.prepared = False
         self.llm: Any = None
         try:
             with _silence_if_in_process():
@@ -88,16 +96,54 @@ class VllmBackend:
         except Exception as error:  # whatever an engine says of a broken model or a full GPU
             self.close()
             raise UserError(f"model {model.name!r}: vLLM cannot run it ({_reason(error)})") from error
+        try:
+            self._check_loaded()
+            model.check_unchanged()
+        except UserError:
+            self.close()
+            raise
         self.room: int = self.llm.model_config.max_model_len
         known = "max_position_embeddings" in model.config
         self.context_length = model.context_length() if known else self.room
 
+    def _check_loaded(self) -> None:
+        """Raises UserError if the checkpoint had no numbers for some of the weights."""
+        reports = self.llm.collective_rpc("esprobe_lost")
+        lost = [name for report in reports for name in report]
+        if lost:
+            more = f" and {len(set(lost)) - 1:,} more are" if len(set(lost)) > 1 else " is"
+            raise UserError(
+                f"model {self.name!r}: its checkpoint is not what its config.json describes: {lost[0]}{more} missing "
+                "(or hold what is no number)"
+            )
+
     def set_weights(self, perturbation: Perturbation | None) -> None:
         """See Backend. Raises UserError where vLLM's layout of the model would leave weights as they are."""
-        if perturbation == self.current:
-            return
+        if perturbation != self.current:
+            self._write(perturbation)
+
+    def prepare(self) -> None:
+        """See Backend: the base is written once more, from the checkpoint, which shows that all of it can be."""
+        if not self.prepared:
+            self._write(self.current)
+
+    def rounding(self, perturbation: Perturbation) -> dict[str, Rounding]:
+        """See Backend."""
+        self.set_weights(perturbation)
+        wanted = (perturbation.scheme, perturbation.seed, perturbation.sigma)
+        reports = self.llm.collective_rpc("esprobe_rounding", args=wanted)
+        found: dict[str, Sums] = {}
+        # `iid` noise is that of the checkpoint, which each worker has all of; the other, that of its own part of the model
+        for report in reports[:1] if perturbation.scheme == "iid" else reports:
+            for name, sums in report.items():
+                found.setdefault(name, Sums()).add(Sums(*sums))
+        return {name: sums.rounding for name, sums in found.items()}
+
+    def _write(self, perturbation: Perturbation | None) -> None:
         if self.quantized:
-            raise UserError(f"model {self.name!r} is quantized: rounding to few bits would swallow the noise; use its original")
+            raise UserError(
+                f"model {self.name!r}: it is quantized: rounding to few bits would swallow the noise; use its original"
+            )
         wanted = (None, 0, 0.0) if perturbation is None else (perturbation.scheme, perturbation.seed, perturbation.sigma)
         reports = self.llm.collective_rpc("esprobe_perturb", args=wanted)
         refusals = [refusal for refusal, _, _ in reports if refusal]
@@ -107,12 +153,15 @@ class VllmBackend:
         if refusals:
             raise UserError(f"model {self.name!r}: perturbing it in vLLM would miss weights: {refusals[0]}")
         self._empty_prefix_cache()  # it holds the old weights' keys and values
-        self.current = perturbation
+        self.current, self.prepared = perturbation, True
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
         """See Backend. A seeded request of its own for every prompt and key. Raises UserError."""
         if 0 < decoding.temperature < LOWEST_TEMPERATURE:
             raise UserError(f"vLLM samples at T = {LOWEST_TEMPERATURE:g} and above, not {decoding.temperature:g}")
+        largest, vocabulary = max(max(prompt) for prompt in prompts), self.llm.model_config.get_vocab_size()
+        if largest >= vocabulary:
+            raise UserError(beyond_embedding(self.name, largest, vocabulary))
         limits = [self._limit(len(prompt), decoding.max_new_tokens) for prompt in prompts]
         outputs = self._run(prompts, decoding, limits)
         if self._nan_seen():

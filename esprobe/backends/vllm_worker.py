@@ -6,6 +6,7 @@ weights and noise; prompts, tokens and sampling stay on the other side.
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from math import nan, prod
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
 from vllm.model_executor.layers import utils as layers
+from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 from vllm.platforms import current_platform
 from vllm.v1.kv_cache_interface import KVCacheConfig
 
-from esprobe import noise
+from esprobe import noise, noise_rounding
 from esprobe.arms import NoiseScheme, Perturbation
 
 CHUNK = 1 << 22  # elements at a time when contents are summed up
@@ -42,12 +44,31 @@ if current_platform.is_cpu():
     cache_config.needs_kv_cache_zeroing = property(lambda _: True)
 
 
+load_weights = DefaultModelLoader.load_weights
+
+
+def load_and_look(loader: Any, model: Any, model_config: Any) -> None:
+    """Takes the place of vLLM's loading: notes which parameters the checkpoint has no numbers for.
+
+    vLLM's own check leaves linear layers out, and what is not loaded is whatever the memory held. Quantized models have
+    parameters that no checkpoint has, and are left to that check.
+    """
+    watched = {} if model_config.quantization else _parameters(model)
+    for weight in watched.values():
+        weight.fill_(nan)
+    load_weights(loader, model, model_config)
+    model.esprobe_lost = [name for name, weight in watched.items() if weight.isnan().any()]
+
+
+DefaultModelLoader.load_weights = load_and_look
+
+
 class NotTheWholeModelError(Exception):
     """What was perturbed, or would be, is not the whole model; the message says what is wrong, for the user."""
 
 
 class Perturber:
-    """What the worker can do beyond vLLM's own: `esprobe_perturb` and `esprobe_nan`, called by name from the backend."""
+    """What the worker can do beyond vLLM's own: the `esprobe_…` functions, called by name from the backend."""
 
     def esprobe_perturb(self, scheme: NoiseScheme | None, seed: int, sigma: float) -> tuple[str | None, int, int]:
         """Sets the weights to base + σ·noise, or to the base if `scheme` is None.
@@ -68,6 +89,18 @@ class Perturber:
             self._esprobe_refused = str(error)
             return self._esprobe_refused, 0, 0
         return None, weights.held, weights.wanted
+
+    def esprobe_lost(self) -> list[str]:
+        """The parameters that the checkpoint had no numbers for."""
+        worker: Any = self
+        lost: list[str] = worker.model_runner.model.esprobe_lost
+        return lost
+
+    def esprobe_rounding(self, scheme: NoiseScheme, seed: int, sigma: float) -> dict[str, tuple[float, ...]]:
+        """What rounding leaves of the perturbation that is set, as `noise_rounding.Sums` of each group of weights."""
+        with torch.no_grad():
+            sums = self._esprobe_weights.rounding(Perturbation(scheme, seed, sigma))
+        return {name: astuple(found) for name, found in sums.items()}
 
     def esprobe_weights(self) -> "LiveWeights":
         """The live weights of this worker's model."""
@@ -156,6 +189,11 @@ class LiveWeights:
                 noise.perturb_all(weights, base, perturbation)
             yield from weights.items()
 
+    def rounding(self, perturbation: Perturbation) -> dict[str, noise_rounding.Sums]:
+        """What rounding leaves of a perturbation of the scheme that is set."""
+        base = self.parameters if perturbation.scheme == "shared-seed" else self.checkpoint
+        return noise_rounding.measure(((name, weight.to(self.device)) for name, weight in base.items()), perturbation)
+
     def check_layout(self) -> None:
         """Every linear layer reads its weight where we write it, and the model has as many elements as its checkpoint."""
         empty = sorted(name for name, weight in self.live.items() if not weight.numel())
@@ -164,6 +202,9 @@ class LiveWeights:
         for name, module in self.model.named_modules():
             if getattr(module, "cpu_linear", functional.linear) is not functional.linear:
                 raise NotTheWholeModelError(f"vLLM computes {name!r} from a packed copy of its weight")
+        few = [name for name, p in self.model.named_parameters() if not p.is_floating_point() or p.dtype.itemsize < 2]
+        if few:
+            raise NotTheWholeModelError(f"vLLM holds {few[0]!r} in too few bits for noise")
         files = checkpoint_files(self.folder, self.tied)
         self.wanted = sum(_elements(path, name) for name, path in files.items())
         padding = sum(_padding(self.model).values())
@@ -298,7 +339,7 @@ def _watched(compute_logits: Callable[..., Tensor | None], flag: Tensor) -> Call
     def watched(*args: Any, **kwargs: Any) -> Tensor | None:
         logits = compute_logits(*args, **kwargs)
         if logits is not None:  # only one of several shards has them
-            flag.logical_or_(logits.isnan().any())
+            flag.logical_or_(~logits.amax(-1).isfinite().all())  # one that is not a number makes the largest none
         return logits
 
     return watched
