@@ -8,36 +8,44 @@ from dataclasses import dataclass
 from math import exp, lgamma, log
 
 from esprobe.estimator import pass_at_k
-from esprobe.intervals import Cell, difference_interval, variance_over_problems
+from esprobe.intervals import Cell, Interval, SharedDraws, paired_test
 
 TAUS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # as in the view cover_at_tau
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean pass@k of two arms over the same problems, and first − second with its 95% interval."""
+    """Mean pass@k of two arms over the same problems, and first − second with its 95% interval and the p of no difference.
+
+    Interval and p are None where an arm is a single perturbed model.
+    """
 
     k: int
     first: float
     second: float
     difference: float
-    low: float
-    high: float
+    interval: Interval | None
+    p: float | None
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many problems either arm solves with equally many draws. `p`: McNemar's exact test of equal shares."""
+    """How many problems either arm solves with equally many draws.
+
+    `independent`: no arm shares its draws among problems. Perturbed models do, so that problems that only one arm solves come
+    in clusters, and McNemar's test would find a difference between equal arms of eight models every second time.
+    """
 
     both: int
     only_first: int
     only_second: int
     neither: int
+    independent: bool = True
 
     @property
-    def p(self) -> float:
-        """The two-sided p-value; see `mcnemar`."""
-        return mcnemar(self.only_first, self.only_second)
+    def p(self) -> float | None:
+        """The two-sided p of equal shares, see `mcnemar`; None where draws are shared."""
+        return mcnemar(self.only_first, self.only_second) if self.independent else None
 
 
 def powers_of_two(depth: int) -> list[int]:
@@ -45,18 +53,14 @@ def powers_of_two(depth: int) -> list[int]:
     return sorted({1 << i for i in range(depth.bit_length())} | {depth})
 
 
-def paired_difference(first: Sequence[Cell], second: Sequence[Cell], k: int, drawn: float = 0.0) -> Difference:
+def paired_difference(first: Sequence[Cell], second: Sequence[Cell], k: int, shared: Sequence[SharedDraws] = ()) -> Difference:
     """First − second at k, problem by problem (Miller 2024): what makes a problem hard for both cancels.
 
-    `drawn`: what draws shared by all problems add to the squared standard error, over both arms.
+    `shared`: what the models of either arm add at k, where it is a perturbation arm.
     """
     a, b = [pass_at_k(cell.n, cell.c, k) for cell in first], [pass_at_k(cell.n, cell.c, k) for cell in second]
-    size = len(a)
-    each = [x - y for x, y in zip(a, b, strict=True)]
-    variance = variance_over_problems(each)
-    mean = sum(each) / size
-    low, high = difference_interval(mean, None if variance is None else variance + drawn, size)
-    return Difference(k, sum(a) / size, sum(b) / size, mean, low, high)
+    tested = paired_test([x - y for x, y in zip(a, b, strict=True)], shared)
+    return Difference(k, sum(a) / len(a), sum(b) / len(b), tested.difference, tested.interval, tested.p)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -73,10 +77,16 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def overlap(first: Sequence[bool], second: Sequence[bool]) -> Overlap:
+def overlap(first: Sequence[bool], second: Sequence[bool], *, independent: bool = True) -> Overlap:
     """Counts the four groups, given whether each problem is solved by either arm (in step)."""
     pairs = list(zip(first, second, strict=True))
-    return Overlap(pairs.count((True, True)), pairs.count((True, False)), pairs.count((False, True)), pairs.count((False, False)))
+    return Overlap(
+        both=pairs.count((True, True)),
+        only_first=pairs.count((True, False)),
+        only_second=pairs.count((False, True)),
+        neither=pairs.count((False, False)),
+        independent=independent,
+    )
 
 
 def union_at(first: Sequence[Cell], second: Sequence[Cell], k: int) -> float:

@@ -4,10 +4,11 @@ Knows what a comparison holds; reads nothing and computes nothing beyond formatt
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from esprobe.comparison import SPLITS, Comparison, Draws, compare
+from esprobe.chosen import SPLITS, Draws
+from esprobe.comparison import Comparison, compare
 from esprobe.output import Format, no_markup, render, shown
 from esprobe.report import ArmRow, Filter, percent
 
@@ -58,8 +59,8 @@ def _figures(one: Comparison) -> Iterator[Figure]:
         d = step.difference
         yield "pass_at_k", d.k, "first", d.first, None, None
         yield "pass_at_k", d.k, "second", d.second, None, None
-        yield "pass_at_k", d.k, "difference", d.difference, d.low, d.high
-        yield "pass_at_k", d.k, "difference_bootstrap", d.difference, *step.bootstrap
+        yield "pass_at_k", d.k, "difference", d.difference, *(d.interval or (None, None))
+        yield "pass_at_k", d.k, "difference_bootstrap", d.difference, *(step.bootstrap or (None, None))
         yield "pass_at_k", d.k, "union", step.union, None, None
         yield "pass_at_k", d.k, "chance", step.chance, None, None
         yield "solved_by_depth", d.k, "first", step.first_so_far, None, None
@@ -68,13 +69,14 @@ def _figures(one: Comparison) -> Iterator[Figure]:
     for group in ("both", "only_first", "only_second", "neither"):
         yield "overlap", one.depth, group, getattr(one.overlap, group), None, None
     yield "overlap", one.depth, "mcnemar_p", one.overlap.p, None, None
-    for tau, first, second in one.cover:
-        yield "cover_at_tau", tau, "first", first, None, None
-        yield "cover_at_tau", tau, "second", second, None, None
+    for at in one.cover:
+        yield "cover_at_tau", at.tau, "first", at.first, None, None
+        yield "cover_at_tau", at.tau, "second", at.second, None, None
+        yield "cover_at_tau", at.tau, "chance", at.chance, None, None
     if one.halves:
         yield "chosen_on_other_half", one.halves.k, "first", one.halves.first, None, None
         yield "chosen_on_other_half", one.halves.k, "second", one.halves.second, None, None
-        yield "chosen_on_other_half", one.halves.k, "difference", one.halves.first - one.halves.second, None, None
+        yield "chosen_on_other_half", one.halves.k, "difference", one.halves.difference, *(one.halves.interval or (None, None))
         yield "chosen_on_other_half", one.halves.k, "same_choice", one.halves.same, None, None
     for draws in one.draws:
         side = "first" if draws.arm is one.first else "second"
@@ -100,7 +102,7 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
                 step.difference.k,
                 percent(step.difference.first),
                 percent(step.difference.second),
-                _points(step.difference.difference, (step.difference.low, step.difference.high)),
+                _points(step.difference.difference, step.difference.interval),
                 _points(None, step.bootstrap),
                 "" if step.union is None else percent(step.union),
                 "" if step.chance is None else percent(step.chance),
@@ -112,7 +114,7 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
     o = one.overlap
     groups = render(
         [f"solved in {one.depth} draws by both", f"only {a}", f"only {b}", "neither", "ceiling", "McNemar p"],
-        [[o.both, o.only_first, o.only_second, o.neither, one.solvable, f"{o.p:.3g}"]],
+        [[o.both, o.only_first, o.only_second, o.neither, one.solvable, "" if o.p is None else f"{o.p:.3g}"]],
         style,
     )
     depth = render(
@@ -121,7 +123,12 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
         style,
     )
     cover = render(
-        ["τ", f"cover@τ {a}", f"cover@τ {b}"], [[f"{tau:g}", percent(x), percent(y)] for tau, x, y in one.cover], style
+        ["τ", f"cover@τ {a}", f"cover@τ {b}", "chance"],
+        [
+            [f"{at.tau:g}", percent(at.first), percent(at.second), "" if at.chance is None else percent(at.chance)]
+            for at in one.cover
+        ],
+        style,
     )
     parts = [
         f"**{_shown(title, style)}**" if style == "markdown" else shown(title),
@@ -140,9 +147,12 @@ def _shown(text: str, style: Format) -> str:
     return no_markup(shown(text)) if style == "markdown" else shown(text)
 
 
-def _points(value: float | None, interval: tuple[float, float]) -> str:
-    text = "" if value is None else f"{100 * value:+.1f} "
-    return f"{text}[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]".replace("-", "−")
+def _points(value: float | None, interval: Iterable[float] | None) -> str:
+    parts = [] if value is None else [f"{100 * value:+.1f}"]
+    if interval is not None:
+        low, high = interval
+        parts.append(f"[{100 * low:+.1f}, {100 * high:+.1f}]")
+    return " ".join(parts).replace("-", "−")
 
 
 def _notes(one: Comparison, a: str, b: str, scorer: str) -> list[str]:
@@ -151,7 +161,8 @@ def _notes(one: Comparison, a: str, b: str, scorer: str) -> list[str]:
         "perturbed models.",
         "union: k/2 draws of each arm, the same budget as k of one. chance: uniformly random valid answers. "
         f"ceiling: {one.solvable} of {one.problems} can be solved. Scored by {scorer}.",
-        "cover@τ: the share of problems of which at least a share τ of the draws is right; guessing many times cannot win it.",
+        "cover@τ: the share of problems of which at least a share τ of the draws is right, by "
+        f"{one.depth} draws of each arm; chance: of as many random valid answers.",
     ]
     last = one.steps[-1]
     if last.chance and last.chance >= max(last.difference.first, last.difference.second):
@@ -173,21 +184,24 @@ def _notes(one: Comparison, a: str, b: str, scorer: str) -> list[str]:
     if one.left_out:
         notes.append(f"note: {one.left_out} problems are left out, which only one arm has, or with fewer draws.")
     halves = one.halves
+    if one.choice is not None and halves is None:
+        notes.append("winner's curse: a single draw, or a single problem, cannot be halved to compare the best arms elsewhere.")
+        return notes
     if halves is None:
         notes.append(
             "These arms were named, not chosen; if their own results led to them, the difference flatters the better one."
         )
         return notes
     if halves.first_arms + halves.second_arms > 2:
-        at = next((s.difference for s in one.steps if s.difference.k == halves.k), None)
         alike = halves.problems == one.problems  # the chosen two may share problems that other candidates lack
-        here = "" if at is None or not alike else f" (on the same problems {_signed(at.difference)})"
+        here = f" {_points(None, halves.interval)} (on the same problems and draws {_signed(halves.flattered)})"
         those = "" if alike else f" of the {halves.problems} problems that every candidate has"
         notes.append(
             f"winner's curse: these are the best of {halves.first_arms} temperature and {halves.second_arms} perturbation arms "
-            f"on these very problems, which flatters both. Chosen on one half{those} and compared on the other, both ways round, "
-            f"{SPLITS} random splits: pass@{halves.k} {percent(halves.first)} against {percent(halves.second)}, difference "
-            f"{_signed(halves.first - halves.second)} points{here}; the choice was the same {100 * halves.same:.0f}% of the time."
+            f"on these very problems, which flatters both. Chosen on one half{those} and of the draws and "
+            f"compared on the other half of both, both ways round, {SPLITS} random splits: "
+            f"pass@{halves.k} {percent(halves.first)} against {percent(halves.second)}, difference "
+            f"{_signed(halves.difference)} points{here}; the choice was the same {100 * halves.same:.0f}% of the time."
         )
     else:
         notes.append("There is one arm of each kind, so no winner was chosen.")

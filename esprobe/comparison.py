@@ -4,76 +4,52 @@ Knows the views and the pure functions of compare.py and resampling.py, not how 
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from esprobe.best import KINDS, Choice, Shared, baseline, choose, of_models, share, solve_rate, solved_within
-from esprobe.compare import (
-    TAUS,
-    Difference,
-    Overlap,
-    cover_at,
-    overlap,
-    paired_difference,
-    powers_of_two,
-    union_at,
-)
+from esprobe.best import KINDS, Choice, Shared, choose, of_models, share
+from esprobe.chosen import SEED, Data, Draws, Halves, chosen_arms, model_by_model
+from esprobe.compare import TAUS, Difference, Overlap, cover_at, overlap, paired_difference, powers_of_two, union_at
 from esprobe.errors import UserError
-from esprobe.estimator import pass_at_k
-from esprobe.intervals import Cell, variance_over_shared_draws
+from esprobe.intervals import Cell, shared_draws
+from esprobe.nulls import cover_by_guessing, greedy_and_guesses, guessing, mean_if_known, over_guessing, taus_that_tell
 from esprobe.pairing import Side
 from esprobe.reading import query
 from esprobe.report import ArmRow, Filter, load_arms
-from esprobe.verdicts import read_firsts, read_solved, read_verdicts
+from esprobe.verdicts import read_solved, read_verdicts
 
-_SAME = 1e-12  # equal up to rounding
 ROUNDS = 1000  # of the bootstrap
-SPLITS = 500  # of the problems into halves
-SEED = 20251122
-
-Solved = dict[int, dict[int, Cell]]  # arm → problem → counts
 
 
 @dataclass(frozen=True)
 class Step:
-    """Both arms at one k. `union`: k/2 draws of each; `first_so_far`: share solved by the first k draws, in their order."""
+    """Both arms at one k.
+
+    `bootstrap`: the difference's interval by resampling, None where resampling cannot see what varies. `union`: k/2 draws of
+    each. `chance`: k random valid answers. `floor`: one greedy answer and k − 1 random valid ones. `…_over_chance`: pass@k less
+    chance, paired by problem. `…_so_far`: the share solved by the first k draws, in their order.
+    """
 
     difference: Difference
-    bootstrap: tuple[float, float]
+    bootstrap: tuple[float, float] | None
     union: float | None
     chance: float | None
+    floor: float | None
+    first_over_chance: Difference | None
+    second_over_chance: Difference | None
     first_so_far: float
     second_so_far: float
     either_so_far: float
 
 
 @dataclass(frozen=True)
-class Draws:
-    """A perturbation arm's models one by one. `better`: how many beat greedy decoding of the unperturbed model."""
+class Cover:
+    """cover@τ of both arms, by equally many draws of each, and of guessing; `chance` is None where it is not known."""
 
-    arm: ArmRow
-    count: int
-    mean: float
-    greedy: float | None
-    better: int | None
-    best: list[tuple[int, int | None, int, float]]  # draw, seed, correct, accuracy
-
-
-@dataclass(frozen=True)
-class Halves:
-    """Arms chosen on one half of the problems, which every candidate has, and compared on the other.
-
-    `same`: how often the choice was today's.
-    """
-
-    k: int
-    problems: int
+    tau: float
     first: float
     second: float
-    same: float
-    first_arms: int
-    second_arms: int
-    left_out: int
+    chance: float | None
 
 
 @dataclass(frozen=True)
@@ -88,21 +64,12 @@ class Comparison:
     depth: int
     steps: list[Step]
     overlap: Overlap
-    cover: list[tuple[float, float, float]]  # τ, first, second
+    cover: list[Cover]
     greedy: float | None  # of the greedy arm that matches the first arm
     draws: list[Draws]
     halves: Halves | None
     choice: Choice | None  # how the arms were chosen, with ties and what was left out; None for named arms
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What is read once for all comparisons. `arms`: also those that the filter leaves out, for a baseline may be among them."""
-
-    connection: sqlite3.Connection
-    scorer: str
-    arms: Sequence[ArmRow]
-    solved: Solved
+    common_seeds: int  # of two perturbation arms: models that share their direction; such arms are not independent
 
 
 def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] = (), ks: Sequence[int] = ()) -> list[Comparison]:
@@ -110,7 +77,7 @@ def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] 
     arms = load_arms(connection, chosen, only=())
     every = Filter(chosen.scorer)
     known = arms if chosen == every else load_arms(connection, every, only=())
-    data = _Data(connection, chosen.scorer, known, read_solved(connection, chosen.scorer))
+    data = Data(connection, chosen.scorer, known, read_solved(connection, chosen.scorer))
     if pair:
         return [_compared(data, *_named(arms, pair), ks)]
     chosen_arms = [(group, choose(group, data.solved)) for group in of_models(arms) if {*KINDS} <= {arm.method for arm in group}]
@@ -141,34 +108,16 @@ def _named(arms: Sequence[ArmRow], pair: Sequence[int]) -> tuple[ArmRow, ArmRow]
     return by_id[pair[0]], by_id[pair[1]]
 
 
-def _halves(choice: Choice, solved: Solved) -> Halves | None:
-    """What the best arms of one half of the problems score on the other half; None for a single problem."""
-    if len(choice.problems) < 2:
-        return None
-    import numpy as np
-
-    from esprobe.resampling import split_halves
-
-    tables = [
-        np.array(
-            [[pass_at_k(cell.n, cell.c, choice.k) for cell in map(solved[arm_id].__getitem__, choice.problems)] for arm_id in ids]
-        )
-        for ids in choice.candidates
-    ]
-    first, second, same = split_halves(tables[0], tables[1], SPLITS, SEED)
-    arms = [len(ids) for ids in choice.candidates]
-    return Halves(choice.k, len(choice.problems), first, second, same, arms[0], arms[1], len(choice.left_out))
-
-
-def _compared(data: _Data, first: ArmRow, second: ArmRow, ks: Sequence[int], choice: Choice | None = None) -> Comparison:
+def _compared(data: Data, first: ArmRow, second: ArmRow, ks: Sequence[int], choice: Choice | None = None) -> Comparison:
     """The two arms on what they share. Raises UserError where that is nothing."""
     shared = share(data.solved[first.arm_id], data.solved[second.arm_id])
     if shared is None:
         raise UserError(f"arms {first.arm_id} and {second.arm_id} have no problem in common, so they cannot be compared")
     sides = [_side(data, arm, shared) for arm in (first, second)]
-    firsts = [read_firsts(data.connection, data.scorer, arm.arm_id).get(arm.arm_id, {}) for arm in (first, second)]
     facts = _facts(data.connection, shared)
-    greedy = _greedy(data, first, shared.problems)
+    chances = [chance for _, chance in facts]
+    greedy = data.greedy(first, shared.problems)
+    answers = None if greedy is None else [greedy[i].c / greedy[i].n for i in shared.problems]
     return Comparison(
         first=first,
         second=second,
@@ -176,21 +125,27 @@ def _compared(data: _Data, first: ArmRow, second: ArmRow, ks: Sequence[int], cho
         solvable=sum(solvable is None or bool(solvable) for solvable, _ in facts),
         left_out=shared.left_out,
         depth=shared.depth,
-        steps=_steps(sides, firsts, shared, [chance for _, chance in facts], ks),
-        overlap=overlap(*(solved_within(places, shared.problems, shared.depth) for places in firsts)),
-        cover=[(tau, cover_at(sides[0].cells, tau), cover_at(sides[1].cells, tau)) for tau in TAUS],
-        greedy=greedy,
-        draws=[_draws(data, arm) for arm in (first, second) if arm.method == "perturbation"],
-        halves=None if choice is None else _halves(choice, data.solved),
+        steps=_steps(sides, shared.depth, _Known(chances, answers), ks),
+        overlap=overlap(
+            *(side.solved_within(shared.depth) for side in sides), independent=not any(side.shared for side in sides)
+        ),
+        cover=_cover([side.first_draws(shared.depth) for side in sides], shared.depth, chances),
+        greedy=None if answers is None else sum(answers) / len(answers),
+        draws=[model_by_model(data, arm) for arm in (first, second) if arm.method == "perturbation"],
+        halves=None if choice is None else chosen_arms(data, choice),
         choice=choice,
+        common_seeds=_common_seeds(data.connection, first, second),
     )
 
 
-def _side(data: _Data, arm: ArmRow, shared: Shared) -> Side:
+def _side(data: Data, arm: ArmRow, shared: Shared) -> Side:
     verdicts = read_verdicts(data.connection, data.scorer, arm.arm_id)
-    cells = [data.solved[arm.arm_id][problem] for problem in shared.problems]
-    correct = [[place for place, right in verdicts[problem] if right] for problem in shared.problems]
-    return Side(cells, correct, arm.method == "perturbation")
+    return Side(
+        cells=[data.solved[arm.arm_id][problem] for problem in shared.problems],
+        correct=[[model for model, right in verdicts[problem] if right] for problem in shared.problems],
+        places=[[place for place, (_, right) in enumerate(verdicts[problem]) if right] for problem in shared.problems],
+        shared=arm.method == "perturbation",
+    )
 
 
 def _facts(connection: sqlite3.Connection, shared: Shared) -> list[tuple[bool | None, float | None]]:
@@ -200,60 +155,69 @@ def _facts(connection: sqlite3.Connection, shared: Shared) -> list[tuple[bool | 
     return [facts[problem] for problem in shared.problems]
 
 
-def _steps(
-    sides: Sequence[Side],
-    firsts: Sequence[Mapping[int, int]],
-    shared: Shared,
-    chances: Sequence[float | None],
-    ks: Sequence[int],
-) -> list[Step]:
+@dataclass(frozen=True)
+class _Known:
+    """Of each shared problem: the chance of a guess, and greedy's share of correct answers where there is a baseline."""
+
+    chances: Sequence[float | None]
+    greedy: Sequence[float] | None
+
+    def all_chances(self) -> list[float] | None:
+        """The chances, if every one is known."""
+        known = [p for p in self.chances if p is not None]
+        return known if len(known) == len(self.chances) else None
+
+
+def _steps(sides: Sequence[Side], depth: int, known: _Known, ks: Sequence[int]) -> list[Step]:
     from esprobe.pairing import bootstrap_differences
 
+    used = sorted({k for k in ks if k <= depth}) or powers_of_two(depth)
+    intervals = bootstrap_differences(sides[0], sides[1], depth, used, ROUNDS, SEED)
+    return [_step(sides, k, known, interval) for k, interval in zip(used, intervals, strict=True)]
+
+
+def _step(sides: Sequence[Side], k: int, known: _Known, bootstrap: tuple[float, float] | None) -> Step:
     a, b = sides
-    size = len(shared.problems)
-    used = sorted({k for k in ks if k <= shared.depth}) or powers_of_two(shared.depth)
-    intervals = bootstrap_differences(a, b, shared.depth, used, ROUNDS, SEED)
-    known = [p for p in chances if p is not None]
-    steps = []
-    for k, interval in zip(used, intervals, strict=True):
-        drawn = sum(
-            variance_over_shared_draws(side.cells, side.by_draw(), k) or 0.0 for side in sides if side.shared
-        )  # arms of equal seeds vary together, which would only narrow it
-        so_far = [solved_within(places, shared.problems, k) for places in firsts]
-        steps.append(
-            Step(
-                difference=paired_difference(a.cells, b.cells, k, drawn),
-                bootstrap=interval,
-                union=union_at(a.cells, b.cells, k) if k % 2 == 0 else None,
-                chance=sum(1 - (1 - p) ** k for p in known) / size if len(known) == size else None,
-                first_so_far=sum(so_far[0]) / size,
-                second_so_far=sum(so_far[1]) / size,
-                either_so_far=sum(map(max, *so_far)) / size,
-            )
+    # arms of equal seeds vary together, which would only narrow the interval
+    models = [shared_draws(side.cells, side.by_draw(), k) if side.shared else None for side in sides]
+    chances, size = known.all_chances(), len(a.cells)
+    so_far = [side.solved_within(k) for side in sides]
+    over = [None if chances is None else over_guessing(side.cells, chances, k, m) for side, m in zip(sides, models, strict=True)]
+    floor = None
+    if chances is not None and known.greedy is not None:
+        floor = sum(greedy_and_guesses(right, p, k) for right, p in zip(known.greedy, chances, strict=True)) / size
+    return Step(
+        difference=paired_difference(a.cells, b.cells, k, [m for m in models if m is not None]),
+        bootstrap=bootstrap,
+        union=union_at(a.cells, b.cells, k) if k % 2 == 0 else None,
+        chance=None if chances is None else sum(guessing(p, k) for p in chances) / size,
+        floor=floor,
+        first_over_chance=over[0],
+        second_over_chance=over[1],
+        first_so_far=sum(so_far[0]) / size,
+        second_so_far=sum(so_far[1]) / size,
+        either_so_far=sum(map(max, *so_far)) / size,
+    )
+
+
+def _cover(sides: Sequence[Sequence[Cell]], depth: int, chances: Sequence[float | None]) -> list[Cover]:
+    """cover@τ by the first `depth` draws of both, at every τ that asks for more than a lucky one."""
+    return [
+        Cover(
+            tau=tau,
+            first=cover_at(sides[0], tau),
+            second=cover_at(sides[1], tau),
+            chance=mean_if_known(None if p is None else cover_by_guessing(depth, p, tau) for p in chances),
         )
-    return steps
+        for tau in taus_that_tell(TAUS, depth)
+    ]
 
 
-def _greedy(data: _Data, arm: ArmRow, problems: Sequence[int]) -> float | None:
-    """The share of the problems that greedy decoding set like the arm solves; None without such an arm."""
-    found = baseline(arm, data.arms, data.solved, problems)
-    return None if found is None else solve_rate(data.solved[found.arm_id], problems)
-
-
-def _draws(data: _Data, arm: ArmRow) -> Draws:
-    """From the view draw_accuracy: the draws over all problems of the arm, and greedy decoding on the same problems."""
-    _, rows = query(
-        data.connection,
-        "SELECT draw, seed, correct, accuracy FROM draw_accuracy WHERE scorer = ?1 AND arm_id = ?2 AND problems = "
-        "(SELECT count(*) FROM solved WHERE scorer = ?1 AND arm_id = ?2)",
-        [data.scorer, arm.arm_id],
-    )
-    greedy = _greedy(data, arm, list(data.solved[arm.arm_id]))
-    return Draws(
-        arm=arm,
-        count=len(rows),
-        mean=sum(row[3] for row in rows) / max(1, len(rows)),
-        greedy=greedy,
-        better=None if greedy is None else sum(row[3] > greedy + _SAME for row in rows),
-        best=sorted(rows, key=lambda row: (-row[3], row[0]))[:5],
-    )
+def _common_seeds(connection: sqlite3.Connection, first: ArmRow, second: ArmRow) -> int:
+    """How many models of the one arm were made with the same noise as one of the other, only larger or smaller."""
+    if {first.method, second.method} != {"perturbation"} or first.model_digest != second.model_digest:
+        return 0
+    if first.settings.get("noise") != second.settings.get("noise"):
+        return 0
+    sql = "SELECT count(*) FROM draw AS a JOIN draw AS b ON a.seed = b.seed WHERE a.arm_id = ? AND b.arm_id = ?"
+    return int(query(connection, sql, [first.arm_id, second.arm_id])[1][0][0])

@@ -6,16 +6,29 @@ Knows verdicts by problem and draw, no database and no layout.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from esprobe.intervals import Cell
+from esprobe.intervals import FEW, Cell, few_differ
 
 
 @dataclass(frozen=True)
 class Side:
-    """An arm on the shared problems, in their order. `correct`: the draws that solve each; `shared`: problems share draws."""
+    """An arm on the shared problems, in their order. `shared`: problems share draws.
+
+    `correct`: the draws that solve each problem, by their place among the arm's draws, which says which model it was; `places`:
+    the same by their place among the problem's own draws. They differ only where draws are missing.
+    """
 
     cells: list[Cell]
     correct: list[list[int]]
+    places: list[list[int]]
     shared: bool
+
+    def solved_within(self, k: int) -> list[bool]:
+        """Whether the first k draws of each problem, in their order, hold a correct one."""
+        return [min(places, default=k) < k for places in self.places]
+
+    def first_draws(self, k: int) -> list[Cell]:
+        """The counts of the first k draws of each problem, in their order."""
+        return [Cell(k, sum(place < k for place in places)) for places in self.places]
 
     def by_draw(self) -> dict[int, list[tuple[int, int, int]]]:
         """Draw → (n, c, how many) of the problems that it solves."""
@@ -29,8 +42,11 @@ class Side:
 
 def bootstrap_differences(
     first: Side, second: Side, depth: int, ks: Sequence[int], rounds: int, seed: int
-) -> list[tuple[float, float]]:
-    """The bootstrap's 95% interval of first − second at each k: problems resampled for both alike, shared draws for each."""
+) -> list[tuple[float, float] | None]:
+    """The bootstrap's 95% interval of first − second at each k: problems resampled for both alike, shared draws for each.
+
+    None where resampling cannot see what varies: of fewer than FEW models, or where almost no problem differs.
+    """
     import numpy as np
 
     from esprobe.resampling import Sampled, bootstrap, bootstrap_interval, estimates, resample_draws, resample_problems
@@ -49,9 +65,13 @@ def bootstrap_differences(
     a, b = sampled(first), sampled(second)
     problems = resample_problems(len(first.cells), rounds, rng)
     counts = [resample_draws(arm, rounds, rng) for arm in (a, b)]
-    found = []
+    found: list[tuple[float, float] | None] = []
+    few_models = any(arm.verdicts is not None and arm.verdicts.shape[1] < FEW for arm in (a, b))
     for k in ks:
+        each = estimates(a.n, a.c, k) - estimates(b.n, b.c, k)
+        if few_models or few_differ(each.tolist()):
+            found.append(None)
+            continue
         values = bootstrap(counts[0], problems, k) - bootstrap(counts[1], problems, k)
-        estimate = float(estimates(a.n, a.c, k).mean() - estimates(b.n, b.c, k).mean())
-        found.append(bootstrap_interval(values, estimate))
+        found.append(bootstrap_interval(values, float(each.mean())))
     return found

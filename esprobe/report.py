@@ -14,7 +14,7 @@ from typing import Any
 from esprobe.arms import METHODS
 from esprobe.errors import UserError
 from esprobe.estimator import pass_at_k
-from esprobe.intervals import Cell, share_interval, variance_over_problems, variance_over_shared_draws
+from esprobe.intervals import Cell, Interval, SharedDraws, share_interval, shared_draws, variance_over_problems
 from esprobe.output import Format, no_markup, render, shown_lines
 from esprobe.reading import query
 
@@ -41,7 +41,7 @@ class Filter:
 class AtK:
     """One row of the view `pass_at_k`: the mean over `problems` problems, its standard error, and chance at the same k.
 
-    `drawn` is what draws shared by all problems add to the squared standard error; 0 where every problem has its own.
+    `shared` is what perturbed models add to the squared standard error; None where every problem has draws of its own.
     """
 
     k: int
@@ -49,13 +49,13 @@ class AtK:
     pass_at_k: float
     stderr: float | None
     chance: float | None
-    drawn: float = 0.0
+    shared: SharedDraws | None = None
 
     @cached_property
-    def interval(self) -> tuple[float, float]:
-        """The 95% interval, over problems and over draws that they share."""
-        variance = None if self.stderr is None else self.stderr**2 + self.drawn
-        return share_interval(self.pass_at_k, variance, self.problems)
+    def interval(self) -> Interval | None:
+        """The 95% interval, over problems and over the models that they share; None for a single perturbed model."""
+        variance = None if self.stderr is None else self.stderr**2
+        return share_interval(self.pass_at_k, variance, self.problems, self.shared)
 
     @property
     def over_chance(self) -> float | None:
@@ -150,8 +150,7 @@ def _add_shared_draws(connection: sqlite3.Connection, scorer: str, arm: ArmRow, 
     for draw, *solved in rows:
         correct.setdefault(ranks[draw], []).append(tuple(solved))
     for k in ks:
-        drawn = variance_over_shared_draws([Cell(n, c) for n, c in cells], correct, k)
-        arm.at[k] = replace(arm.at[k], drawn=drawn or 0.0)
+        arm.at[k] = replace(arm.at[k], shared=shared_draws([Cell(n, c) for n, c in cells], correct, k))
 
 
 def draw_ranks(connection: sqlite3.Connection, arm_id: int) -> dict[int, int]:
@@ -211,7 +210,19 @@ def _records(arms: Sequence[ArmRow], scorer: str, ks: Sequence[int]) -> tuple[li
                 at = arm.at[k]
                 head = [arm.arm_id, arm.model, arm.method, arm.value, scorer, arm.problems, arm.draws, arm.rollouts]
                 tail = [arm.correct, arm.problems_solved, arm.solvable, arm.mean_tokens]
-                rows.append([*head, *tail, k, at.problems, at.pass_at_k, at.stderr, *at.interval, at.chance, at.over_chance])
+                rows.append(
+                    [
+                        *head,
+                        *tail,
+                        k,
+                        at.problems,
+                        at.pass_at_k,
+                        at.stderr,
+                        *(at.interval or (None, None)),
+                        at.chance,
+                        at.over_chance,
+                    ]
+                )
     return columns, rows
 
 
@@ -266,9 +277,9 @@ def _ceiling_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
     ]
 
 
-def percent(share: float, interval: tuple[float, float] | None = None) -> str:
+def percent(share: float, interval: Interval | None = None) -> str:
     """`43.8%`, with an interval `43.8% [35.4, 52.6]`."""
-    return f"{100 * share:.1f}%" + ("" if interval is None else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]")
+    return f"{100 * share:.1f}%" + ("" if interval is None else f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]")
 
 
 def _notes(arms: Sequence[ArmRow], ks: Sequence[int], scorer: str) -> list[str]:

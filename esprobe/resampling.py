@@ -1,4 +1,4 @@
-"""Resampling with numpy: a bootstrap over problems × draws, and the choice of the best arm on one half of the problems.
+"""Resampling with numpy: a bootstrap over problems × draws.
 
 Knows matrices of verdicts and shares, no database and no layout. Only `report --compare` loads it, since numpy is slow to load.
 """
@@ -72,29 +72,7 @@ def bootstrap_interval(values: Floats, estimate: float) -> tuple[float, float]:
     """The 95% percentile interval, moved so that its resamples centre on the estimate.
 
     Resampled draws repeat, and repeats solve nothing new, so at a k near n every resample is too low by about the same.
+    Very skewed resamples may have both quantiles on one side of their mean; the interval reaches to the estimate nevertheless.
     """
     low, high = np.quantile(values - values.mean(), [0.025, 0.975])
-    return estimate + float(low), estimate + float(high)
-
-
-def split_halves(first: Floats, second: Floats, splits: int, seed: int) -> tuple[float, float, float]:
-    """The winner's curse undone: chooses the best arm of either kind on one half of the problems, compares on the other.
-
-    `first` (arms, m) and `second` (arms, m): each arm's pass@k by problem. Both ways round, mean over seeded random halves.
-    Returns (first, second, share of the choices that fell on the arms that are best over all problems).
-    """
-    rng = np.random.default_rng(seed)
-    size = first.shape[1]
-    half = size // 2
-    order = rng.permuted(np.tile(np.arange(size), (splits, 1)), axis=1)  # (splits, m)
-    inside = np.zeros((splits, size))
-    np.put_along_axis(inside, order[:, :half], 1.0, axis=1)
-    chosen = np.concatenate([inside, 1 - inside])  # (2·splits, m): where the arms are chosen
-    held = 1 - chosen
-    weights = held.sum(1)
-    means, same = [], np.ones(len(chosen), dtype=bool)
-    for shares in (first, second):
-        best = (chosen @ shares.T).argmax(1)  # (2·splits,)
-        means.append(float(((held @ shares.T)[np.arange(len(best)), best] / weights).mean()))
-        same &= best == shares.mean(1).argmax()
-    return means[0], means[1], float(same.mean())
+    return estimate + min(0.0, float(low)), estimate + max(0.0, float(high))

@@ -59,8 +59,9 @@ def _curves(
             marker = style.MARKER[method]
             means = [p.pass_at_k for p in points]
             axes.plot(ks, means, ls=line, marker=marker, color=colour, label=group.labels[arm.arm_id], clip_on=False, zorder=3)
-            if all(p.stderr is not None for p in points):
-                low, high = zip(*(p.interval for p in points), strict=True)
+            known = [p.interval for p in points if p.stderr is not None and p.interval is not None]
+            if len(known) == len(points):
+                low, high = zip(*known, strict=True)
                 axes.fill_between(ks, low, high, color=colour, alpha=0.16 if len(arms) <= 4 else 0.07, lw=0)
     levels(group, axes, arms)
     style.percent(axes)
@@ -121,10 +122,9 @@ def over_values(group: Group) -> Figure | str:
             values = [value for value, _ in points]
             joined = "-" if len(set(values)) == len(values) else "none"  # arms of equal value are no curve
             means = [p.pass_at_k for _, p in points]
-            errors = [
-                [p.pass_at_k - p.interval[0] for _, p in points],
-                [p.interval[1] - p.pass_at_k for _, p in points],
-            ]
+            ends = [p.interval or (p.pass_at_k, p.pass_at_k) for _, p in points]  # a single perturbed model has no interval
+            low, high = zip(*ends, strict=True) if ends else ((), ())
+            errors = [[m - x for m, x in zip(means, low, strict=True)], [x - m for m, x in zip(means, high, strict=True)]]
             bar = ax.errorbar(
                 values,
                 means,
