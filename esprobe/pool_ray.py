@@ -72,7 +72,7 @@ class _Busy:
 
     actor: Any
     piece: Any
-    since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def seconds(self) -> float:

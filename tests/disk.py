@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tests.conftest import HANGS_S
+
 SECTOR = 512  # the least that a disk writes or does not write
 _CALLS = "openat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,truncate,fallocate,fsync,fdatasync,sync,unlink,unlinkat,mmap"
 _RENAMES = "rename,renameat,renameat2,link,linkat,copy_file_range,sendfile"
@@ -33,7 +35,7 @@ def record(command: Sequence[str], folder: Path) -> list[Op]:
     """Runs the command, which must succeed, and returns all that it did to the files in `folder`, in order."""
     log = folder.with_name(f"{folder.name}.strace")
     traced = ["strace", "-f", "--seccomp-bpf", "-y", "-xx", "-s", "99999999", "-e", f"trace={_CALLS},{_RENAMES}", "-o", str(log)]
-    done = subprocess.run([*traced, *command], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*traced, *command], capture_output=True, text=True, timeout=HANGS_S)
     assert done.returncode == 0, done.stderr
     with log.open(encoding="ascii") as lines:
         found = list(_ops(lines, str(folder.resolve()).encode()))

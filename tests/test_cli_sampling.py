@@ -5,7 +5,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import cache
@@ -13,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ESPROBE, Run, run_esprobe
+from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
+from tests.midway import caught, count
 
 Rollouts = dict[tuple[str, str, int], tuple[str, int, str]]
 
@@ -30,26 +30,14 @@ def rollouts(db: Path) -> Rollouts:
     return found
 
 
-def count(db: Path, table: str = "rollout") -> int:
-    if not db.exists():
-        return 0
-    try:
-        with closing(sqlite3.connect(f"{db.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
-            return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0  # its first migration is not finished
-
-
 def stop_in_the_middle(args: list[str], folder: Path, sign: signal.Signals, after: int) -> subprocess.CompletedProcess[str]:
     """Starts the command and sends the signal once at least `after` rollouts are there."""
     process = subprocess.Popen(
         [str(ESPROBE), *args], cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 300
-    while count(folder / "esprobe.db") < after and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(sign)
-    _, stderr = process.communicate(timeout=120)
+    with caught(process, folder / "esprobe.db", after):
+        process.send_signal(sign)
+    _, stderr = process.communicate(timeout=HANGS_S)
     return subprocess.CompletedProcess(args, process.returncode, "", stderr)
 
 
@@ -162,7 +150,7 @@ def test_two_sweeps_write_one_database_at_once(undisturbed: Callable[[list[str]]
         subprocess.Popen([str(ESPROBE), *args], cwd=tmp_path, stderr=subprocess.PIPE, text=True) for args in (TEMP, PERTURB, TEMP)
     ]
     for process in started:
-        _, stderr = process.communicate(timeout=300)
+        _, stderr = process.communicate(timeout=HANGS_S)
         assert process.returncode == 0, stderr
     assert rollouts(tmp_path / "esprobe.db") == undisturbed(TEMP) | undisturbed(PERTURB)
 

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,8 +27,9 @@ from esprobe.errors import UserError
 from esprobe.models import BUNDLED, find_model, load_tokenizer
 from esprobe.pool import Batch, EngineSpec, LocalPool
 from esprobe.prompts import prompt_text
-from tests.conftest import ESPROBE, Run, run_esprobe
-from tests.test_cli_sampling import Rollouts, count, rollouts
+from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
+from tests.midway import caught, count
+from tests.test_cli_sampling import Rollouts, rollouts
 
 MODEL = find_model(BUNDLED)
 TOKENIZER = load_tokenizer(MODEL)
@@ -72,14 +74,12 @@ def descendants(pid: int) -> dict[int, str]:
     return found
 
 
-def in_mid_sweep(folder: Path, *more: str, after: int = 80) -> "subprocess.Popen[str]":
-    """The sweep on two engines, with some of its rollouts there."""
-    started = subprocess.Popen([str(ESPROBE), *SWEEP, "--engines", "2", *more], cwd=folder, stderr=subprocess.PIPE, text=True)
-    limit = time.monotonic() + 300
-    while count(folder / "esprobe.db") < after and started.poll() is None and time.monotonic() < limit:
-        time.sleep(0.02)
-    assert started.poll() is None, started.stderr and started.stderr.read()
-    return started
+@contextmanager
+def in_mid_sweep(folder: Path, after: int = 80) -> Iterator["subprocess.Popen[str]"]:
+    """The sweep on two engines; inside the block some of its rollouts are there, and no more come."""
+    started = subprocess.Popen([str(ESPROBE), *SWEEP, "--engines", "2"], cwd=folder, stderr=subprocess.PIPE, text=True)
+    with caught(started, folder / "esprobe.db", after):
+        yield started
 
 
 def an_engine_of(started: "subprocess.Popen[str]") -> int:
@@ -102,17 +102,13 @@ def test_two_engines_give_what_one_gives(esprobe: Run, tmp_path: Path, quiet: Ro
     assert rollouts(tmp_path / "two.db") == (quiet if method == "perturbation" else rollouts(tmp_path / "one.db"))
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
-def test_an_engine_that_dies_or_hangs_is_replaced_and_nothing_is_lost(
-    tmp_path: Path, quiet: Rollouts, sign: signal.Signals
-) -> None:
-    started = in_mid_sweep(tmp_path, "--engine-timeout", "20" if sign == signal.SIGSTOP else "300")
-    os.kill(an_engine_of(started), sign)
-    _, stderr = started.communicate(timeout=300)
+def test_an_engine_that_dies_is_replaced_and_nothing_is_lost(tmp_path: Path, quiet: Rollouts) -> None:
+    with in_mid_sweep(tmp_path) as started:
+        os.kill(an_engine_of(started), signal.SIGKILL)
+    _, stderr = started.communicate(timeout=HANGS_S)
     assert started.returncode == 0, stderr
     assert rollouts(tmp_path / "esprobe.db") == quiet
-    why = "its process died" if sign == signal.SIGKILL else "no answer in 2"
-    assert f"an engine failed ({why}" in messages(tmp_path / "esprobe.db")
+    assert "an engine failed (its process died" in messages(tmp_path / "esprobe.db")
     assert "was replaced" in stderr
 
 
@@ -120,10 +116,10 @@ def test_an_engine_that_dies_or_hangs_is_replaced_and_nothing_is_lost(
 def test_a_stopped_sweep_on_two_engines_leaves_no_process_and_continues(
     esprobe: Run, tmp_path: Path, quiet: Rollouts, sign: signal.Signals
 ) -> None:
-    started = in_mid_sweep(tmp_path)
-    left = set(descendants(started.pid))
-    started.send_signal(sign)
-    _, stderr = started.communicate(timeout=120)
+    with in_mid_sweep(tmp_path) as started:
+        left = set(descendants(started.pid))
+        started.send_signal(sign)
+    _, stderr = started.communicate(timeout=HANGS_S)
     assert started.returncode == (-9 if sign == signal.SIGKILL else 130)
     if sign != signal.SIGKILL:
         assert stderr.splitlines()[-1].startswith("error: interrupted; what was finished is kept")
@@ -131,18 +127,18 @@ def test_a_stopped_sweep_on_two_engines_leaves_no_process_and_continues(
     assert esprobe(*SWEEP).returncode == 0  # one engine goes on where two were stopped
     assert rollouts(tmp_path / "esprobe.db") == quiet
     assert kept.items() <= quiet.items()
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + HANGS_S
     while any(Path(f"/proc/{pid}").exists() for pid in left) and time.monotonic() < limit:
         time.sleep(0.1)
     assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
 
 
 def test_rays_own_death_is_one_clear_line_and_the_command_continues(esprobe: Run, tmp_path: Path, quiet: Rollouts) -> None:
-    started = in_mid_sweep(tmp_path)
-    for pid, name in descendants(started.pid).items():
-        if "raylet/raylet" in name or name.startswith("ray::Remote"):
-            os.kill(pid, signal.SIGKILL)
-    _, stderr = started.communicate(timeout=300)
+    with in_mid_sweep(tmp_path) as started:
+        for pid, name in descendants(started.pid).items():
+            if "raylet/raylet" in name or name.startswith("ray::Remote"):
+                os.kill(pid, signal.SIGKILL)
+    _, stderr = started.communicate(timeout=HANGS_S)
     assert started.returncode == 1
     assert stderr.splitlines()[-1].startswith("error: Ray's own processes have died; what was finished is kept")
     assert esprobe(*SWEEP).returncode == 0
@@ -164,7 +160,7 @@ def cluster() -> Iterator[str]:
             break
     yield f"127.0.0.1:{port}"
     head.terminate()
-    head.wait(timeout=60)
+    head.wait(timeout=HANGS_S)
 
 
 def test_engines_run_on_a_cluster_that_is_there(esprobe: Run, tmp_path: Path, quiet: Rollouts, cluster: str) -> None:
@@ -218,15 +214,51 @@ def test_an_engine_whose_model_is_another_one_is_refused(tmp_path: Path) -> None
         Remote().open(spec, os.environ.get("OMP_NUM_THREADS", "1"), 1)
 
 
-def test_answers_that_nobody_looked_for_in_time_are_still_taken(tmp_path: Path, quiet: Rollouts) -> None:
-    started = in_mid_sweep(tmp_path, "--engine-timeout", "5")
-    started.send_signal(signal.SIGSTOP)
-    time.sleep(8)
-    started.send_signal(signal.SIGCONT)
-    _, stderr = started.communicate(timeout=300)
-    assert started.returncode == 0, stderr
-    assert rollouts(tmp_path / "esprobe.db") == quiet
-    assert "replaced" not in stderr
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pool's clock, in seconds, which moves only when it is set."""
+    from esprobe import pool_ray
+
+    now = [0.0]
+    monkeypatch.setattr(pool_ray, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def let_answer(finished: Iterator[object]) -> None:
+    """Waits for all that the engines of a pool are asked at this moment; the pool looks at none of it."""
+    import ray
+
+    asked = list(finished.gi_frame.f_locals["busy"])  # type: ignore[attr-defined]
+    ray.wait(asked, num_returns=len(asked))
+
+
+def test_an_engine_that_hangs_is_replaced_and_its_work_done_again(clock: list[float]) -> None:
+    from esprobe.pool_ray import RayPool
+
+    others = descendants(os.getpid())
+    work, notes = [Piece([prompt]) for prompt in PROMPTS[:4]], list[str]()
+    finished = RayPool(1, None, 100.0).run(SPEC, work, notes.append)
+    answers = [next(finished)]
+    let_answer(finished)
+    engine = next(pid for pid, name in descendants(os.getpid()).items() if name.startswith("ray::Remote") and pid not in others)
+    os.kill(engine, signal.SIGSTOP)
+    answers.append(next(finished))  # the answer is taken, and the engine asked for the third, which it will never give
+    clock[0] = 101.0
+    answers += finished
+    assert answers == list(LocalPool().run(SPEC, work, notes.append))
+    assert ["no answer in 101 s" in line and "was replaced" in line for line in notes] == [True]
+
+
+def test_answers_that_nobody_looked_for_in_time_are_still_taken(clock: list[float]) -> None:
+    from esprobe.pool_ray import RayPool
+
+    notes: list[str] = []
+    finished = RayPool(2, None, 100.0).run(SPEC, [Piece([prompt]) for prompt in PROMPTS[:3]], notes.append)
+    next(finished)
+    let_answer(finished)
+    clock[0] = 1000.0
+    assert len(list(finished)) == 2
+    assert not notes
 
 
 def test_an_engine_stays_with_its_weights_while_there_is_work_for_them() -> None:
@@ -268,7 +300,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved_and_says_so() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS_S,
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -284,7 +316,7 @@ def test_a_sweep_short_of_memory_finishes_and_its_run_says_so(tmp_path: Path, es
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (1200 << 20, resource.RLIM_INFINITY)),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=HANGS_S,
     )
     assert short.returncode == 0, short.stderr
     assert "out of memory at 4096 rollouts together: from now on 2048" in messages(tmp_path / "short.db")

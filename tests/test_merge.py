@@ -18,7 +18,7 @@ from esprobe.merging import merge
 from esprobe.progress import Quiet
 from esprobe.rescoring import rescore
 from esprobe.store import RolloutRow, Store
-from tests.conftest import Run
+from tests.conftest import HANGS_S, Run
 from tests.test_schema import foreign, newer, text, torn
 
 TASK = Countdown()
@@ -287,6 +287,6 @@ def test_merging_while_another_process_writes_waits_its_turn(tmp_path: Path) -> 
     whole = str(tmp_path / "all.db")
     started = [subprocess.Popen([sys.executable, "-c", code, str(p), whole], stderr=subprocess.PIPE) for p in parts]
     for process in started:
-        _, stderr = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=HANGS_S)
         assert process.returncode == 0, stderr
     assert content(tmp_path / "all.db") == content(make(tmp_path / "whole.db", range(5), range(9)))

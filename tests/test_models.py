@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from esprobe.errors import UserError
 from esprobe.models import BUNDLED, find_model, load_tokenizer
+from tests.conftest import HANGS_S
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def test_training_runs_and_repeats_itself(tmp_path: Path) -> None:
     exclude.write_text('{"numbers": [1, 2, 3], "target": 6}\n')
     for out in ("a", "b"):
         command = [sys.executable, "-m", "esprobe.tiny.train", "--out", str(tmp_path / out), "--steps", "100", "--batch", "4"]
-        done = subprocess.run([*command, "--exclude", str(exclude)], capture_output=True, text=True, timeout=300)
+        done = subprocess.run([*command, "--exclude", str(exclude)], capture_output=True, text=True, timeout=HANGS_S)
         assert done.returncode == 0, done.stderr
         assert "loss" in done.stdout
     assert find_model(str(tmp_path / "a")).digest == find_model(str(tmp_path / "b")).digest

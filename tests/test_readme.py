@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ESPROBE, run_esprobe
+from tests.conftest import ESPROBE, HANGS_S, run_esprobe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -43,7 +43,7 @@ def test_the_commands_of_the_readme_run_as_typed(tmp_path: Path, published: Path
         if line.startswith("make "):
             continue
         used = {k: v for k, v in env.items() if k != "ESPROBE_MODEL" or "--preset paper" in line}
-        done = subprocess.run(line, shell=True, cwd=tmp_path, env=used, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(line, shell=True, cwd=tmp_path, env=used, capture_output=True, text=True, timeout=HANGS_S)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout.strip(), line
         ran += 1

@@ -26,7 +26,7 @@ from esprobe.reading import open_database, query
 from esprobe.report import Filter, report
 from esprobe.rescoring import rescore
 from esprobe.store import Store
-from tests.conftest import Run
+from tests.conftest import HANGS_S, Run
 from tests.made import make as fill
 from tests.older import script
 from tests.test_cli import one_line_error
@@ -69,7 +69,7 @@ def test_processes_that_create_the_same_database_at_once_all_succeed(tmp_path: P
     path = str(tmp_path / "r.db")
     started = [subprocess.Popen([sys.executable, "-c", code, path], stderr=subprocess.PIPE) for _ in range(4)]
     for process in started:
-        _, stderr = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=HANGS_S)
         assert process.returncode == 0, stderr
     assert schema.inspect(tmp_path / "r.db") == "current"
 

@@ -9,6 +9,8 @@ import venv
 import zipfile
 from pathlib import Path
 
+from tests.conftest import HANGS_S
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -34,7 +36,7 @@ def test_a_wheel_installed_elsewhere_samples_and_reports(tmp_path: Path) -> None
     def run(*args: str) -> str:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("ESPROBE_", "PYTHON"))}
         command = [str(place / "bin/python"), "-m", "esprobe", *args]
-        done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=HANGS_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import HANGS_S
+
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -22,7 +24,7 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS, timeout=HANGS_S * 1000)
         yield browser
         browser.close()
 
@@ -59,8 +61,8 @@ def open_page(browser: Any) -> Iterator[Opener]:
     def open_it(file: Path, fragment: str = "", **options: Any) -> Any:
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
         contexts.append(context)
+        context.set_default_timeout(HANGS_S * 1000)
         page = context.new_page()
-        page.set_default_timeout(10_000)
         page.on("request", lambda request: heard.requests.append(request.url))
         page.on("console", lambda message: heard.said.append(message.text))
         page.on("pageerror", lambda error: heard.said.append(str(error)))

@@ -215,7 +215,7 @@ def test_hostile_rollouts_are_shown_and_never_run(tmp_path: Path, open_page: Ope
     assert "\\u202e" in shown  # what would turn the line around is shown as its code
     assert page.locator("#detail code").first.inner_text() == "<img src=x onerror=alert(7)>"
     assert answer in page.locator("#detail article .where").nth(1).inner_text()
-    page.wait_for_timeout(200)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, svg[onload], #detail script").count() == 0
 

@@ -15,6 +15,7 @@ from esprobe import noise
 from esprobe.arms import Arm, Perturbation, perturbation_seeds
 from esprobe.backends import Decoding, Generation
 from esprobe.errors import UserError
+from tests.conftest import HANGS_S
 from tests.vllm.conftest import PROBLEMS, PROMPTS, Pair
 
 GREEDY = Decoding(64)
@@ -210,7 +211,7 @@ def run_script(script: str, *args: object, env: dict[str, str] | None = None) ->
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | (env or {}),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS_S,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
