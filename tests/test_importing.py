@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from esprobe.store import Store
-from tests.conftest import ESPROBE, Run
+from tests.conftest import ESPROBE, HANGS_S, Run
 
 ROLLOUTS = 3000
 
@@ -30,7 +30,7 @@ def at_once(db: Path, *files: Path) -> list[tuple[int, str]]:
             for file in files
         ]
         lock.execute("ROLLBACK")
-    said = [process.communicate(timeout=300)[0].strip() for process in started]
+    said = [process.communicate(timeout=HANGS_S)[0].strip() for process in started]
     return [(process.returncode, line) for process, line in zip(started, said, strict=True)]
 
 

@@ -19,7 +19,7 @@ from esprobe.arms import Arm
 from esprobe.countdown.task import Countdown
 from esprobe.errors import UserError
 from esprobe.store import RolloutRow, Store
-from tests.conftest import Run
+from tests.conftest import HANGS_S, Run
 from tests.test_cli import one_line_error
 
 TASK = Countdown()
@@ -79,10 +79,10 @@ def test_a_writer_waits_for_a_lock_as_long_as_it_is_held_and_says_so_once(
         with locked(tmp_path / "r.db"):
             thread = threading.Thread(target=writing.save)
             thread.start()
-            assert said.wait(60)
+            assert said.wait(HANGS_S)
             assert len(writing.store.unknown_problems([writing.problem])) == 0  # reading waits for nobody
             assert thread.is_alive()
-        thread.join(60)
+        thread.join(HANGS_S)
     logging.getLogger("esprobe").removeHandler(handler)
     assert rollouts(tmp_path / "r.db") == 2
     assert [WAITING in message for message in caplog.messages] == [True]
@@ -107,7 +107,7 @@ def interrupted_at_a_lock(db: Path, *words: str) -> tuple[int, str]:
                 assert line, said
                 said += line
             process.send_signal(signal.SIGINT)
-            _, rest = process.communicate(timeout=120)
+            _, rest = process.communicate(timeout=HANGS_S)
     finally:
         process.kill()
     return process.returncode, rest

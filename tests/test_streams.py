@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ESPROBE
+from tests.conftest import ESPROBE, HANGS_S
 
 SWEEP = ["sample-temp", "-T", "0.6", "-T", "0.9", "-n", "3", "--limit", "4", "--max-new-tokens", "8", "--batch-size", "4"]
 WANTED = 4 * 7
@@ -50,7 +50,7 @@ def run(args: list[str], folder: Path, stderr: int | None = None, **environment:
     if stderr is None:
         words, stderr = ["sh", "-c", '"$@" 2>&-', "sh", *words], subprocess.DEVNULL
     settings = os.environ | {"HF_HUB_OFFLINE": "1"} | environment
-    return subprocess.run(words, cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=300)
+    return subprocess.run(words, cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=HANGS_S)
 
 
 def done(db: Path) -> tuple[int, list[str]]:
@@ -74,7 +74,7 @@ def test_a_sweep_goes_on_whatever_becomes_of_its_progress(tmp_path: Path, kind: 
 def test_a_reader_that_leaves_in_mid_sweep_stops_nothing(tmp_path: Path) -> None:
     words = '( "$@"; echo $? >status ) 2>&1 | head -n 1'
     whole = ["sh", "-c", words, "sh", str(ESPROBE), *SWEEP]
-    subprocess.run(whole, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL, timeout=300)
+    subprocess.run(whole, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL, timeout=HANGS_S)
     assert (tmp_path / "status").read_text() == "0\n"
     assert done(tmp_path / "esprobe.db") == (WANTED, ["done"])
 
@@ -89,5 +89,5 @@ def test_results_that_nobody_reads_are_no_error(tmp_path: Path) -> None:
     assert run(["--quiet", *SWEEP], tmp_path, subprocess.DEVNULL).returncode == 0
     for command in (["report"], ["runs"], ["sql", "select * from rollout_text"]):
         words = [str(ESPROBE), *command]
-        ended = subprocess.run(words, cwd=tmp_path, stdout=unread_pipe(), stderr=subprocess.PIPE, text=True, timeout=300)
+        ended = subprocess.run(words, cwd=tmp_path, stdout=unread_pipe(), stderr=subprocess.PIPE, text=True, timeout=HANGS_S)
         assert (ended.returncode, ended.stderr) == (0, ""), command
