@@ -41,14 +41,22 @@ def end_of_turn(tokenizer: Any) -> list[int]:
     """The special token that the chat template writes after an assistant's answer, such as <|im_end|>; none if there is none."""
     if not getattr(tokenizer, "chat_template", None):
         return []
-    messages = [{"role": "user", "content": "esprobe-question"}, {"role": "assistant", "content": _ANSWER}]
-    try:
-        text: str = tokenizer.apply_chat_template(messages, tokenize=False)
-    except Exception:  # the template is a program of whoever made the model; one that fails here says nothing of end tokens
-        return []
-    _, answer, rest = text.rpartition(_ANSWER)
-    ids = tokenizer(rest.lstrip(), add_special_tokens=False).input_ids[:1] if answer and rest.strip() else []
-    return [i for i in ids if i in _special(tokenizer)]
+    for form in (str, _as_part):
+        messages = [{"role": "user", "content": form("esprobe-question")}, {"role": "assistant", "content": form(_ANSWER)}]
+        try:
+            text: str = tokenizer.apply_chat_template(messages, tokenize=False)
+        except Exception:  # the template is a program of whoever made the model; one that fails here says nothing of end tokens
+            continue
+        before, answer, rest = text.rpartition(_ANSWER)
+        if answer and not before.endswith(("'", '"')):  # a list that was written out as it is
+            ids = tokenizer(rest.lstrip(), add_special_tokens=False).input_ids[:1] if rest.strip() else []
+            return [i for i in ids if i in _special(tokenizer)]
+    return []
+
+
+def _as_part(text: str) -> list[dict[str, str]]:
+    """A text as templates of models that also see want it."""
+    return [{"type": "text", "text": text}]
 
 
 def _special(tokenizer: Any) -> set[int]:

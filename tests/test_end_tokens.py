@@ -74,6 +74,13 @@ def test_the_special_token_after_an_answer_counts(folder: Path, after: str, foun
     assert ends(folder)[0] == found
 
 
+def test_a_template_that_takes_parts_counts(folder: Path) -> None:
+    parts = "{% for part in m.content %}{{ part.text }}{% endfor %}"
+    template = "{% for m in messages %}<|im_start|>" + parts + "<|im_end|>{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template)
+    assert ends(folder)[0] == [IM_END]
+
+
 def test_no_chat_template_no_end_of_turn(folder: Path) -> None:
     assert end_of_turn(load_tokenizer(find_model(str(folder)))) == []
 

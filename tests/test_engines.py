@@ -192,7 +192,7 @@ class Piece:
 def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_done() -> None:
     from esprobe.pool_ray import RayPool
 
-    good, bad = Piece(PROMPTS), Piece([[10**6]])  # no such token
+    good, bad = Piece(PROMPTS), Piece([[-1]])  # no such token
     for pool in (LocalPool(), RayPool(1, None, None)):
         notes: list[str] = []
         finished = pool.run(SPEC, [good, bad], notes.append)
