@@ -80,13 +80,13 @@ def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] 
     data = Data(connection, chosen.scorer, known, read_solved(connection, chosen.scorer))
     if pair:
         return [_compared(data, *_named(arms, pair), ks)]
-    chosen_arms = [(group, choose(group, data.solved)) for group in of_models(arms) if {*KINDS} <= {arm.method for arm in group}]
-    if not chosen_arms:
+    choices = [(group, choose(group, data.solved)) for group in of_models(arms) if {*KINDS} <= {arm.method for arm in group}]
+    if not choices:
         raise UserError(
             "nothing to compare: no model here has a temperature arm and a perturbation arm; sample both, or name two with --arm"
         )
     found = []
-    for group, choice in chosen_arms:
+    for group, choice in choices:
         if choice is not None:  # otherwise the other models can still be compared
             first, second = (next(arm for arm in group if arm.arm_id == best) for best in choice.best)
             found.append(_compared(data, first, second, ks, choice))

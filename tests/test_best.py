@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from esprobe.best import baseline, choose, depth, of_models, share, solve_rate, solved_within
+from esprobe.estimator import pass_at_k
 from esprobe.intervals import Cell
 from esprobe.reading import open_database
 from esprobe.verdicts import read_firsts, read_solved, read_verdicts
@@ -138,3 +141,32 @@ def test_a_filter_does_not_hide_the_baseline(esprobe: Run, tmp_path: Path, words
     make(tmp_path / "esprobe.db", made)  # type: ignore[arg-type]
     rows = json.loads(esprobe("report", "--compare", "--format", "json", *words).stdout)
     assert [row["value"] for row in rows if row["quantity"] == "greedy"] == [1.0]
+
+
+@given(
+    st.dictionaries(
+        st.integers(1, 6),
+        st.dictionaries(st.integers(0, 5), st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=6),
+        min_size=1,
+    )
+)
+def test_whatever_there_is_a_choice_is_fair_or_none(counts: dict[int, dict[int, tuple[int, int]]]) -> None:
+    solved = {i: {p: Cell(n, min(c, n)) for p, (n, c) in cells.items()} for i, cells in counts.items()}
+    arms = [Made(i, "temperature" if i % 2 else "perturbation") for i in sorted(solved)]
+    choice = choose(arms, solved)
+    if choice is None:
+        return
+    assert choice.problems
+    assert sorted(i for ids in (*choice.candidates, choice.left_out) for i in ids) == sorted(solved)
+    for best, tied, candidates in zip(choice.best, choice.tied, choice.candidates, strict=True):
+        means = {}
+        for i in candidates:
+            cells = [solved[i][p] for p in choice.problems]  # every candidate has every problem
+            assert min(cell.n for cell in cells) >= choice.k
+            means[i] = sum(pass_at_k(cell.n, cell.c, choice.k) for cell in cells) / len(cells)
+        assert best in tied
+        assert {i for i in candidates if means[i] >= max(means.values()) - 1e-9} == set(tied)
+    if len(choice.best) == 2:
+        shared = share(solved[choice.best[0]], solved[choice.best[1]])
+        assert shared is not None
+        assert all(solved[i][p].n >= shared.depth for i in choice.best for p in shared.problems)
