@@ -66,12 +66,13 @@ def bootstrap_differences(
     problems = resample_problems(len(first.cells), rounds, rng)
     counts = [resample_draws(arm, rounds, rng) for arm in (a, b)]
     found: list[tuple[float, float] | None] = []
-    few_models = any(arm.verdicts is not None and arm.verdicts.shape[1] < FEW for arm in (a, b))
+    models = [arm.verdicts.shape[1] for arm in (a, b) if arm.verdicts is not None]
+    scarcer = min([len(a.n), *models])
     for k in ks:
         each = estimates(a.n, a.c, k) - estimates(b.n, b.c, k)
-        if few_models or few_differ(each.tolist()):
+        if min(models, default=FEW) < FEW or few_differ(each.tolist()):
             found.append(None)
             continue
         values = bootstrap(counts[0], problems, k) - bootstrap(counts[1], problems, k)
-        found.append(bootstrap_interval(values, float(each.mean())))
+        found.append(bootstrap_interval(values, float(each.mean()), scarcer))
     return found

@@ -4,9 +4,12 @@ Knows matrices of verdicts and shares, no database and no layout. Only `report -
 """
 
 from dataclasses import dataclass
+from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+
+from esprobe.student import Z, t_quantile
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -68,11 +71,15 @@ def _with_replacement(size: int, rounds: int, rng: np.random.Generator) -> Count
     return flat.reshape(size, rounds)
 
 
-def bootstrap_interval(values: Floats, estimate: float) -> tuple[float, float]:
+def bootstrap_interval(values: Floats, estimate: float, size: float = inf) -> tuple[float, float]:
     """The 95% percentile interval, moved so that its resamples centre on the estimate.
 
     Resampled draws repeat, and repeats solve nothing new, so at a k near n every resample is too low by about the same.
     Very skewed resamples may have both quantiles on one side of their mean; the interval reaches to the estimate nevertheless.
+    `size`: how many things were resampled, of the scarcer kind; resamples of few vary too little, by what Student's t and
+    n/(n − 1) give in other intervals (the expanded percentile interval, Hesterberg 2015).
     """
     low, high = np.quantile(values - values.mean(), [0.025, 0.975])
+    if size < inf:
+        low, high = np.array([low, high]) * t_quantile(size - 1) / Z * sqrt(size / (size - 1))
     return estimate + min(0.0, float(low)), estimate + max(0.0, float(high))

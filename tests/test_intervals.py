@@ -257,6 +257,13 @@ def test_a_bootstrap_interval_holds_its_own_estimate_however_skewed_its_resample
     assert low <= 0.99 <= high
 
 
+def test_a_bootstrap_interval_of_few_is_as_wide_as_students_t_makes_it() -> None:
+    rng = np.random.default_rng(8)
+    means = rng.normal(0, 1, (8, 20_000)).mean(0) * sqrt(7 / 8)  # what resamples of eight vary by, in the mean
+    low, high = bootstrap_interval(means, 0.0, 8)
+    assert high - low == pytest.approx(2 * t_quantile(7) / sqrt(8), rel=0.03)
+
+
 def test_uneven_depths_leave_out_the_problems_that_are_too_shallow() -> None:
     rng = random.Random(1)
     rows = [[rng.randint(0, 1) for _ in range(6)] for _ in range(4)]
