@@ -90,7 +90,7 @@ def overlap(first: Sequence[bool], second: Sequence[bool], *, independent: bool 
 
 
 def union_at(first: Sequence[Cell], second: Sequence[Cell], k: int) -> float:
-    """The expected share solved by k/2 draws of each arm together, to set beside pass@k of one; k is even.
+    """The expected share solved by k/2 draws of each arm together, to compare with pass@k of one; k is even.
 
     By the counting of Chen et al. 2021: 1 − C(nA−cA, k/2)/C(nA, k/2) · C(nB−cB, k/2)/C(nB, k/2), mean over problems.
     """

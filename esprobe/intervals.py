@@ -12,7 +12,7 @@ from math import inf, sqrt
 from esprobe.estimator import pass_at_k
 from esprobe.student import t_quantile, two_sided_p
 
-SURE = 16  # from so many models on, the part of their variance that is the cells' own can be told from the rest
+SURE = 16  # from so many models on, the cells' own part of their variance can be subtracted
 FEW = 8  # so few perturbed models, or differing problems, cannot show how much they vary
 RARE = 5  # expected problems below which the variance between problems is taken to be at least binomial
 _ROUNDING = 1e-12  # a variance of so small a part is one of rounding: all are equal

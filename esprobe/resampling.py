@@ -42,7 +42,7 @@ def resample_draws(arm: Sampled, rounds: int, rng: np.random.Generator) -> tuple
     """(n, c) of each problem in each of B resamples of the draws: (m, 1) and (m, B).
 
     Shared draws are resampled for all problems together (a pigeonhole bootstrap, Owen 2007). Where every problem has draws of its
-    own, they travel with the problem, (m, 1): resampling them beside the problems would count their noise twice.
+    own, they travel with the problem, (m, 1): resampling them as well would count their noise twice.
     """
     if arm.verdicts is None:
         return arm.n[:, None], arm.c[:, None]

@@ -1,7 +1,7 @@
 """How often the 95% intervals hold the truth and tests reject equal arms, by simulation on 128 problems: before and now.
 
-`python -m tests.benchmarks.coverage` prints four tables. Before is the rule that stood here until November 2026, kept below as
-a comparison: no lower bound on the variance, m − 1 degrees of freedom, McNemar's test, halves of the problems alone. Now is what
+`python -m tests.benchmarks.coverage` prints four tables. Before is the rule of earlier versions, kept below to compare with: no
+lower bound on the variance, m − 1 degrees of freedom, McNemar's test, halves of the problems alone. Now is what
 esprobe computes; `tests/test_intervals.py` and `tests/test_halves.py` assert its bands with fewer simulations.
 """
 
