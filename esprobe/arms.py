@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 Method = Literal["greedy", "temperature", "perturbation", "imported"]
 METHODS: tuple[str, ...] = get_args(Method)
 NoiseScheme = Literal["iid", "shared-seed"]
+MOST_DRAWS = 1_000_000  # of an arm
 NOISE_SCHEMES: tuple[str, ...] = get_args(NoiseScheme)
 
 
@@ -68,3 +69,18 @@ def perturbation_seeds(scheme: NoiseScheme, base_seed: int, count: int) -> list[
         return [int(seed) for seed in default_rng(base_seed).integers(0, 2**30, size=count)]
     hashes = (hashlib.sha256(f"{base_seed}:{draw}".encode()).digest() for draw in range(count))
     return [int.from_bytes(h[:8], "little") >> 1 for h in hashes]
+
+
+def recorded_seed(settings: Mapping[str, Any], draw: int) -> int | None:
+    """The seed that a perturbation arm of these settings gives a draw; None where they do not say it.
+
+    Those of rollouts made elsewhere do not. Arms of older versions have no key `seeds`; their `iid` took 63 bits.
+    """
+    scheme, base_seed, bits = settings.get("noise"), settings.get("seed"), settings.get("seeds")
+    if type(base_seed) is not int or base_seed < 0 or draw >= MOST_DRAWS:
+        return None
+    if scheme == "shared-seed":
+        return perturbation_seeds("shared-seed", base_seed, draw + 1)[draw]
+    if scheme != "iid" or bits not in (None, "53 bits"):
+        return None
+    return int.from_bytes(hashlib.sha256(f"{base_seed}:{draw}".encode()).digest()[:8], "little") >> (1 if bits is None else 11)

@@ -135,7 +135,7 @@ def make_engine(path: Path, file: DatabaseFile | None = None) -> Engine:
         connection.isolation_level = None  # the driver's own idea of transactions would commit before DDL
         watched.patiently(connection, "PRAGMA journal_mode = WAL")
         watched.note_opened()
-        for pragma in ("foreign_keys = ON", "synchronous = FULL", "trusted_schema = OFF"):
+        for pragma in ("foreign_keys = ON", "synchronous = FULL"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA cache_size = {CACHE_PAGES}")

@@ -1,21 +1,26 @@
-"""Takes another results database in, exactly once: whatever its natural keys say is new, with its ids made ours.
+"""Merges another results database, exactly once: whatever its natural keys say is new, with its ids made ours.
 
-Knows both files' tables and keys, not what a rollout means. The other file is only read; all is one transaction.
+Knows both files' tables and keys, not what a rollout means. The other file is only read; nothing that it says of its own rows is
+believed (see `soundness` and `verifying`); all is one transaction.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from sqlalchemy.exc import DBAPIError
 
 from esprobe import schema, soundness
 from esprobe.errors import UserError
 from esprobe.faults import disk_full, reason
 from esprobe.store import Store
+from esprobe.task import Facts
+from esprobe.verifying import Verification
 
 
 @dataclass(frozen=True)
@@ -30,21 +35,26 @@ class Merged:
     rollouts: int
     scores: int
     differing: int
+    unchecked: tuple[str, ...] = ()  # what could not be verified, in words
 
     def line(self) -> str:
         """What was taken in, in one line."""
         parts = ", ".join(_counted(getattr(self, f"{name}s"), name) for name in ("score", "arm", "problem", "run"))
         stays = f"not taken: {_counted(self.differing, 'rollout')} with another text than here"
-        return f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged; new as well: {parts}; the rest was there" + (
-            f"; {stays}" if self.differing else ""
-        )
+        line = f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged; new as well: {parts}; the rest was there"
+        if self.differing:
+            line += f"; {stays}"
+        if self.unchecked:
+            line += f"; merged unchecked, for this esprobe does not know them: {', '.join(self.unchecked)}"
+        return line
 
 
 def merge(other: Path, db: Path) -> Merged:
     """Adds to `db`, which is created when missing, all that `other` has and it has not. Raises UserError; then nothing is added.
 
     Models, problems and arms are the same if their digests are, runs if their uuid is, rollouts and scores by their natural keys.
-    What is there already stays as it is; of a rollout that differs, the other side's scores are left out too.
+    What is there already stays as it is; of a rollout that differs, the other side's scores are left out too. Digests, facts of
+    problems, seeds and verdicts are computed again from the rows of the other side before the first row is written.
     """
     if db.exists() and other.exists() and os.path.samefile(db, other):
         raise UserError(f"{other}: is the database itself; name another one to merge into it")
@@ -58,16 +68,44 @@ def merge(other: Path, db: Path) -> Merged:
         store = Store(db)
         try:
             with _attached(store, current) as connection:
-                defect = soundness.first_defect(connection, "other")
-                if defect:
-                    raise UserError(f"{other}: cannot be merged ({defect}); nothing was taken in")
-                return _take_in(connection, db)
-        except (sqlite3.Error, UnicodeError) as error:
+                facts, unchecked = _verified(connection, store)
+                store.file.patiently(connection, "DELETE FROM main.run WHERE false")  # takes the write lock
+                store.file.check()
+                return replace(_take_in(connection, db, facts), unchecked=unchecked)
+        except _RefusedError as error:
+            raise UserError(f"{other}: {error}; nothing was taken in") from None
+        except (sqlite3.Error, DBAPIError, UnicodeError) as error:
             if disk_full(error, db):
                 raise UserError(f"{db}: the disk is full; nothing was taken in: free some space and merge again") from None
-            raise UserError(f"{other}: cannot be merged ({error}); nothing was taken in") from None
+            raise UserError(f"{other}: cannot be merged ({reason(error)}); nothing was taken in") from None
         finally:
             store.close()
+
+
+class _RefusedError(Exception):
+    """Why the other database is not merged."""
+
+
+def _verified(connection: sqlite3.Connection, store: Store) -> tuple[dict[str, Facts], tuple[str, ...]]:
+    """(digest → facts of the problems that the store lacks, what of the other database could not be checked).
+
+    Raises _RefusedError for the first row that is not what esprobe would have written.
+    """
+    if defect := soundness.first_defect(connection, "other"):
+        raise _RefusedError(f"cannot be merged ({defect})")
+    if not connection.execute("SELECT EXISTS (SELECT 1 FROM other.rollout)").fetchone()[0]:
+        raise _RefusedError(
+            "holds no rollouts, so there is nothing to merge; a copy of a database that is being written needs the file that "
+            "ends in -wal as well"
+        )
+    verification = Verification(connection, "other")
+    if wrong := verification.first_falsehood():
+        raise _RefusedError(f"cannot be merged, for it contradicts itself ({wrong})")
+    unknown = {problem.digest for problem in store.unknown_problems(verification.problems())}
+    facts, wrong = verification.facts(unknown)
+    if wrong:
+        raise _RefusedError(f"cannot be merged, for it contradicts itself ({wrong})")
+    return facts, tuple(verification.unchecked())
 
 
 def _counted(count: int, name: str) -> str:
@@ -94,13 +132,16 @@ def _current(other: Path, state: schema.State) -> Iterator[Path]:
 
 @contextmanager
 def _attached(store: Store, other: Path) -> Iterator[sqlite3.Connection]:
-    """A transaction on the store with `other` attached read-only as `other`, committed if all goes well."""
+    """A transaction on the store with `other` attached read-only as `other`, committed if all goes well.
+
+    It holds one moment of `other` from the first look at it, and the store's write lock from the first write.
+    """
     with closing(store.engine.raw_connection()) as pooled:
         connection: Any = pooled.driver_connection
         connection.set_progress_handler(lambda: 0, 1_000_000)  # gives Ctrl-C a chance within a long statement
         connection.execute("PRAGMA cache_size = -131072")  # KiB: the indexes of a few million rows
         connection.execute("ATTACH ? AS other", [schema.readonly_uri(other)])
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN")
         try:
             yield connection
         except BaseException:
@@ -109,7 +150,7 @@ def _attached(store: Store, other: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("COMMIT")
 
 
-def _take_in(connection: sqlite3.Connection, db: Path) -> Merged:
+def _take_in(connection: sqlite3.Connection, db: Path, facts: Mapping[str, Facts]) -> Merged:
     def count(sql: str) -> int:
         return int(connection.execute(sql).fetchone()[0])
 
@@ -117,9 +158,15 @@ def _take_in(connection: sqlite3.Connection, db: Path) -> Merged:
     for table, key, sql in _PARENTS:
         new[table] = connection.execute(sql).rowcount
         _map_ids(connection, table, key)
+    connection.executemany(_FACTS, [(*astuple(known), digest) for digest, known in facts.items()])
     connection.execute(_ENDED_SINCE)
     for arm, number in connection.execute(_OTHER_SEED):
         raise UserError(f"{db}: draw {number} of arm {arm} has another seed in the other database; nothing was taken in")
+    for arm, problem in connection.execute(_OTHER_PROMPT):
+        raise UserError(
+            f"{db}: the prompt of problem {problem} in arm {arm} was another one in the other database; nothing was taken in"
+        )
+    connection.execute(_ROUNDING)
     connection.execute(_PARENT_MODELS)
     connection.execute(_NEW_PROMPTS)
     connection.execute(_NEW_DRAWS)
@@ -157,8 +204,7 @@ _PARENTS = (
     (
         "problem",
         "digest",
-        "INSERT INTO main.problem (digest, task, payload, solvable, solution, chance, stratum, outcomes) "
-        "SELECT digest, task, payload, solvable, solution, chance, stratum, outcomes FROM other.problem WHERE true ORDER BY id "
+        "INSERT INTO main.problem (digest, task, payload) SELECT digest, task, payload FROM other.problem WHERE true ORDER BY id "
         "ON CONFLICT (digest) DO NOTHING",
     ),
     (
@@ -177,6 +223,12 @@ _PARENTS = (
     ),
 )
 
+# What was proven of a problem that was not here; nothing is known of it yet.
+_FACTS = """
+UPDATE main.problem SET solvable = ?, solution = ?, chance = ?, stratum = ?, outcomes = ?
+WHERE digest = ? AND stratum IS NULL AND solvable IS NULL AND chance IS NULL
+"""
+
 # A run that was copied while it ran, and has ended there since.
 _ENDED_SINCE = """
 UPDATE main.run SET (ended, state, message) = (SELECT ended, state, message FROM other.run AS theirs WHERE theirs.uuid = run.uuid)
@@ -190,6 +242,23 @@ FROM other.draw AS theirs
 JOIN arm_map ON arm_map.there = theirs.arm_id
 JOIN main.draw AS ours ON ours.arm_id = arm_map.here AND ours.number = theirs.number
 WHERE ours.seed IS NOT theirs.seed LIMIT 1
+"""
+
+# So must be what a problem's prompt was: other token ids are another setting.
+_OTHER_PROMPT = """
+SELECT ours.arm_id, ours.problem_id
+FROM other.prompt AS theirs
+JOIN arm_map ON arm_map.there = theirs.arm_id
+JOIN problem_map ON problem_map.there = theirs.problem_id
+JOIN main.prompt AS ours ON ours.arm_id = arm_map.here AND ours.problem_id = problem_map.here
+WHERE ours.digest <> theirs.digest LIMIT 1
+"""
+
+# Measured on one side only.
+_ROUNDING = """
+UPDATE main.arm SET rounding = (
+  SELECT theirs.rounding FROM arm_map JOIN other.arm AS theirs ON theirs.id = arm_map.there WHERE arm_map.here = arm.id)
+WHERE rounding IS NULL
 """
 
 _NEW_DRAWS = """

@@ -11,6 +11,7 @@ from typing import Any
 from esprobe import schema
 from esprobe.errors import UserError
 from esprobe.faults import DAMAGED, damaged
+from esprobe.trust import check_views
 
 _READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 _HARMLESS_PRAGMAS = {
@@ -32,6 +33,10 @@ def open_database(path: Path, snapshot: bool = False) -> sqlite3.Connection:
     if schema.existing(path) == "older":
         schema.migrate(path)
     connection = schema.open_readonly(path)
+    try:
+        check_views(connection, path)
+    except sqlite3.Error as error:
+        raise failure(error) from None
     connection.set_progress_handler(lambda: 0, 1_000_000)  # gives Ctrl-C a chance within a long query
     if snapshot:
         connection.execute("BEGIN")

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from esprobe import schema
 from esprobe.arms import METHODS
@@ -121,9 +122,16 @@ def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | No
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(json.loads(text, object_pairs_hook=_no_key_twice), dict)
     except (TypeError, ValueError, RecursionError):
         return False
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that is there twice SQLite takes the first value, and Python the last."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError
+    return found
 
 
 @contextmanager

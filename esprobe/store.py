@@ -26,6 +26,7 @@ from esprobe.errors import UserError
 from esprobe.faults import DAMAGED, FULL, damaged, disk_full, reason, unwritable
 from esprobe.scoring import Score
 from esprobe.task import Facts, Problem
+from esprobe.trust import check_triggers
 
 CHECKPOINT_EVERY_S = 60.0
 DEFAULT_TASK = "countdown"  # of an arm whose settings name none
@@ -70,8 +71,8 @@ class Store:
             if schema.inspect(path) != "current":
                 schema.migrate(path)
             self.engine: Engine = make_engine(path, self.file)
-            with self.engine.begin():
-                pass  # an unwritable file shows now, before any work is done
+            with self.engine.begin() as connection:  # an unwritable file shows now, before any work is done
+                check_triggers(connection.connection.driver_connection, path)
         except (DBAPIError, OSError, sqlite3.Error) as error:
             raise UserError(unwritable(path, error)) from None
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from esprobe.arms import Arm, perturbation_seeds
 from esprobe.countdown.task import Countdown
+from esprobe.progress import Quiet
+from esprobe.rescoring import rescore
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from esprobe.task import Facts
@@ -21,13 +23,19 @@ def told(draw: int, problem: int) -> str:
     return f"draw {draw} of problem {problem}\n<answer> {draw} + {problem} </answer>"
 
 
+def honest(path: Path) -> Path:
+    """The database with the verdicts and facts that its texts and problems have, as a merge wants them."""
+    rescore(path, "countdown", True, Quiet())
+    return path
+
+
 def make(
     path: Path,
     arms: Sequence[tuple[str, float | None, Mapping[int, str]]],
     text: Told = told,
     answer: str | None = None,
     facts: Sequence[Facts] = (),
-) -> None:
+) -> Path:
     """Arms as (method, value, {problem: verdicts}); verdicts "+-" is a correct draw 0 and a wrong draw 1."""
     task, store = Countdown(), Store(path)
     count = 1 + max(problem for _, _, verdicts in arms for problem in verdicts)
@@ -50,3 +58,4 @@ def make(
         store.save(arm_id, run_id, "countdown", rows, seeds)
     store.end_run(run_id, "done")
     store.close()
+    return path

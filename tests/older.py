@@ -1,5 +1,6 @@
 """Databases as older versions left them, and what must be true of them after an upgrade."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData
+from sqlalchemy import JSON, Boolean, Column, Connection, Float, Integer, MetaData
 
 from esprobe import schema
+from esprobe.arms import Arm
 from esprobe.engine import make_engine
 from esprobe.reading import open_database, query
+from esprobe.task import Problem
 
 
 def script() -> ScriptDirectory:
@@ -41,7 +44,20 @@ def at_revision(path: Path, revision: str) -> None:
         for table in found.sorted_tables:
             if table.name != "alembic_version":
                 connection.execute(table.insert(), [{c.name: value(c, i) for c in table.columns} for i in range(1, ROWS + 1)])
+        set_digests(connection)
     engine.dispose()
+
+
+def set_digests(connection: Connection) -> None:
+    """Those that follow from the rows."""
+    digests = []
+    for i, task, payload in connection.exec_driver_sql("SELECT id, task, payload FROM problem").all():
+        digests.append(("problem", i, Problem(task, json.loads(payload)).digest))
+    sql = "SELECT arm.id, model.digest, method, value, settings FROM arm JOIN model ON model.id = model_id"
+    for i, model, method, value_, settings in connection.exec_driver_sql(sql).all():
+        digests.append(("arm", i, Arm("", model, method, value_, json.loads(settings)).digest))
+    for table, row_id, digest in digests:
+        connection.exec_driver_sql(f"UPDATE {table} SET digest = ? WHERE id = ?", (digest, row_id))
 
 
 def quoted(name: str) -> str:
@@ -60,7 +76,7 @@ def value(column: Column[Any], i: int) -> object:
         return {"draw": i + 10, "number": i + 10, "problem_id": ROWS + 1 - i}.get(column.name, i)
     if isinstance(column.type, Float):
         return i / 8
-    return {"scorer": "countdown", "method": "temperature"}.get(column.name, f"{column.name} {i} ‘σ’")
+    return {"scorer": "countdown", "method": "perturbation"}.get(column.name, f"{column.name} {i} ‘σ’")
 
 
 def rows_of(path: Path) -> dict[str, tuple[list[str], list[tuple[object, ...]]]]:

@@ -15,7 +15,7 @@ from esprobe.errors import UserError
 from esprobe.merging import merge
 from esprobe.store import Store
 from tests.conftest import ESPROBE, Run, lacking
-from tests.made import make
+from tests.made import honest, make
 from tests.older import assert_kept_and_current, at_revision, rows_of
 from tests.test_cli import one_line_error
 from tests.test_cli_sampling import rollouts
@@ -123,7 +123,7 @@ def test_an_upgrade_that_finds_no_room_leaves_the_old_schema(small: Path) -> Non
 
 
 def test_a_merge_that_finds_no_room_takes_nothing_in(esprobe: Run, small: Path, tmp_path: Path) -> None:
-    make(tmp_path / "other.db", [("temperature", 0.5, dict.fromkeys(range(40), "+-" * 20))])
+    honest(make(tmp_path / "other.db", [("temperature", 0.5, dict.fromkeys(range(40), "+-" * 20))]))
     make(small / "r.db", [("greedy", None, {0: "+"})])
     before = rollouts(small / "r.db")
     fill(small, 65536)

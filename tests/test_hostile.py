@@ -23,7 +23,7 @@ from esprobe.reading import open_database
 from esprobe.report import Filter, report
 from esprobe.task import all_tasks, load_problems
 from tests.conftest import ESPROBE, Run
-from tests.made import make
+from tests.made import honest, make
 from tests.test_cli import one_line_error
 
 ARMS = [("temperature", 0.5, {0: "+---", 1: "++--"}), ("perturbation", 0.01, {0: "----", 1: "+---"}), ("greedy", None, {0: "+"})]
@@ -33,6 +33,7 @@ TASK = all_tasks()[0]
 
 def altered(path: Path, sql: str) -> Path:
     make(path, ARMS)
+    honest(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(f"PRAGMA foreign_keys = OFF; {sql}")
     return path

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from esprobe import schema
-from esprobe.arms import Arm
+from esprobe.arms import Arm, recorded_seed
 from esprobe.countdown.task import Countdown
 from esprobe.errors import UserError
 from esprobe.merging import merge
@@ -29,6 +29,7 @@ ARMS = [
     Arm("tiny", "d1", "temperature", 0.5, {"seed": 43}),
     Arm("tiny", "d1", "perturbation", 0.01, {"seed": 42, "noise": "iid"}),
     Arm("other", "d2", "temperature", 0.5, {"seed": 42}),
+    Arm("elsewhere", "d3", "perturbation", 0.01, {"imported": "its seeds follow from nothing here"}),
 ]
 
 
@@ -51,7 +52,7 @@ def make(path: Path, arms: Iterable[int], draws: range, problems: Iterable[int] 
             for draw in draws:
                 said = text + answer(problem, draw)
                 rows.append(RolloutRow(draw, problem_id, said, 7 + draw, "stop", scorer(PROBLEMS[problem].payload, said)))
-        seeds = {d: 1000 + d for d in draws} if ARMS[i].method == "perturbation" else None
+        seeds = {d: recorded_seed(ARMS[i].settings, d) or 0 for d in draws} if ARMS[i].method == "perturbation" else None
         store.save(store.arm_id(ARMS[i]), run_id, "countdown", rows, seeds)
     store.end_run(run_id, "done")
     store.close()
@@ -228,8 +229,8 @@ def test_all_or_nothing(tmp_path: Path) -> None:
 
 
 def test_another_seed_of_the_same_draw_is_refused(tmp_path: Path) -> None:
-    ours = make(tmp_path / "ours.db", [3], range(2))
-    other = make(tmp_path / "other.db", [3], range(2, 4))
+    ours = make(tmp_path / "ours.db", [5], range(2))
+    other = make(tmp_path / "other.db", [5], range(2, 4))
     with closing(sqlite3.connect(other)) as connection, connection:
         connection.execute("INSERT INTO draw SELECT arm_id, 0, 77, sigma FROM draw LIMIT 1")
     before = everything(ours)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, lacking
-from tests.made import make
+from tests.made import honest, make
 from tests.older import REVISIONS, at_revision
 from tests.test_cli import one_line_error
 from tests.test_disk_full import mount
@@ -47,8 +47,7 @@ def freeze(folder: Path) -> None:
 
 def with_a_log(folder: Path, index: bool) -> None:
     """A database whose log holds something, as a writer that was killed leaves it."""
-    made = folder / "made.db"
-    make(made, ARMS)
+    made = honest(make(folder / "made.db", ARMS))
     with closing(sqlite3.connect(made, isolation_level=None)) as writer:  # an open connection keeps the log
         writer.execute("update model set name = 'renamed'")
         for suffix in ("", "-wal", "-shm") if index else ("", "-wal"):
@@ -60,7 +59,7 @@ def test_results_on_a_read_only_disk_are_read_as_anywhere(esprobe: Run, disk: Pa
     if log:
         with_a_log(disk, index=True)
     else:
-        make(disk / "r.db", ARMS)
+        honest(make(disk / "r.db", ARMS))
     for file in disk.glob("r.db*"):
         shutil.copy(file, tmp_path)
     freeze(disk)
@@ -85,7 +84,7 @@ def test_a_log_that_cannot_be_read_without_writing_is_one_clear_line(esprobe: Ru
 def test_what_has_to_write_is_refused_in_one_line_on_a_read_only_disk(esprobe: Run, disk: Path, tmp_path: Path) -> None:
     make(disk / "r.db", ARMS)
     at_revision(disk / "old.db", REVISIONS[0])
-    make(tmp_path / "other.db", ARMS)
+    honest(make(tmp_path / "other.db", ARMS))
     freeze(disk)
     for db, *words in [
         ("r.db", "sample-temp", "--limit", "2", "-n", "1"),

@@ -27,6 +27,7 @@ from esprobe.report import Filter, report
 from esprobe.rescoring import rescore
 from esprobe.store import Store
 from tests.conftest import HANGS_S, Run
+from tests.made import honest
 from tests.made import make as fill
 from tests.older import script
 from tests.test_cli import one_line_error
@@ -194,7 +195,7 @@ def test_what_is_not_ours_is_refused_in_one_line_and_untouched(tmp_path: Path, m
 
 def test_a_page_of_zeros_in_the_middle_is_one_clear_line_wherever_it_is_met(esprobe: Run, tmp_path: Path) -> None:
     whole, db = tmp_path / "whole.db", tmp_path / "r.db"
-    fill(whole, [("temperature", 0.5, dict.fromkeys(range(30), "+-" * 20))])
+    honest(fill(whole, [("temperature", 0.5, dict.fromkeys(range(30), "+-" * 20))]))
     data = whole.read_bytes()
     pages = len(data) // 4096
     told: list[str] = []

@@ -84,7 +84,7 @@ def test_an_upgrade_keeps_rows_that_refer_to_nothing_and_what_the_user_added(tmp
         connection.execute("delete from draw where number = 14")
         connection.execute("delete from problem where id = 3")
     before = rows_of(path)
-    Store(path).close()
+    schema.migrate(path)
     after = rows_of(path)
     with closing(sqlite3.connect(path)) as connection:
         before["score"] = with_reward(*before["score"])
