@@ -12,7 +12,7 @@ from esprobe.arms import Arm, Method
 from esprobe.errors import UserError
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
-from esprobe.task import Problem, Task, all_tasks, read_records, task_problem
+from esprobe.task import Problem, Task, all_tasks, lacking, read_records, task_problem
 
 MAX_DRAW = 10**9
 _Key = tuple[int, str]  # draw, problem digest
@@ -97,7 +97,9 @@ def _read(task: Task, path: Path) -> dict[_Key, _Read]:
     found: dict[_Key, _Read] = {}
     for where, record in read_records(path):
         problem = task_problem(task, record, where)
-        draw, text = record.get("draw"), record.get("text")
+        if line := lacking(record, "draw") or lacking(record, "text"):
+            raise UserError(f"{where}: {line}")
+        draw, text = record["draw"], record["text"]
         if type(draw) is not int or not 0 <= draw <= MAX_DRAW:
             raise UserError(f'{where}: "draw" must be a whole number from 0 to {MAX_DRAW:,}, not {_short(draw)}')
         if not isinstance(text, str):

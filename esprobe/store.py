@@ -325,16 +325,17 @@ class Store:
 # As text with plain tuples: SQLAlchemy's compiled inserts spend more time on each row than SQLite does. A row whose unique key is
 # there already is left alone.
 _NEW_DRAWS = (
-    "INSERT OR IGNORE INTO draw (arm_id, number, seed, sigma) "
-    "SELECT id, ?, ?, CASE WHEN method = 'perturbation' THEN value END FROM arm WHERE id = ?"
+    "INSERT INTO draw (arm_id, number, seed, sigma) "
+    "SELECT id, ?, ?, CASE WHEN method = 'perturbation' THEN value END FROM arm WHERE id = ? "
+    "ON CONFLICT (arm_id, number) DO NOTHING"
 )
 _NEW_ROLLOUTS = (
-    "INSERT OR IGNORE INTO rollout (arm_id, draw, problem_id, run_id, tokens, prompt_tokens, finish, text) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO rollout (arm_id, draw, problem_id, run_id, tokens, prompt_tokens, finish, text) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arm_id, draw, problem_id) DO NOTHING"
 )
 _NEW_SCORES = (
-    "INSERT OR IGNORE INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, ballot, reward) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, ballot, reward) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scorer, arm_id, draw, problem_id) DO NOTHING"
 )
 
 _OLDER_FACTS = "chance IS NOT NULL AND outcomes IS NULL"  # today's proofs give both or neither

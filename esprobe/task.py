@@ -134,6 +134,15 @@ def task_problem(task: Task, record: Any, where: str) -> Problem:
         raise UserError(f"{where}: {error}") from None
 
 
+def lacking(record: Mapping[str, Any], *names: str) -> str | None:
+    """What to say of a record that has none of these keys, with the keys that it has; None where it has one."""
+    if any(name in record for name in names):
+        return None
+    there = ", ".join(str(key)[:40] for key in list(record)[:20]) + (", …" if len(record) > 20 else "")
+    wanted = " or ".join(f'"{name}"' for name in names)
+    return f"there is no {wanted}; the record has {there or 'no keys at all'}"
+
+
 def _cause(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 

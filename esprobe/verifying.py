@@ -139,13 +139,14 @@ class Verification:
 
         rows = self._connection.execute(_SCORED.format(self._name), (name,))
         while batch := rows.fetchmany(_BATCH):
-            for arm_id, draw, problem_id, text, *said in batch:
+            for arm_id, draw, problem_id, text, correct, *rest in batch:
+                said = (bool(correct), *rest)
                 if (other := self._problem(problem_id).task) != task.name:
                     if other in self._tasks:
                         yield f"table score: {name} has scored problem {problem_id}, which is of task {other}"
                     continue
                 right = again(problem_id, text)
-                if tuple(said) != right:
+                if said != right:
                     which = next(i for i, (a, b) in enumerate(zip(said, right, strict=True)) if a != b)
                     yield (
                         f"table score: draw {draw} of problem {problem_id} in arm {arm_id} has {Score._fields[which]} "

@@ -7,8 +7,11 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from esprobe.store import Store
 from tests.conftest import ESPROBE, HANGS_S, Run
+from tests.test_cli import one_line_error
 
 ROLLOUTS = 3000
 
@@ -72,3 +75,26 @@ def test_a_file_whose_name_is_not_utf_8_is_imported_and_shown(esprobe: Run, tmp_
     assert (done.returncode, done.stderr) == (0, "")
     again = esprobe("--db", tmp_path / os.fsdecode(b"\xff.db"), "runs", "--format", "csv")
     assert r"\xfe.jsonl" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"nums": [1, 2], "target": 3, "resps": ["x"]}, 'there is no "draw"; the record has nums, target, resps'),
+        (
+            {"nums": [1, 2], "target": 3, "draw": 0, "output": "x"},
+            'there is no "text"; the record has nums, target, draw, output',
+        ),
+        ({"prompt": "x", "ground_truth": 3}, 'there is no "numbers" or "nums"; the record has prompt, ground_truth'),
+        ({"numbers": [1, 2], "answer": 3}, 'there is no "target"; the record has numbers, answer'),
+        ({}, "the record has no keys at all"),
+        ({f"key {i}": i for i in range(1000)}, "key 19, …"),
+    ],
+    ids=["draw", "text", "numbers", "target", "nothing", "much"],
+)
+def test_a_record_that_lacks_a_key_is_told_which_keys_it_has(esprobe: Run, tmp_path: Path, record: object, says: str) -> None:
+    (tmp_path / "r.jsonl").write_text(json.dumps(record))
+    said = one_line_error(esprobe("import", "r.jsonl"), 1)
+    assert said.startswith("error: r.jsonl: line 1: ")
+    assert says in said
+    assert len(said) < 600

@@ -43,7 +43,7 @@ def test_a_problem_that_stands_twice_is_taken_once(tmp_path: Path) -> None:
         ("", "no records"),
         ("[{]", "not valid JSON"),
         ('{"numbers": [1, 2], "target": 3}\n{"numbers"', "line 2: not valid JSON"),
-        ('[{"numbers": [1, 2]}]', 'record 0: "target"'),
+        ('[{"numbers": [1, 2]}]', 'record 0: there is no "target"'),
         ('[{"numbers": [1, 2.5], "target": 3}]', '"numbers" must be'),
         ('[{"numbers": [1, true], "target": 3}]', '"numbers" must be'),
         ('[{"numbers": [-1, 2], "target": 3}]', '"numbers" must be'),

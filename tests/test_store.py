@@ -1,5 +1,8 @@
 """What `Store.save` promises: a unit is written whole or not at all, and what is there stays as it is."""
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,26 @@ def test_a_unit_is_saved_whole_or_not_at_all(opened: tuple[Store, int, int, list
         store.save(arm, run, "countdown", [RolloutRow(0, i, "text", 1, "stop", verdict) for i in (first, 999)])
     for table in ("draw", "rollout", "score"):
         assert rows_of(store, f"SELECT * FROM {table}") == []
+
+
+def test_a_row_that_the_users_own_index_refuses_is_an_error_and_not_left_out(opened: tuple[Store, int, int, list[int]]) -> None:
+    store, arm, run, (first, second) = opened
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("CREATE UNIQUE INDEX no_text_twice ON rollout (text)")
+    row = RolloutRow(0, first, "same", 1, "stop", Score(True, "correct", "1", "1", 1.0))
+    assert store.save(arm, run, "countdown", [row]) == 1
+    assert store.save(arm, run, "countdown", [row]) == 0
+    with pytest.raises(UserError, match=r"UNIQUE constraint failed: rollout\.text"):
+        store.save(arm, run, "countdown", [replace(row, problem_id=second)])
+
+
+def test_a_verdict_on_a_text_that_another_process_did_not_write_is_not_kept(opened: tuple[Store, int, int, list[int]]) -> None:
+    store, arm, run, (first, second) = opened
+    right, wrong = Score(True, "correct", "1", "1", 1.0), Score(False, "wrong_value", "2", "2", 0.0)
+    store.save(arm, run, "countdown-published", [RolloutRow(0, first, "theirs", 1, "stop", wrong)])
+    rows = [RolloutRow(0, first, "ours", 1, "stop", right), RolloutRow(0, second, "ours", 1, "stop", right)]
+    assert store.save(arm, run, "countdown", rows) == 1
+    assert rows_of(store, "SELECT problem_id, scorer FROM score ORDER BY 1") == [
+        (first, "countdown-published"),
+        (second, "countdown"),
+    ]

@@ -98,7 +98,7 @@ FALSE = {
     "a verdict that the text does not have": (
         "DELETE FROM draw WHERE arm_id > 2; DELETE FROM rollout WHERE arm_id > 2; DELETE FROM score WHERE arm_id > 2;"
         f"{ELSEWHERE} UPDATE rollout SET text = '<answer>1</answer>' WHERE id = 1",
-        "has correct 1 by countdown, which says False",
+        "has correct True by countdown, which says False",
     ),
     "an answer that the text does not hold": ("UPDATE score SET answer = '6 * 7' WHERE problem_id = 2", "has answer 6 * 7"),
     "a reward of its own": ("UPDATE score SET reward = 0.9 WHERE problem_id = 3", "has reward 0.9"),

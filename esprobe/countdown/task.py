@@ -15,7 +15,7 @@ from typing import Any
 from esprobe.countdown import scorers, solver
 from esprobe.errors import UserError
 from esprobe.scoring import Scorer
-from esprobe.task import Facts, Payload, Problem, read_records
+from esprobe.task import Facts, Payload, Problem, lacking, read_records
 
 SYSTEM = (
     "You are a helpful assistant. You first think about the reasoning process in your mind "
@@ -53,6 +53,8 @@ class Countdown:
         """Reads `numbers` (or `nums`), `target` and perhaps `solution`; other keys are ignored."""
         if not isinstance(record, Mapping):
             raise UserError('a problem must be an object such as {"numbers": [44, 19, 35], "target": "98"}')
+        if line := lacking(record, "numbers", "nums") or lacking(record, "target"):
+            raise UserError(line)
         numbers = record.get("numbers", record.get("nums"))
         if not isinstance(numbers, list) or not 1 <= len(numbers) <= 20 or not all(map(_is_whole, numbers)):
             raise UserError('"numbers" must be a list of 1 to 20 whole numbers, none negative')
