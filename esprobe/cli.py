@@ -152,6 +152,7 @@ def report(
     k: Annotated[list[int] | None, typer.Option("-k", min=1, help="A k of pass@k (repeatable).")] = None,
     style: FormatOption = "table",
     scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Whose verdicts to count.")] = "countdown",
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     model: Annotated[str | None, typer.Option(help="Only models whose name contains this.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
     value: Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")] = None,
@@ -162,21 +163,19 @@ def report(
         bool, typer.Option("--compare", help="The best temperature arm against the best perturbation arm of each model.")
     ] = False,
     arm: Annotated[
-        list[int] | None, typer.Option("--arm", help="With --compare: an arm_id; given twice, these two arms are compared.")
+        list[int] | None, typer.Option("--arm", help="Only this arm_id (repeatable); with --compare the two arms to compare.")
     ] = None,
 ) -> None:
-    """Every arm: pass@k with error bars, problems solved, and the odds of guessing on the same problems."""
+    """Every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
     from esprobe import reading
     from esprobe.report import Filter
-    from esprobe.report import report as make_report
+    from esprobe.report_text import report as make_report
     from esprobe.soundness import explained
 
     for name in method or ():
         if name not in METHODS:
             raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(METHODS)}")
-    chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()))
-    if arm and not compare:
-        raise typer.BadParameter("--arm goes with --compare")
+    chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
     connection = reading.open_database(ctx.obj[0], snapshot=True)
     with explained(ctx.obj[0]):
         if compare:

@@ -59,7 +59,8 @@ class Comparison:
     first: ArmRow
     second: ArmRow
     problems: int
-    solvable: int
+    solvable: int  # problems proven so
+    unknown: int  # problems proven neither solvable nor impossible
     left_out: int
     depth: int
     steps: list[Step]
@@ -114,7 +115,7 @@ def _compared(data: Data, first: ArmRow, second: ArmRow, ks: Sequence[int], choi
     if shared is None:
         raise UserError(f"arms {first.arm_id} and {second.arm_id} have no problem in common, so they cannot be compared")
     sides = [_side(data, arm, shared) for arm in (first, second)]
-    facts = _facts(data.connection, shared)
+    facts = _facts(data, shared)
     chances = [chance for _, chance in facts]
     greedy = data.greedy(first, shared.problems)
     answers = None if greedy is None else [greedy[i].c / greedy[i].n for i in shared.problems]
@@ -122,7 +123,8 @@ def _compared(data: Data, first: ArmRow, second: ArmRow, ks: Sequence[int], choi
         first=first,
         second=second,
         problems=len(shared.problems),
-        solvable=sum(solvable is None or bool(solvable) for solvable, _ in facts),
+        solvable=sum(bool(solvable) for solvable, _ in facts),
+        unknown=sum(solvable is None for solvable, _ in facts),
         left_out=shared.left_out,
         depth=shared.depth,
         steps=_steps(sides, shared.depth, _Known(chances, answers), ks),
@@ -148,9 +150,10 @@ def _side(data: Data, arm: ArmRow, shared: Shared) -> Side:
     )
 
 
-def _facts(connection: sqlite3.Connection, shared: Shared) -> list[tuple[bool | None, float | None]]:
-    """(solvable, chance) of each shared problem."""
-    _, rows = query(connection, "SELECT id, solvable, chance FROM problem")
+def _facts(data: Data, shared: Shared) -> list[tuple[bool | None, float | None]]:
+    """(solvable, chance) of each shared problem, as far as they are proven under the scorer's rule."""
+    proven = "CASE WHEN task = ?1 THEN solvable END, CASE WHEN task = ?1 THEN chance END"
+    _, rows = query(data.connection, f"SELECT id, {proven} FROM problem", [data.scorer])
     facts = {problem: (solvable, chance) for problem, solvable, chance in rows}
     return [facts[problem] for problem in shared.problems]
 

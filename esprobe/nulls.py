@@ -28,14 +28,17 @@ def over_guessing(cells: Sequence[Cell], chances: Sequence[float], k: int, share
     return Difference(k, sum(a) / len(a), sum(b) / len(b), tested.difference, tested.interval, tested.p)
 
 
-def distinct_values(outcomes: int | None, solvable: bool | None, k: int) -> float | None:
-    """The probability that k different values hold the target, each value that a valid answer can have being as likely.
+def distinct_values(outcomes: int | None, chance: float | None, k: int) -> float | None:
+    """The probability that k guesses include the target if each of the values that valid answers can have is as likely.
 
-    min(1, k/outcomes) if the problem can be solved, 0 if it is proven that it cannot; None where either is not known.
+    1 − (1 − 1/outcomes)^k: a guess of expressions favours values that many expressions have, this one does not. 0 where no
+    valid answer has the target's value (chance 0); None where either is not known.
     """
-    if solvable is not None and not solvable:
+    if chance is None:
+        return None
+    if chance <= 0:
         return 0.0
-    return None if solvable is None or outcomes is None else min(1.0, k / outcomes)
+    return None if outcomes is None else guessing(1 / outcomes, k)
 
 
 def greedy_and_guesses(right: float, chance: float, k: int) -> float:

@@ -22,6 +22,11 @@ Row = Sequence[Any]
 # A number as tables show it, alone or with its interval.
 _NUMBER = re.compile(r"[+\-−×≥]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?%?(?: \[[^\]]*\])?|\[[^\]]*\]")
 
+# A part of a cell that a spreadsheet takes for a formula, up to where one that is set to other separators begins a new cell;
+# quotation marks and white space before it do not help. Full-width signs are signs in Japanese Excel.
+_FORMULA = re.compile(r"((?:^|[;|\t\r\n])[\s\"']*?)([=+\-@＝＋－＠][^;|\t\r\n]*)")
+_PLAIN = re.compile(r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")  # a number, with its sign
+
 # Printable for Python and yet invisible: variation selectors, fillers and joiners (Unicode's Default_Ignorable_Code_Point),
 # and the empty Braille pattern.
 _UNSEEN = re.compile(
@@ -106,13 +111,16 @@ def _json_value(cell: Any) -> str:
 
 
 def _no_formula(cell: Any) -> Any:
-    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+    """The cell with an apostrophe before what a spreadsheet would run, also where it splits cells at `;`, `|`, tabs or lines."""
+    if not isinstance(cell, str):
         return cell
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}"
-    return cell
+    text = _FORMULA.sub(_quoted, cell)
+    return f"'{text}" if text.startswith(("\t", "\r")) else text
+
+
+def _quoted(found: re.Match[str]) -> str:
+    before, formula = found.groups()
+    return found[0] if _PLAIN.fullmatch(formula.strip()) else f"{before}'{formula}"
 
 
 def _is_numeric(rows: Sequence[Row], column: int) -> bool:

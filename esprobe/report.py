@@ -1,21 +1,23 @@
-"""The report: every arm with its pass@k, 95% intervals, and the odds of guessing beside it, read from the views.
+"""The arms of a report with their pass@k and 95% intervals, read from the views, and the filters that choose them.
 
-Knows the views and how a report is laid out. Knows no model, and computes nothing that a view holds.
+Knows the views and the names of arms. Knows no model and no layout, and computes nothing that a view holds.
 """
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from typing import Any
 
 from esprobe.arms import METHODS
+from esprobe.baselines import Tried
+from esprobe.compare import Difference
 from esprobe.errors import UserError
 from esprobe.estimator import pass_at_k
 from esprobe.intervals import Cell, Interval, SharedDraws, share_interval, shared_draws, variance_over_problems
-from esprobe.output import Format, no_markup, render, shown_lines
+from esprobe.nulls import over_guessing
 from esprobe.reading import query
 
 DEFAULT_KS = (1, 8, 64, 512, 4096)
@@ -23,18 +25,30 @@ DEFAULT_KS = (1, 8, 64, 512, 4096)
 
 @dataclass(frozen=True)
 class Filter:
-    """Which arms a report shows; None is all. `model` matches a part of the name."""
+    """Which arms a report, its plots and comparisons show; empty is all. `model` matches a part of the name."""
 
     scorer: str = "countdown"
     model: str | None = None
     methods: tuple[str, ...] = ()
     values: tuple[float, ...] = ()
+    task: str | None = None
+    arms: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UserError for a method that there is not."""
         for method in self.methods:
             if method not in METHODS:
                 raise UserError(f"there is no method {method!r}; methods: {', '.join(METHODS)}")
+
+    def passes(self, arm: "ArmRow") -> bool:
+        """Whether the arm is shown."""
+        return (
+            (self.model is None or self.model.lower() in arm.model.lower())
+            and (not self.methods or arm.method in self.methods)
+            and (not self.values or arm.value in self.values)
+            and (self.task is None or arm.task == self.task)
+            and (not self.arms or arm.arm_id in self.arms)
+        )
 
 
 @dataclass(frozen=True)
@@ -57,17 +71,13 @@ class AtK:
         variance = None if self.stderr is None else self.stderr**2
         return share_interval(self.pass_at_k, variance, self.problems, self.shared)
 
-    @property
-    def over_chance(self) -> float | None:
-        """pass@k as a multiple of chance; None where chance is unknown or 0."""
-        return self.pass_at_k / self.chance if self.chance else None
-
 
 @dataclass(frozen=True)
 class ArmRow:
     """One row of the view `arm_summary`, with its pass@k by k."""
 
     arm_id: int
+    task: str
     model: str
     model_digest: str  # two models may bear one name
     method: str
@@ -78,8 +88,13 @@ class ArmRow:
     correct: int
     problems_solved: int
     mean_tokens: float | None
-    solvable: int
+    mean_prompt_tokens: float | None
+    cut_off: int  # rollouts that ended at the limit of tokens
+    nan: int  # rollouts that ended because the model's output was no number
+    solvable: int  # problems proven so
+    unknown: int  # problems proven neither solvable nor impossible
     settings: dict[str, Any]
+    rounding: dict[str, Any] | None  # what the weights' dtype leaves of σ, by group of weights
     at: dict[int, AtK]
 
 
@@ -101,10 +116,11 @@ def load_arms(
         at.setdefault(arm_id, {})[rest[0]] = AtK(*rest)
     columns, rows = query(
         connection,
-        "SELECT s.arm_id, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, s.correct, "
-        "s.problems_solved, s.mean_tokens, s.solvable, s.settings "
+        "SELECT s.arm_id, s.task, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, "
+        "s.correct, s.problems_solved, s.mean_tokens, s.mean_prompt_tokens, s.cut_off, s.nan, s.solvable, s.unknown, s.settings, "
+        "arm.rounding "
         "FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id JOIN model ON model.id = arm.model_id WHERE s.scorer = ? "
-        "ORDER BY s.model, model_digest, s.method = 'imported', s.method = 'perturbation', s.method = 'temperature', "
+        "ORDER BY s.model, model_digest, s.task, s.method = 'imported', s.method = 'perturbation', s.method = 'temperature', "
         "s.method, s.value, s.arm_id",
         [chosen.scorer],
     )
@@ -112,16 +128,14 @@ def load_arms(
     for row in rows:
         named = dict(zip(columns, row, strict=True))
         named["settings"] = json.loads(named["settings"])
+        named["rounding"] = json.loads(named["rounding"] or "null")
         arms.append(ArmRow(**named, at=at[named["arm_id"]]))
     if not arms:
         raise UserError(f"no rollouts scored by {chosen.scorer!r} yet; run `esprobe sample-temp`, or `esprobe score --scorer …`")
-    arms = [
-        arm
-        for arm in arms
-        if (chosen.model is None or chosen.model.lower() in arm.model.lower())
-        and (not chosen.methods or arm.method in chosen.methods)
-        and (not chosen.values or arm.value in chosen.values)
-    ]
+    for arm_id in chosen.arms:
+        if arm_id not in at:
+            raise UserError(f"there is no arm {arm_id} here; `esprobe report --format csv` shows arm_id")
+    arms = [arm for arm in arms if chosen.passes(arm)]
     if not arms:
         raise UserError("no arm passes these filters; `esprobe report` without filters shows what there is")
     for arm in arms:
@@ -163,7 +177,8 @@ def _compute(connection: sqlite3.Connection, scorer: str, arm_id: int, k: int) -
     """What the view `pass_at_k` would hold at a k of the user's own."""
     _, cells = query(
         connection,
-        "SELECT n, c, chance FROM solved JOIN problem ON problem.id = problem_id WHERE scorer = ? AND arm_id = ? AND n >= ?",
+        "SELECT n, c, CASE WHEN task = scorer THEN chance END FROM solved JOIN problem ON problem.id = problem_id "
+        "WHERE scorer = ? AND arm_id = ? AND n >= ?",
         [scorer, arm_id, k],
     )
     return estimate(cells, k)
@@ -181,72 +196,13 @@ def estimate(cells: Sequence[tuple[int, int, float | None]], k: int) -> AtK:
     return AtK(k, size, mean, stderr, chance)
 
 
-def report(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], style: Format) -> str:
-    """The whole report as text. CSV and JSON have one record per arm and k, with full precision."""
-    arms = load_arms(connection, chosen, ks)
-    if style in ("csv", "json"):
-        return render(*_records(arms, chosen.scorer, ks), style)
-    most = max(arm.draws for arm in arms)
-    shown = sorted(set(ks) or {k for k in DEFAULT_KS if k <= most} | {most})
-    columns = ["model", "method", "value", "problems", "draws", *(f"pass@{k}" for k in shown), "over chance", "solved", "tokens"]
-    rows = [_row(arm, shown) for arm in arms] + _chance_rows(arms, shown) + _ceiling_rows(arms, shown)
-    apart = told_apart(arms)
-    if apart:
-        columns.insert(3, "settings")
-        for i, row in enumerate(rows):
-            row.insert(3, apart.get(arms[i].arm_id, "") if i < len(arms) else "")
-    notes = shown_lines("\n".join(_notes(arms, shown, chosen.scorer)))
-    return "\n\n".join([render(columns, rows, style), no_markup(notes) if style == "markdown" else notes])
-
-
-def _records(arms: Sequence[ArmRow], scorer: str, ks: Sequence[int]) -> tuple[list[str], list[list[Any]]]:
-    columns = ["arm_id", "model", "method", "value", "scorer", "problems", "draws", "rollouts", "correct", "problems_solved"]
-    columns += ["solvable", "mean_tokens", "k", "problems_at_k", "pass_at_k", "stderr", "low", "high"]
-    columns += ["chance", "over_chance"]
-    rows = []
-    for arm in arms:
-        for k in sorted(arm.at):
-            if not ks or k in ks:
-                at = arm.at[k]
-                head = [arm.arm_id, arm.model, arm.method, arm.value, scorer, arm.problems, arm.draws, arm.rollouts]
-                tail = [arm.correct, arm.problems_solved, arm.solvable, arm.mean_tokens]
-                rows.append(
-                    [
-                        *head,
-                        *tail,
-                        k,
-                        at.problems,
-                        at.pass_at_k,
-                        at.stderr,
-                        *(at.interval or (None, None)),
-                        at.chance,
-                        at.over_chance,
-                    ]
-                )
-    return columns, rows
-
-
-def _row(arm: ArmRow, ks: Sequence[int]) -> list[Any]:
-    cells = [percent(arm.at[k].pass_at_k, arm.at[k].interval) if k in arm.at else "" for k in ks]
-    times = arm.at[max(k for k in ks if k in arm.at)].over_chance if any(k in arm.at for k in ks) else None
-    value = "" if arm.value is None else f"{'σ' if arm.method == 'perturbation' else 'T'} {arm.value:g}"
-    tokens = "" if arm.mean_tokens is None else f"{arm.mean_tokens:.1f}"
-    over = "" if times is None else f"×{times:.2f}" if times < 10 else f"×{times:.0f}"
-    return [arm.model, arm.method, value, arm.problems, arm.draws, *cells, over, arm.problems_solved, tokens]
-
-
-def _chance_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
-    """One row for each set of problems: what uniformly random valid answers would score on it."""
-    rows: dict[tuple[int, float], dict[int, float]] = {}
-    for arm in arms:
-        first = arm.at[1].chance
-        if first is not None:
-            known = {k: at.chance for k, at in arm.at.items() if at.chance is not None and at.problems == arm.problems}
-            rows.setdefault((arm.problems, first), {}).update(known)
-    return [
-        ["(random valid answers)", "chance", "", problems, "", *(percent(at[k]) if k in at else "" for k in ks), "", "", ""]
-        for (problems, _), at in rows.items()
-    ]
+def above_chance(arm: ArmRow, tried: Sequence[Tried], k: int) -> Difference | None:
+    """pass@k − chance, paired by problem, with its interval; None without such a k, or where a problem's chance is not known."""
+    able = [problem for problem in tried if problem.n >= k]
+    chances = [problem.chance for problem in able if problem.chance is not None]
+    if k not in arm.at or not able or len(chances) < len(able):
+        return None
+    return over_guessing([Cell(problem.n, problem.c) for problem in able], chances, k, arm.at[k].shared)
 
 
 def told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
@@ -268,40 +224,34 @@ def told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
     return found
 
 
-def _ceiling_rows(arms: Sequence[ArmRow], ks: Sequence[int]) -> list[list[Any]]:
-    """One row for each set of problems: how many of them can be solved at all, whatever is sampled."""
-    ceilings = sorted({(arm.problems, arm.solvable) for arm in arms})
-    return [
-        ["(best possible)", "ceiling", "", problems, "", *[percent(solvable / problems) for _ in ks], "", solvable, ""]
-        for problems, solvable in ceilings
-    ]
+def percent(share: float, interval: Iterable[float] | None = None) -> str:
+    """`43.8%`, with an interval `43.8% [35.4, 52.6]`; shares below 1% with one more digit."""
+    digits = 2 if 0 < share < 0.00995 else 1
+    if 0 < share < 0.00005 and interval is None:
+        return "<0.01%"
+    text = f"{100 * share:.{digits}f}%"
+    return text if interval is None else f"{text} [{', '.join(f'{100 * end:.{digits}f}' for end in interval)}]"
 
 
-def percent(share: float, interval: Interval | None = None) -> str:
-    """`43.8%`, with an interval `43.8% [35.4, 52.6]`."""
-    return f"{100 * share:.1f}%" + ("" if interval is None else f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]")
+def points(difference: float, interval: Iterable[float] | None = None) -> str:
+    """A difference of two shares in percentage points: `+7.8`, with an interval `+7.8 [−0.3, +15.9]`."""
+    text = f"{100 * difference:+.1f}"
+    if interval is not None:
+        text += f" [{', '.join(f'{100 * end:+.1f}' for end in interval)}]"
+    return text.replace("-", "−").replace("+0.0", "0.0").replace("−0.0", "0.0")
 
 
-def _notes(arms: Sequence[ArmRow], ks: Sequence[int], scorer: str) -> list[str]:
-    ceilings = sorted({(arm.solvable, arm.problems) for arm in arms})
-    ceiling = "; ".join(
-        f"{s} of {p} problems ({100 * s / p:.1f}%) can be solved" + ("" if s == p else f", {p - s} proven impossible")
-        for s, p in ceilings
-    )
-    notes = [
-        f"[low, high]: 95% interval over problems, and over draws where problems share them (perturbation); scored by {scorer}.",
-        "chance: the exact pass@k of uniformly random valid answers on the same problems; over chance: at the largest k shown.",
-        f"ceiling: {ceiling}.",
-    ]
-    deepest = max(arm.draws for arm in arms)
-    if ks[-1] > deepest:
-        notes.append(f"note: no arm has more than {deepest:,} draws, so there is no pass@k beyond.")
-    partial = [arm for arm in arms if any(k in arm.at and arm.at[k].problems < arm.problems for k in ks)]
-    if partial:
-        names = ", ".join(f"{arm.method} {arm.value:g}" if arm.value is not None else arm.method for arm in partial)
-        notes.append(f"note: some problems of {names} have fewer draws; their pass@k is over those that have at least k.")
-    if any(arm.settings.get("noise") == "shared-seed" for arm in arms):
-        notes.append("shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme).")
-    if len({(arm.problems, arm.at[1].chance) for arm in arms}) > 1:
-        notes.append("note: the arms stand on different sets of problems, so they cannot be compared row by row.")
-    return notes
+def arm_name(arm: ArmRow) -> str:
+    """`greedy`, `T 0.6`, `σ 0.01`, `imported`, `imported 0.5`."""
+    if arm.value is None:
+        return arm.method
+    symbol = {"temperature": "T", "perturbation": "σ"}.get(arm.method, arm.method)
+    return f"{symbol} {arm.value:g}"
+
+
+def names_of(arms: Sequence[ArmRow]) -> dict[int, str]:
+    """Arm id → a short name that no other of these arms has: `T 0.6`, or `T 0.6 #12` with its id where two are alike."""
+    names = [arm_name(arm) for arm in arms]
+    return {
+        arm.arm_id: name if names.count(name) == 1 else f"{name} #{arm.arm_id}" for arm, name in zip(arms, names, strict=True)
+    }

@@ -18,7 +18,8 @@ from esprobe.comparison import compare
 from esprobe.countdown.task import Countdown
 from esprobe.intervals import Cell
 from esprobe.reading import open_database
-from esprobe.report import Filter, load_arms, report
+from esprobe.report import Filter, load_arms
+from esprobe.report_text import report
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from tests.benchmarks import big_database
@@ -122,7 +123,7 @@ def test_the_best_arms_are_compared_in_every_format(esprobe: Run, swept: Path) -
     assert sum(int(str(found["overlap", 6, g]["value"])) for g in ("both", "only_first", "only_second", "neither")) == 12
     table = esprobe("--db", swept, "report", "--compare").stdout
     markdown = esprobe("--db", swept, "report", "--compare", "--format", "markdown").stdout
-    for words in ("winner's curse", "belongs beside pass@1", "McNemar", "cover@τ", "ceiling", "beat greedy", "union"):
+    for words in ("winner's curse", "belongs beside pass@1", "McNemar", "cover@τ", "ceiling", "beat greedy", "union", "guessing"):
         assert words in table
         assert words in markdown
     lines = esprobe("--db", swept, "report", "--compare", "--format", "csv").stdout.splitlines()
@@ -208,7 +209,7 @@ def test_nothing_to_compare_is_one_line(esprobe: Run, swept: Path, tmp_path: Pat
         (swept, [*compare, "--arm", "1", "--arm", "99"], "there is no arm 99"),
     ]:
         assert says in one_line_error(esprobe("--db", db, *words), 1)
-    assert "--arm goes with --compare" in one_line_error(esprobe("--db", swept, "report", "--arm", "1"), 2)
+    assert "there is no arm 99" in one_line_error(esprobe("--db", swept, "report", "--arm", "99"), 1)
 
 
 def test_the_benchmarks_database_is_plausible(esprobe: Run, tmp_path: Path) -> None:

@@ -1,16 +1,21 @@
 """The page as a file: bounded, escaped, honest about what it leaves out, and the same again; clear words where it cannot be."""
 
 import json
+import math
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from esprobe import reading
+from esprobe.comparison import compare
 from esprobe.errors import UserError
 from esprobe.explore import MAX_BYTES, PER_CELL, explore
 from esprobe.explore.choose import ANSWER_BYTES, Few, encoded, shorten, shorten_answer
+from esprobe.report import Filter
 from esprobe.task import Facts
 from tests.conftest import Run
 from tests.made import HOSTILE, make
@@ -40,7 +45,9 @@ def test_the_page_holds_what_the_views_hold(swept: Path, tmp_path: Path) -> None
     arm_ids = [arm["id"] for arm in core["arms"]]
     problem_ids = [problem["id"] for problem in core["problems"]]
     for arm_id, problem_id, n, c in reading.query(connection, "SELECT arm_id, problem_id, n, c FROM solved")[1]:
-        assert core["cells"][arm_ids.index(arm_id)][problem_ids.index(problem_id)] == [n, c]
+        sql = "SELECT min(draw) FROM score WHERE arm_id = ? AND problem_id = ? AND correct = 1"  # draws are numbered from 0
+        ((first,),) = reading.query(connection, sql, [arm_id, problem_id])[1]
+        assert core["cells"][arm_ids.index(arm_id)][problem_ids.index(problem_id)] == [n, c, first]
     sql = "SELECT correct, answer, text, reason, seed FROM rollout_text WHERE arm_id = ? AND problem_id = ? AND draw = ?"
     for problem_id, block in zip(problem_ids, blocks, strict=True):
         for place, rows in block.items():
@@ -55,6 +62,48 @@ def test_the_page_opens_with_the_best_arm_of_each_method(tmp_path: Path) -> None
     worse = ("temperature", 0.2, {0: "+---", 1: "----", 2: "----"})
     core, _ = written(tmp_path, worse, *PAIR, ("perturbation", 0.02, {0: "----", 1: "----", 2: "----"}))
     assert [core["arms"][core[side]]["name"] for side in ("first", "second")] == ["temperature T 0.5", "perturbation σ 0.01"]
+
+
+def test_the_page_opens_with_the_arms_that_the_comparison_names(swept: Path, tmp_path: Path) -> None:
+    explore(swept, tmp_path / "p.html")
+    core, _ = data(tmp_path / "p.html")
+    (compared,) = compare(reading.open_database(swept), Filter())
+    assert [core["arms"][core[side]]["id"] for side in ("first", "second")] == [compared.first.arm_id, compared.second.arm_id]
+
+
+def test_an_arm_with_more_draws_is_not_opened_for_having_had_more_tries(tmp_path: Path) -> None:
+    more = ("temperature", 0.9, dict.fromkeys(range(3), "-" * 9 + "+"))  # solves all, with ten draws
+    few = ("temperature", 0.5, {0: "++--", 1: "++--", 2: "----"})
+    core, _ = written(tmp_path, more, few, ("temperature", 0.4, {0: "----", 1: "+---", 2: "----"}), PAIR[1])
+    assert core["arms"][core["first"]]["name"] == "temperature T 0.5"
+
+
+def test_numbers_that_a_browser_would_change_are_null_or_text() -> None:
+    numbers = [math.inf, -math.inf, math.nan, 0.5, 2**53, 2**53 + 1, -(2**60), True, {"a": math.nan}]
+    assert json.loads(encoded(numbers)) == [None, None, None, 0.5, 2**53, str(2**53 + 1), str(-(2**60)), True, {"a": None}]
+
+
+def test_the_page_of_an_infinite_chance_and_payload_is_json(tmp_path: Path) -> None:
+    make(tmp_path / "r.db", PAIR)
+    with closing(sqlite3.connect(tmp_path / "r.db")) as connection, connection:
+        connection.execute('UPDATE problem SET chance = 9e999, payload = \'{"target": 1e999, "n": 12345678901234567890}\'')
+    explore(tmp_path / "r.db", tmp_path / "p.html")
+    core, _ = data(tmp_path / "p.html")
+    assert core["problems"][0]["payload"] == {"target": None, "n": "12345678901234567890"}
+    assert core["problems"][0]["chance"] is None
+    assert "Infinity" not in (tmp_path / "p.html").read_text().split("<script>")[0]
+
+
+def test_names_show_what_is_invisible_as_its_code(tmp_path: Path) -> None:
+    make(tmp_path / "r.db", PAIR)
+    with closing(sqlite3.connect(tmp_path / "r.db")) as connection, connection:
+        connection.execute("UPDATE model SET name = ?", ["a\u202eb\u200bc\U000e0041d\ufe0fe"])
+    explore(tmp_path / "r.db", tmp_path / "p.html")
+    html = (tmp_path / "p.html").read_text()
+    assert not set("\u202e\u200b\U000e0041\ufe0f") & set(html)
+    core, _ = data(tmp_path / "p.html")
+    assert core["arms"][0]["model"] == r"a\u202eb\u200bc\U000e0041d\ufe0fe"
+    assert re.search(r"<title>esprobe: a\\u202eb", html)
 
 
 def test_the_same_database_gives_the_same_bytes(swept: Path, tmp_path: Path) -> None:
@@ -121,13 +170,13 @@ def test_one_arm_stands_beside_itself(tmp_path: Path) -> None:
 
 def test_arms_that_never_solve_anything_and_one_problem(tmp_path: Path) -> None:
     core, blocks = written(tmp_path, ("temperature", 1.0, {0: "---"}), ("perturbation", 0.1, {0: "--"}))
-    assert core["cells"] == [[[3, 0]], [[2, 0]]]
+    assert core["cells"] == [[[3, 0, None]], [[2, 0, None]]]
     assert [len(rows) for rows in blocks[0].values()] == [3, 2]
 
 
 def test_only_one_method_and_different_problems(tmp_path: Path) -> None:
     core, _ = written(tmp_path, ("greedy", None, {0: "+"}), ("temperature", 0.3, {1: "+-"}), ("temperature", 0.4, {0: "--"}))
-    assert core["cells"] == [[[1, 1], None], [None, [2, 1]], [[2, 0], None]]
+    assert core["cells"] == [[[1, 1, 0], None], [None, [2, 1, 0]], [[2, 0, None], None]]
     assert core["arms"][core["first"]]["name"] == "temperature T 0.3"
 
 

@@ -20,7 +20,8 @@ from esprobe.plots import save_plots
 from esprobe.presets import load_preset
 from esprobe.prompts import prompt_text
 from esprobe.reading import open_database
-from esprobe.report import Filter, report
+from esprobe.report import Filter
+from esprobe.report_text import report
 from esprobe.task import all_tasks, load_problems
 from tests.conftest import ESPROBE, Run
 from tests.made import honest, make

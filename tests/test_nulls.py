@@ -52,11 +52,11 @@ def test_greedy_and_guesses_are_all_ways_to_guess(outcomes: int, k: int, right: 
     assert greedy_and_guesses(float(right), 1 / outcomes, k) == pytest.approx(sum(ways) / len(ways))
 
 
-def test_distinct_values_need_no_more_draws_than_there_are_values() -> None:
-    assert distinct_values(40, True, 10) == 0.25
-    assert distinct_values(40, True, 64) == 1.0
-    assert distinct_values(None, False, 64) == 0.0
-    assert distinct_values(None, True, 64) is None
+def test_distinct_values_are_each_as_likely() -> None:
+    assert distinct_values(40, 0.3, 1) == pytest.approx(1 / 40)
+    assert distinct_values(40, 0.3, 3) == pytest.approx(1 - (39 / 40) ** 3)
+    assert distinct_values(None, 0.0, 64) == 0.0
+    assert distinct_values(None, 0.3, 64) is None
     assert distinct_values(40, None, 64) is None
     assert guessing(0.25, 2) == pytest.approx(7 / 16)
 

@@ -16,11 +16,14 @@ import pytest
 
 from esprobe import reading
 from esprobe.arms import Arm
+from esprobe.comparison import compare
 from esprobe.countdown.task import Countdown
 from esprobe.errors import UserError
+from esprobe.intervals import SharedDraws
 from esprobe.plots import PLOTS, save_plots
+from esprobe.plots.curves import band
 from esprobe.plots.data import count_bins, count_shares, coverage_and_depth, estimate, load_groups, overlap
-from esprobe.report import Filter
+from esprobe.report import AtK, Filter
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from esprobe.task import Facts
@@ -235,7 +238,7 @@ def test_the_data_of_the_plots_equal_sql(drawn: Drawn, case: str) -> None:
                 "SELECT avg(g.correct) FROM score AS g JOIN arm ON arm.id = g.arm_id AND method = 'greedy' "
                 "WHERE problem_id IN (SELECT problem_id FROM score WHERE arm_id = ?)"
             )
-            assert group.base(arm) == pytest.approx(ask(db, sql, arm.arm_id)[0][0])
+            assert group.base[arm.arm_id] == pytest.approx(ask(db, sql, arm.arm_id)[0][0])
 
 
 @pytest.mark.parametrize("case", ["two", "twelve", "uneven", "one-draw"])
@@ -245,24 +248,48 @@ def test_overlap_counts_equally_many_draws_of_both_best_arms(drawn: Drawn, case:
     best = group.best
     assert best is not None
     assert [arm.method for arm in best.arms] == ["temperature", "perturbation"]
-    for arm in best.arms:  # none of its method that has so many draws is better
-        sql = "SELECT arm_id FROM arm_summary WHERE method = ?"
-        rivals = [a for a in group.of(arm.method, least=best.k) if (a.arm_id,) in ask(db, sql, arm.method)]
-        own = group.point(arm, best.k)
-        assert own is not None
-        assert all(point.pass_at_k <= own.pass_at_k + 1e-12 for a in rivals if (point := group.point(a, best.k)))
+    (compared,) = compare(reading.open_database(db), Filter())  # one rule names the same arms everywhere
+    assert [arm.arm_id for arm in best.arms] == [compared.first.arm_id, compared.second.arm_id]
+    assert (best.depth, len(best.counts)) == (compared.depth, compared.problems)
     sql = (
         "SELECT a.c > 0, b.c > 0, count(*) FROM "
         "(SELECT problem_id, sum(correct) AS c FROM score WHERE arm_id = ?2 AND draw < ?1 GROUP BY problem_id) AS a "
         "JOIN (SELECT problem_id, sum(correct) AS c FROM score WHERE arm_id = ?3 AND draw < ?1 GROUP BY problem_id) AS b "
         "USING (problem_id) GROUP BY 1, 2"
     )
-    counted = {row[:2]: row[2] for row in ask(db, sql, best.k, *(arm.arm_id for arm in best.arms))}
+    counted = {row[:2]: row[2] for row in ask(db, sql, best.depth, *(arm.arm_id for arm in best.arms))}
     found = overlap(best)
     assert found is not None
     assert (found.both, found.first, found.second, found.neither) == tuple(
         counted.get(key, 0) for key in [(1, 1), (1, 0), (0, 1), (0, 0)]
     )
+    assert (found.both, found.first) == (compared.overlap.both, compared.overlap.only_first)
+
+
+def test_curves_of_the_best_arms_are_on_shared_problems_at_equal_draws(drawn: Drawn) -> None:
+    (group,) = load_groups(reading.open_database(drawn("uneven")[0]), Filter())
+    assert group.best is not None
+    (compared,) = compare(reading.open_database(drawn("uneven")[0]), Filter())
+    for arm, side in zip(group.best.arms, ("first", "second"), strict=True):
+        for point, step in zip(group.shared_curve(arm, group.best), compared.steps, strict=True):
+            assert (point.k, point.problems) == (step.difference.k, compared.problems)
+            assert point.pass_at_k == pytest.approx(getattr(step.difference, side), abs=1e-12)
+
+
+def test_a_band_is_drawn_only_where_the_interval_is_trustworthy() -> None:
+    assert band(AtK(1, 50, 0.4, 0.05, None)) is not None
+    assert band(AtK(1, 50, 0.4, 0.05, None, SharedDraws(1, 4, 1e-4, 2e-4, 4.0))) is None  # of four models
+    assert band(AtK(1, 50, 0.4, 0.05, None, SharedDraws(1, 1, 0.0, 0.0, 1.0))) is None
+
+
+def test_plots_that_count_draws_take_equally_many_of_each_arm(drawn: Drawn) -> None:
+    db = drawn("uneven")[0]
+    (group,) = load_groups(reading.open_database(db), Filter())
+    for arm_id, cells in group.equal.items():
+        assert {cell.n for cell in cells} == {group.k}
+        sql = "SELECT problem_id, sum(correct) FROM score WHERE arm_id = ? AND draw < ? GROUP BY problem_id ORDER BY problem_id"
+        assert [(cell.problem_id, cell.c) for cell in cells] == ask(db, sql, arm_id, group.k)
+    assert len(group.equal) > 3
 
 
 def test_each_model_has_plots_of_its_own(tmp_path: Path) -> None:

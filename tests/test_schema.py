@@ -23,7 +23,8 @@ from esprobe.explore import explore
 from esprobe.merging import merge
 from esprobe.progress import Quiet
 from esprobe.reading import open_database, query
-from esprobe.report import Filter, report
+from esprobe.report import Filter
+from esprobe.report_text import report
 from esprobe.rescoring import rescore
 from esprobe.store import Store
 from tests.conftest import HANGS_S, Run

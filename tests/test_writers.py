@@ -10,7 +10,8 @@ import pytest
 
 from esprobe import reading
 from esprobe.explore import explore
-from esprobe.report import Filter, report
+from esprobe.report import Filter
+from esprobe.report_text import report
 from esprobe.store import Store
 from tests.benchmarks.writers import UNIT, WRITERS, Writer, Wrote, lost, prepare, stage, write
 

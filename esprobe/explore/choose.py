@@ -4,6 +4,7 @@ Goes once over the verdicts, without the texts, in the order in which they lie o
 """
 
 import json
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from operator import itemgetter
 
 PER_CELL = 4
 ANSWER_BYTES = 240
+_MOST_EXACT = 2**53  # whole numbers beyond are rounded by a browser
 
 Verdict = tuple[int, int, int, str, str | None]  # problem id, draw, correct, reason, answer
 Cut = str | tuple[str, int, str]  # a whole text, or its start, how many characters are left out, and its end
@@ -87,11 +89,24 @@ class Few:
 
 
 def encoded(value: object) -> str:
-    """The value as JSON that can stand inside an HTML script element: nothing in it can end the element or the line."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """The value as JSON that may be put inside an HTML script element: nothing in it can end the element or the line.
+
+    A number that JSON does not have (infinite, or none) is null; a whole number that a browser would round is text.
+    """
+    text = json.dumps(_exact(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value if abs(value) <= _MOST_EXACT else str(value)
+    if isinstance(value, dict):
+        return {key: _exact(one) for key, one in value.items()}
+    return [_exact(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def shorten(text: str, limit: int) -> Cut:

@@ -41,10 +41,14 @@ function plain(value) {
   return value !== null && typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-// What cannot be seen or would reorder the line is shown as its code.
+// What cannot be seen, or would reorder the line, is shown as its code: controls but line breaks and tabs, bidirectional marks,
+// joiners, tags and variation selectors, fillers, the empty Braille pattern, and code points that are none.
+const HIDDEN = /(?![\n\t])[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 function visible(text) {
-  const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g;
-  return text.replace(hidden, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return text.replace(HIDDEN, (c) => {
+    const code = c.codePointAt(0).toString(16);
+    return code.length > 4 ? `\\U${code.padStart(8, "0")}` : `\\u${code.padStart(4, "0")}`;
+  });
 }
 
 // 1 − C(n−c, k) / C(n, k), by whichever product is shorter.
@@ -62,11 +66,23 @@ function budgets(most) {
   return [...ks, most];
 }
 
-// The group of a problem for two arms; null where one of them never drew it.
+// How many draws of both arms count: as many as at least half of their common problems have, the first in their order.
+const depths = new Map();
+function depthOf(first, second) {
+  const key = `${first} ${second}`;
+  if (!depths.has(key)) {
+    const fewer = problems.flatMap((_, i) => (cells[first][i] && cells[second][i] ? [Math.min(cells[first][i][0], cells[second][i][0])] : []));
+    depths.set(key, fewer.sort((a, b) => a - b)[Math.floor(fewer.length / 2)] ?? 0);
+  }
+  return depths.get(key);
+}
+
+// The group of a problem for two arms, by their first draws, equally many of each; null where one of them has fewer.
 function groupOf(problem, first, second) {
-  const a = cells[first][problem], b = cells[second][problem];
-  if (!a || !b) return null;
-  return a[1] ? (b[1] ? "both" : "first") : b[1] ? "second" : "neither";
+  const a = cells[first][problem], b = cells[second][problem], depth = depthOf(first, second);
+  if (!a || !b || a[0] < depth || b[0] < depth) return null;
+  const [x, y] = [a, b].map((cell) => cell[2] !== null && cell[2] < depth);
+  return x ? (y ? "both" : "first") : y ? "second" : "neither";
 }
 
 function groupName(group, first, second) {
@@ -170,8 +186,8 @@ function rollouts(problem, arm, tone) {
 }
 
 function rollout([draw, correct, reason, answer, seed, tokens, finish, text]) {
-  const verdict = correct ? el("span", { className: "ok" }, "✓ correct") : `✗ ${reason.replaceAll("_", " ")}`;
-  const where = [`draw ${draw}`, seed === null ? null : `seed of the perturbation ${seed}`, tokens === null ? null : `${many(tokens)} tokens`, `ended by ${finish}`];
+  const verdict = correct ? el("span", { className: "ok" }, "✓ correct") : `✗ ${visible(reason).replaceAll("_", " ")}`;
+  const where = [`draw ${draw}`, seed === null ? null : `seed of the perturbation ${seed}`, tokens === null ? null : `${many(tokens)} tokens`, `ended by ${visible(finish)}`];
   const card = el("article", null, el("h4", null, verdict),
     el("p", { className: "where figures" }, where.filter((one) => one !== null).join(" · ")),
     el("p", { className: "where" }, ...(answer === null ? ["no answer"] : ["answer ", el("code", null, visible(answer))])));

@@ -5,22 +5,27 @@ Reads the views and the table `problem`. Knows neither rollout texts nor HTML, a
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from esprobe.best import Counts, choose, of_models, share
+from esprobe.output import visible
 from esprobe.reading import query
-from esprobe.report import ArmRow, Filter, load_arms, told_apart
+from esprobe.report import ArmRow, Filter, arm_name, load_arms, told_apart
+from esprobe.verdicts import read_firsts, read_solved
+
+Counted = tuple[int, int, int | None]  # draws, correct draws, place of the first correct one from 0, None where there is none
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything of one scorer. `cells[arm][problem]` is (draws n, correct c), None where the arm never drew the problem."""
+    """Everything of one scorer. `cells[arm][problem]` is None where the arm never drew the problem."""
 
     scorer: str
     arms: list[dict[str, Any]]
     problems: list[dict[str, Any]]
-    cells: list[list[tuple[int, int] | None]]
+    cells: list[list[Counted | None]]
     first: int  # the two arms, by their place in `arms`, that the page opens with; the same twice if there is one arm
     second: int
     rollouts: int
@@ -37,36 +42,45 @@ class Results:
 def gather(connection: sqlite3.Connection, scorer: str) -> Results:
     """All arms and problems that the scorer has judged. Raises UserError if there are none."""
     rows = load_arms(connection, Filter(scorer))
-    _, solved = query(connection, "SELECT arm_id, problem_id, n, c FROM solved WHERE scorer = ?", [scorer])
-    drawn = {problem_id for _, problem_id, _, _ in solved}
-    _, known = query(connection, "SELECT id, payload, solvable, solution, chance FROM problem ORDER BY id")
+    solved, firsts = read_solved(connection, scorer), read_firsts(connection, scorer)
+    drawn = {problem_id for counts in solved.values() for problem_id in counts}
+    _, known = query(
+        connection,
+        "SELECT id, payload, CASE WHEN task = ?1 THEN solvable END, CASE WHEN task = ?1 THEN solution END, "
+        "CASE WHEN task = ?1 THEN chance END FROM problem ORDER BY id",
+        [scorer],
+    )
     problems = [
         {"id": i, "payload": json.loads(payload), "solvable": solvable, "solution": solution, "chance": chance}
         for i, payload, solvable, solution, chance in known
         if i in drawn
     ]
-    places = {problem["id"]: i for i, problem in enumerate(problems)}
-    cells: dict[int, list[tuple[int, int] | None]] = {arm.arm_id: [None] * len(problems) for arm in rows}
-    for arm_id, problem_id, n, c in solved:
-        cells[arm_id][places[problem_id]] = (n, c)
-    table = [cells[arm.arm_id] for arm in rows]
-    first, second = opening_pair(rows, table)
+
+    def cell(arm_id: int, problem_id: int) -> Counted | None:
+        counts = solved[arm_id].get(problem_id)
+        return None if counts is None else (counts.n, counts.c, firsts.get(arm_id, {}).get(problem_id))
+
+    table = [[cell(arm.arm_id, problem["id"]) for problem in problems] for arm in rows]
+    first, second = opening_pair(rows, solved)
     return Results(scorer, _described(rows), problems, table, first, second, sum(arm.rollouts for arm in rows))
 
 
-def opening_pair(arms: Sequence[ArmRow], cells: Sequence[Sequence[tuple[int, int] | None]]) -> tuple[int, int]:
-    """The best temperature arm and the best perturbation arm by pass@n; where a method is missing, the best of the others.
+def opening_pair(arms: Sequence[ArmRow], solved: Mapping[int, Counts]) -> tuple[int, int]:
+    """Places of the two arms to open with: the best temperature and the best perturbation arm of the first model that has both.
 
-    The second is chosen among the arms that share a problem with the first, if there are any.
+    Without such a model, the best arm of any method and another of its model; without that, any two that share problems.
     """
-    ranked = sorted(range(len(arms)), key=lambda i: -arms[i].at[arms[i].draws].pass_at_k)
-    first = next((i for i in ranked if arms[i].method == "temperature"), None)
-    if first is None:
-        first = next((i for i in ranked if arms[i].method != "perturbation"), ranked[0])
-    others = [i for i in ranked if i != first]
-    shared = [i for i in others if any(a and b for a, b in zip(cells[first], cells[i], strict=True))]
-    others = shared or others or [first]
-    return first, next((i for i in others if arms[i].method == "perturbation"), others[0])
+    groups = of_models(arms)
+    choices = [choice for group in groups if (choice := choose(group, solved))]
+    both = next((choice for choice in choices if len(choice.best) == 2), None)
+    places = {arm.arm_id: i for i, arm in enumerate(arms)}
+    if both:
+        return places[both.best[0]], places[both.best[1]]
+    first = choices[0].best[0] if choices else max(arms, key=lambda arm: arm.at[arm.draws].pass_at_k).arm_id
+    others = [arm for arm in arms if arm.arm_id != first]
+    mine = arms[places[first]]
+    others.sort(key=lambda arm: (share(solved[first], solved[arm.arm_id]) is None, arm.model_digest != mine.model_digest))
+    return places[first], places[others[0].arm_id] if others else places[first]
 
 
 def _described(arms: Sequence[ArmRow]) -> list[dict[str, Any]]:
@@ -75,18 +89,20 @@ def _described(arms: Sequence[ArmRow]) -> list[dict[str, Any]]:
     apart = told_apart(arms)
     names = []
     for arm in arms:
-        value = "" if arm.value is None else f" {'σ' if arm.method == 'perturbation' else 'T'} {arm.value:g}"
+        label = arm_name(arm)
+        value = "" if arm.value is None else f" {label.removeprefix(arm.method).strip()}"
         settings = f" ({apart[arm.arm_id]})" if arm.arm_id in apart else ""
-        names.append((f"{arm.model}: " if several else "") + arm.method + value + settings)
+        names.append(visible((f"{arm.model}: " if several else "") + arm.method + value + settings))
     return [
         {
             "id": arm.arm_id,
             "name": name if names.count(name) == 1 else f"{name} (arm {arm.arm_id})",
-            "model": arm.model,
+            "model": visible(arm.model),
             "problems": arm.problems,
             "draws": arm.draws,
             "solved": arm.problems_solved,
             "solvable": arm.solvable,
+            "unknown": arm.unknown,
             "at": [[k, at.pass_at_k, at.chance] for k, at in sorted(arm.at.items())],
         }
         for arm, name in zip(arms, names, strict=True)

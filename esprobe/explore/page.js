@@ -92,8 +92,9 @@ function showArms() {
     byId(role).value = String(arm.id);
     const asked = arm.at.filter(([k], i) => k === 1 || k === 8 || i === arm.at.length - 1);
     const shares = asked.map(([k, share, chance]) => `pass@${many(k)} ${percent(share)}${chance === null ? "" : ` (chance ${percent(chance)})`}`);
-    const ceiling = arm.solvable < arm.problems ? `, ${many(arm.solvable)} can be` : "";
-    const said = [`${counted(arm.draws, "draw")} a problem`, `${many(arm.solved)} of ${many(arm.problems)} solved${ceiling}`, ...shares];
+    const most = arm.solvable + arm.unknown;
+    const ceiling = most === arm.problems ? "" : `, ${arm.unknown ? "at most " : ""}${many(most)} can be`;
+    const said = [`${counted(arm.draws, "draw")} per problem`, `${many(arm.solved)} of ${many(arm.problems)} solved${ceiling}`, ...shares];
     byId(`${role}-facts`).replaceChildren(...said.flatMap((one) => [el("span", null, one), " "]));
   }
 }
@@ -120,8 +121,9 @@ function showGroups(groups) {
   byId("bar").hidden = !grouped;
   const notes = [];
   const [a, b] = [arms[state.first], arms[state.second]];
-  if (a.draws !== b.draws) notes.push(`The arms have ${many(a.draws)} and ${many(b.draws)} draws a problem: the one with more has had more tries.`);
-  if (grouped < groups.length) notes.push(`${counted(groups.length - grouped, "problem")} ${groups.length - grouped === 1 ? "was" : "were"} not drawn by both arms and stand in no group.`);
+  if (!same && grouped && a.draws !== b.draws) notes.push(`The arms have ${many(a.draws)} and ${many(b.draws)} draws per problem: the groups count the first ${many(depthOf(state.first, state.second))} of each.`);
+  const left = groups.length - grouped;
+  if (left) notes.push(`${counted(left, "problem")} ${left === 1 ? "is" : "are"} in no group: not drawn by both arms, or less often.`);
   byId("fairness").textContent = notes.join(" ");
 }
 

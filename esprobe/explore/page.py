@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from esprobe.explore.choose import ANSWER_BYTES, Chosen, encoded, shorten, shorten_answer
 from esprobe.explore.gather import Results
+from esprobe.output import visible
 
 MAX_BYTES = 15_000_000
 MOST_TEXT = 4000  # bytes of a text where there is room
@@ -33,7 +34,12 @@ class Page:
 
 def build(results: Results, chosen: Callable[[int], Iterator[Chosen]], per_cell: int) -> Page:
     """The page; `chosen(n)` yields up to n rollouts of every cell, in the order in which they are to stand."""
-    core: dict[str, Any] = {"scorer": results.scorer, "arms": results.arms, "problems": results.problems, "cells": results.cells}
+    core: dict[str, Any] = {
+        "scorer": visible(results.scorer),
+        "arms": results.arms,
+        "problems": results.problems,
+        "cells": results.cells,
+    }
     core |= {"first": results.first, "second": results.second}
     core_bytes = len(encoded(core).encode(errors="replace"))
     cells = sum(cell is not None for row in results.cells for cell in row)

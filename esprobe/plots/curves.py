@@ -3,16 +3,16 @@
 Knows a group's data and the style. A function returns a figure, or in a few words why these data make none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from esprobe.plots import style
 from esprobe.plots.data import Group
-from esprobe.report import DEFAULT_KS, ArmRow
+from esprobe.report import DEFAULT_KS, ArmRow, AtK
 
-BANDS = "bands: 95% intervals, as in the report"
+BANDS = "bands: 95% intervals, as in the report, where they are trustworthy"
 
 
 def of_method(group: Group, method: str) -> Figure | str:
@@ -38,45 +38,66 @@ def best_against_best(group: Group) -> Figure | str:
     if best is None or len(best.arms) < 2 or best.k < 2:
         return "needs a temperature and a perturbation arm with at least 2 draws and problems in common"
     title = f"Best temperature against best perturbation, by pass@{best.k}"
-    note = "both were chosen on these very problems, which flatters both"
-    return _curves(group, title, best.arms, solid=False, notes=[note], plain=True)
+    notes = ["both were chosen on these very problems, which flatters both"]
+    notes += [
+        f"{group.labels[arm.arm_id]}: the first of {n} that tie" for arm, n in zip(best.arms, best.tied, strict=True) if n > 1
+    ]
+    line = describe(group, f"{len(best.counts):,}", f"{best.depth:,}") + " each"
+    curves = {arm.arm_id: group.shared_curve(arm, best) for arm in best.arms}
+    return _curves(group, f"{title}\n{line}", best.arms, solid=False, notes=notes, plain=True, curves=curves)
 
 
 def _curves(
-    group: Group, title: str, arms: Sequence[ArmRow], solid: bool, notes: Sequence[str] = (), plain: bool = False
+    group: Group,
+    title: str,
+    arms: Sequence[ArmRow],
+    solid: bool,
+    notes: Sequence[str] = (),
+    plain: bool = False,
+    curves: Mapping[int, Sequence[AtK]] | None = None,
 ) -> Figure:
-    made, (axes,) = style.figure(f"{title}\n{subtitle(group, arms)}", [f"scored by {group.scorer}", BANDS, *notes])
-    _chance(group, axes, arms)
+    curves = curves or {arm.arm_id: group.curve(arm) for arm in arms}
+    if "\n" not in title:
+        title += f"\n{subtitle(group, arms)}"
+    made, (axes,) = style.figure(title, [f"scored by {group.scorer}", BANDS, *notes])
+    _chance(axes, curves.values())
     by_method: dict[str, list[ArmRow]] = {}
     for arm in arms:
         by_method.setdefault(arm.method, []).append(arm)
     for method, found in by_method.items():
         shades = [style.METHOD[method]] * len(found) if plain else style.colours(method, len(found))
         for arm, colour in zip(found, shades, strict=True):
-            points = group.curve(arm)
+            points = curves[arm.arm_id]
             ks = [p.k for p in points]
             line = "-" if solid else style.DASH[method]
             marker = style.MARKER[method]
             means = [p.pass_at_k for p in points]
             axes.plot(ks, means, ls=line, marker=marker, color=colour, label=group.labels[arm.arm_id], clip_on=False, zorder=3)
-            known = [p.interval for p in points if p.stderr is not None and p.interval is not None]
-            if len(known) == len(points):
-                low, high = zip(*known, strict=True)
-                axes.fill_between(ks, low, high, color=colour, alpha=0.16 if len(arms) <= 4 else 0.07, lw=0)
+            known = [band(p) for p in points]
+            ends = [ends or (p.pass_at_k, p.pass_at_k) for ends, p in zip(known, points, strict=True)]
+            low, high = zip(*ends, strict=True)
+            where = [ends is not None for ends in known]
+            axes.fill_between(ks, low, high, where=where, color=colour, alpha=0.16 if len(arms) <= 4 else 0.07, lw=0)
     levels(group, axes, arms)
     style.percent(axes)
-    style.draws_axis(axes, max(group.depth(arm) for arm in arms))
+    style.draws_axis(axes, max(points[-1].k for points in curves.values()))
     axes.set_ylabel("pass@k, mean over problems")
     style.legend(axes)
     return made
 
 
-def _chance(group: Group, axes: Axes, arms: Sequence[ArmRow]) -> None:
-    """What random valid answers score: a line over a grey floor, a band where the arms stand on different problems."""
+def band(point: AtK) -> tuple[float, float] | None:
+    """The ends of the interval; None where there is none, or none to be trusted."""
+    found = point.interval
+    return (found.low, found.high) if found is not None and found.trustworthy else None
+
+
+def _chance(axes: Axes, curves: Iterable[Sequence[AtK]]) -> None:
+    """What random valid answers score: a line over a grey floor, a band where the arms have different problems."""
     low: dict[int, float] = {}
     high: dict[int, float] = {}
-    for arm in arms:
-        for point in group.curve(arm):
+    for points in curves:
+        for point in points:
             if point.chance is not None:
                 low[point.k] = min(point.chance, low.get(point.k, 1.0))
                 high[point.k] = max(point.chance, high.get(point.k, 0.0))
@@ -94,12 +115,21 @@ def levels(group: Group, axes: Axes, arms: Sequence[ArmRow]) -> None:
         share = arm.at[1].pass_at_k
         name = f"{group.labels[arm.arm_id]}: {100 * share:.1f}%"
         axes.axhline(share, color=style.METHOD["greedy"], lw=1.1, ls=(0, (1, 1.4 + 2 * i)), label=name, zorder=2, clip_on=False)
-    ceilings = sorted({arm.solvable / arm.problems for arm in arms})
-    for i, share in enumerate(ceilings):
-        name = f"ceiling: {100 * share:.1f}% solvable"
-        if len(ceilings) > 1:
-            name = f"ceilings: {100 * ceilings[0]:.1f}% to {100 * ceilings[-1]:.1f}%"
+    for i, (share, name) in enumerate(ceilings(arms)):
         axes.axhline(share, color=style.GREY, lw=0.8, label=None if i else name, zorder=1, clip_on=False)
+
+
+def ceilings(arms: Sequence[ArmRow]) -> list[tuple[float, str]]:
+    """(share, what it is) of the problems that can be solved at all, lowest first; a bound where something is not known."""
+    known = [arm for arm in arms if arm.unknown < arm.problems]
+    shares = sorted({(arm.solvable + arm.unknown) / arm.problems for arm in known})
+    if not shares:
+        return []
+    bound = any(arm.unknown for arm in known)
+    name = f"at most {100 * shares[-1]:.1f}% solvable (bound)" if bound else f"ceiling: {100 * shares[-1]:.1f}% solvable"
+    if len(shares) > 1:
+        name = f"{'bounds' if bound else 'ceilings'}: {100 * shares[0]:.1f}% to {100 * shares[-1]:.1f}%"
+    return [(share, name) for share in shares]
 
 
 def over_values(group: Group) -> Figure | str:
@@ -111,7 +141,7 @@ def over_values(group: Group) -> Figure | str:
     most = min(max(group.depth(arm) for arm in group.of(panel)) for panel in panels)
     ks = sorted({1, most} | {k for k in DEFAULT_KS if k < most})
     title = f"pass@k over {' and over '.join({'temperature': 'T', 'perturbation': 'σ'}[p] for p in panels)}"
-    bars = "bars: 95% intervals, as in the report"
+    bars = "bars: 95% intervals, as in the report, where they are trustworthy"
     notes = [f"scored by {group.scorer}", bars, "thin dash-dotted: chance at the same k"]
     made, axes = style.figure(f"{title}\n{subtitle(group, arms)}", notes, columns=len(panels))
     shades = style.colours("temperature", len(ks))
@@ -122,9 +152,11 @@ def over_values(group: Group) -> Figure | str:
             values = [value for value, _ in points]
             joined = "-" if len(set(values)) == len(values) else "none"  # arms of equal value are no curve
             means = [p.pass_at_k for _, p in points]
-            ends = [p.interval or (p.pass_at_k, p.pass_at_k) for _, p in points]  # a single perturbed model has no interval
-            low, high = zip(*ends, strict=True) if ends else ((), ())
-            errors = [[m - x for m, x in zip(means, low, strict=True)], [x - m for m, x in zip(means, high, strict=True)]]
+            ends = [band(p) or (p.pass_at_k, p.pass_at_k) for _, p in points]
+            errors = [
+                [p.pass_at_k - low for (low, _), (_, p) in zip(ends, points, strict=True)],
+                [high - p.pass_at_k for (_, high), (_, p) in zip(ends, points, strict=True)],
+            ]
             bar = ax.errorbar(
                 values,
                 means,

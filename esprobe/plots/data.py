@@ -6,36 +6,33 @@ Knows the views and the report's arms. Draws nothing and loads no drawing librar
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from esprobe import report
+from esprobe import best, report
+from esprobe.baselines import Tried, read_tried
+from esprobe.compare import powers_of_two
+from esprobe.intervals import Cell, shared_draws
 from esprobe.output import shown
 from esprobe.reading import query
-from esprobe.report import ArmRow, AtK, Filter, load_arms, told_apart
+from esprobe.report import ArmRow, AtK, Filter, arm_name, load_arms, told_apart
+from esprobe.verdicts import read_verdicts
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One problem of an arm: `c` of its `n` draws are correct."""
-
-    problem_id: int
-    n: int
-    c: int
-    solvable: bool
-    chance: float | None
+SAMPLED = ("temperature", "perturbation", "imported")
 
 
 @dataclass(frozen=True)
 class Best:
-    """The arms with the highest pass@k of their methods, and how many of the first k draws are correct, by problem.
+    """The best arm of each method by pass@k, chosen by the rule of `best`, on the problems and draws that they share.
 
-    k: as many draws as both methods have in some arm. Only problems on which every best arm has these draws.
+    `counts`: problem id → how many of the first `depth` draws are correct in each arm. `tied`: how many arms were as good.
     """
 
     k: int
     arms: tuple[ArmRow, ...]
-    counts: Mapping[int, tuple[int, ...]]  # problem id → correct draws of each arm
+    tied: tuple[int, ...]
+    depth: int
+    counts: Mapping[int, tuple[int, ...]]
     impossible: frozenset[int]  # problems proven to have no solution
 
 
@@ -52,15 +49,24 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Group:
-    """Everything that the plots of one model show. `labels`: what to call each arm; `draws`: accuracy of perturbed models."""
+    """Everything that the plots of one model and task show.
+
+    `labels`: what to call each arm; `draws`: accuracy of perturbed models; `base`: what greedy decoding of the unchanged model,
+    otherwise set like the arm, solves of the arm's problems. `equal`: the problems of each arm with their first `k` draws alone,
+    so that no arm has had more tries; arms with fewer draws are not in it.
+    """
 
     model: str
     slug: str
     scorer: str
     arms: tuple[ArmRow, ...]
     labels: Mapping[int, str]
-    cells: Mapping[int, tuple[Cell, ...]]
+    cells: Mapping[int, tuple[Tried, ...]]
     draws: Mapping[int, tuple[float, ...]]
+    base: Mapping[int, float]
+    solved_by: Mapping[int, Mapping[int, Sequence[int]]]  # perturbation arm → problem → places of the models that solve it
+    k: int
+    equal: Mapping[int, tuple[Tried, ...]]
     best: Best | None
 
     def of(self, *methods: str, least: int = 1) -> tuple[ArmRow, ...]:
@@ -71,20 +77,11 @@ class Group:
         """How many draws every problem of the arm has."""
         return min(cell.n for cell in self.cells[arm.arm_id])
 
-    def base(self, arm: ArmRow) -> float | None:
-        """What greedy decoding of the unchanged model, otherwise set like the arm, solves of its problems; None if not known."""
-        asked = {cell.problem_id for cell in self.cells[arm.arm_id]}
-        for greedy in self.of("greedy"):
-            right = {cell.problem_id: cell.c / cell.n for cell in self.cells[greedy.arm_id]}
-            if greedy.settings.items() <= arm.settings.items() and asked <= right.keys():
-                return sum(right[problem] for problem in asked) / len(asked)
-        return None
-
     def point(self, arm: ArmRow, k: int) -> AtK | None:
         """pass@k over all problems of the arm; None where some problem has fewer draws."""
         found = arm.at.get(k)
         if found is None or found.problems < arm.problems:
-            found = estimate(self.cells[arm.arm_id], k) if k <= self.depth(arm) else None
+            found = self._on(arm, self.cells[arm.arm_id], k) if k <= self.depth(arm) else None
         return found
 
     def curve(self, arm: ArmRow) -> list[AtK]:
@@ -93,65 +90,123 @@ class Group:
         ks = sorted({k for k in arm.at if k <= deepest} | {deepest})
         return [point for k in ks if (point := self.point(arm, k))]
 
+    def shared_curve(self, arm: ArmRow, shared: Best) -> list[AtK]:
+        """pass@k at k = 1, 2, 4, … and as many draws as the best arms share, over the problems that they share."""
+        cells = [cell for cell in self.cells[arm.arm_id] if cell.problem_id in shared.counts]
+        return [self._on(arm, cells, k) for k in powers_of_two(shared.depth)]
+
+    def _on(self, arm: ArmRow, cells: Sequence[Tried], k: int) -> AtK:
+        """pass@k on some problems, with what models shared by them add to its variance."""
+        found = estimate(cells, k)
+        if arm.method != "perturbation":
+            return found
+        correct: dict[int, dict[tuple[int, int], int]] = {}
+        for cell in cells:
+            for place in self.solved_by[arm.arm_id].get(cell.problem_id, ()):
+                solved = correct.setdefault(place, {})
+                solved[cell.n, cell.c] = solved.get((cell.n, cell.c), 0) + 1
+        by_draw = {place: [(n, c, count) for (n, c), count in solved.items()] for place, solved in correct.items()}
+        return replace(found, shared=shared_draws([Cell(cell.n, cell.c) for cell in cells], by_draw, k))
+
 
 def load_groups(connection: sqlite3.Connection, chosen: Filter) -> list[Group]:
-    """One group for each model that the filter lets through. Raises UserError if no arm passes."""
+    """One group for each model and task that the filter lets through. Raises UserError if no arm passes."""
     arms = load_arms(connection, chosen)
+    every = load_arms(connection, Filter(chosen.scorer), only=())
     settings = told_apart(arms)
-    _, rows = query(
-        connection,
-        "SELECT arm_id, problem_id, n, c, coalesce(solvable, 1), chance FROM solved JOIN problem ON problem.id = problem_id "
-        "WHERE scorer = ? ORDER BY arm_id, problem_id",
-        [chosen.scorer],
-    )
-    cells: dict[int, list[Cell]] = {}
-    for arm_id, problem_id, n, c, solvable, chance in rows:
-        cells.setdefault(arm_id, []).append(Cell(problem_id, n, c, bool(solvable), chance))
-    _, models = query(connection, "SELECT arm.id, model.digest FROM arm JOIN model ON model.id = model_id")
-    digests = dict(models)
-    by_model: dict[str, list[ArmRow]] = {}
-    for arm in arms:
-        by_model.setdefault(digests[arm.arm_id], []).append(arm)
-    slugs = _slugs({digest: found[0].model for digest, found in by_model.items()})
+    tried = {arm_id: tuple(problems) for arm_id, problems in read_tried(connection, chosen.scorer).items()}
+    counts = {arm_id: {p.problem_id: Cell(p.n, p.c) for p in problems} for arm_id, problems in tried.items()}
+    members = best.of_models(arms)
+    slugs = _slugs([(found[0].model, found[0].model_digest, found[0].task) for found in members])
     groups = []
-    for digest, found in by_model.items():
-        own = {arm.arm_id: tuple(cells[arm.arm_id]) for arm in found}
+    for slug, found in zip(slugs, members, strict=True):
+        base = {}
+        for arm in found:
+            greedy = best.baseline(arm, every, counts, list(counts[arm.arm_id]))
+            if greedy is not None:
+                base[arm.arm_id] = best.solve_rate(counts[greedy.arm_id], list(counts[arm.arm_id]))
+        perturbed = [arm for arm in found if arm.method == "perturbation"]
+        choice = best.choose(found, counts) or best.choose(found, counts, kinds=("imported",))
+        k = choice.k if choice else max(best.depth(counts[arm.arm_id]) for arm in found)
         groups.append(
             Group(
                 model=shown(found[0].model),
-                slug=slugs[digest],
+                slug=slug,
                 scorer=shown(chosen.scorer),
                 arms=tuple(found),
                 labels={arm.arm_id: shown(arm_label(arm, settings.get(arm.arm_id, ""))) for arm in found},
-                cells=own,
-                draws={a.arm_id: draw_accuracy(connection, chosen.scorer, a) for a in found if a.method == "perturbation"},
-                best=_best(connection, chosen.scorer, found, own),
+                cells={arm.arm_id: tried[arm.arm_id] for arm in found},
+                draws={arm.arm_id: draw_accuracy(connection, chosen.scorer, arm) for arm in perturbed},
+                base=base,
+                solved_by={
+                    arm.arm_id: {
+                        problem: [place for place, right in verdicts if right]
+                        for problem, verdicts in read_verdicts(connection, chosen.scorer, arm.arm_id).items()
+                    }
+                    for arm in perturbed
+                },
+                k=k,
+                equal=_equal(connection, chosen.scorer, found, tried, k),
+                best=_best(connection, chosen.scorer, found, counts, tried),
             )
         )
     return groups
 
 
-def _slugs(names: Mapping[str, str]) -> dict[str, str]:
-    """Model digest → the beginning of its file names: the model's name, and some of the digest where two are alike."""
-    plain = {digest: re.sub(r"[^A-Za-z0-9.]+", "-", name)[-60:].strip("-.") or "model" for digest, name in names.items()}
-    alike = {slug for slug in plain.values() if sum(slug.lower() == other.lower() for other in plain.values()) > 1}
-    return {d: f"{slug}-{sha256(d.encode()).hexdigest()[:6]}" if slug in alike else slug for d, slug in plain.items()}
+def _equal(
+    connection: sqlite3.Connection, scorer: str, arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], k: int
+) -> dict[int, tuple[Tried, ...]]:
+    """Each sampled arm's problems with the first k draws alone; without the arms of which some problem has fewer."""
+    equal = {}
+    for arm in arms:
+        cells = tried[arm.arm_id]
+        if arm.method not in SAMPLED or any(cell.n < k for cell in cells):
+            continue
+        if any(cell.n > k for cell in cells):
+            right = counts_within(connection, scorer, arm.arm_id, k)
+            cells = [replace(cell, n=k, c=right[cell.problem_id]) for cell in cells]
+        equal[arm.arm_id] = tuple(cells)
+    return equal
+
+
+def counts_within(connection: sqlite3.Connection, scorer: str, arm_id: int, k: int) -> dict[int, int]:
+    """Problem → how many of its first k draws, in their order, are correct; without the problems that have fewer."""
+    _, rows = query(
+        connection,
+        "SELECT problem_id, sum(correct) FROM (SELECT problem_id, correct, "
+        "row_number() OVER (PARTITION BY problem_id ORDER BY draw) AS place FROM score WHERE scorer = ? AND arm_id = ?) "
+        "WHERE place <= ? GROUP BY problem_id HAVING count(*) = ?",
+        [scorer, arm_id, k, k],
+    )
+    return dict(rows)
+
+
+def _slugs(groups: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The beginning of each group's file names, from (model, digest, task): the model's name, and more where two are alike."""
+    plain = [re.sub(r"[^A-Za-z0-9.]+", "-", name)[-60:].strip("-.") or "model" for name, _, _ in groups]
+    slugs = []
+    for slug, (_, digest, task) in zip(plain, groups, strict=True):
+        alike = [other for name, other in zip(plain, groups, strict=True) if name.lower() == slug.lower()]
+        if len({other[1] for other in alike}) > 1:
+            slug += f"-{sha256(digest.encode()).hexdigest()[:6]}"
+        if len({other[2] for other in alike}) > 1:
+            slug += f"-{re.sub(r'[^A-Za-z0-9.]+', '-', task)}"
+        slugs.append(slug)
+    return slugs
 
 
 def arm_label(arm: ArmRow, settings: str = "") -> str:
     """For legends: `T 0.4`, `σ 0.01`, `greedy`, and the settings that tell it apart from one alike."""
-    name = arm.method if arm.value is None else f"{'σ' if arm.method == 'perturbation' else 'T'} {arm.value:g}"
-    if arm.method == "imported" and arm.value is not None:
-        name = f"imported {arm.value:g}"
+    name = arm_name(arm)
     return f"{name} ({settings})" if settings else name
 
 
-def estimate(cells: Sequence[Cell], k: int) -> AtK:
+def estimate(cells: Sequence[Tried], k: int) -> AtK:
     """The pass@k at a k that every problem has draws for."""
     return report.estimate([(cell.n, cell.c, cell.chance) for cell in cells], k)
 
 
-def coverage_and_depth(cells: Sequence[Cell]) -> tuple[float, float]:
+def coverage_and_depth(cells: Sequence[Tried]) -> tuple[float, float]:
     """The share of problems with a correct draw, and the mean share of correct draws on those problems (0 without any)."""
     rates = [cell.c / cell.n for cell in cells if cell.c]
     return len(rates) / len(cells), sum(rates) / len(rates) if rates else 0.0
@@ -168,7 +223,7 @@ def count_bins(most: int) -> list[tuple[int, int]]:
     return [*bins, (most, most)]
 
 
-def count_shares(cells: Sequence[Cell], bins: Sequence[tuple[int, int]]) -> list[float]:
+def count_shares(cells: Sequence[Tried], bins: Sequence[tuple[int, int]]) -> list[float]:
     """The share of problems whose correct count falls into each range."""
     return [sum(low <= cell.c <= high for cell in cells) / len(cells) for low, high in bins]
 
@@ -183,48 +238,41 @@ def draw_accuracy(connection: sqlite3.Connection, scorer: str, arm: ArmRow) -> t
     return tuple(share for (share,) in rows)
 
 
-def overlap(best: Best) -> Overlap | None:
-    """Which problems the two best arms solved with k draws each; None where there is but one."""
-    if len(best.arms) < 2:
+def overlap(found: Best) -> Overlap | None:
+    """Which problems the two best arms solved with equally many draws; None where there is but one."""
+    if len(found.arms) < 2:
         return None
-    solved = [(first > 0, second > 0) for first, second in best.counts.values()]
+    solved = [(first > 0, second > 0) for first, second in found.counts.values()]
     return Overlap(
         both=solved.count((True, True)),
         first=solved.count((True, False)),
         second=solved.count((False, True)),
         neither=solved.count((False, False)),
-        impossible=sum(not any(best.counts[problem]) for problem in best.impossible & set(best.counts)),
+        impossible=sum(not any(found.counts[problem]) for problem in found.impossible & set(found.counts)),
     )
 
 
 def _best(
-    connection: sqlite3.Connection, scorer: str, arms: Sequence[ArmRow], cells: Mapping[int, tuple[Cell, ...]]
+    connection: sqlite3.Connection,
+    scorer: str,
+    arms: Sequence[ArmRow],
+    counts: Mapping[int, best.Counts],
+    tried: Mapping[int, Sequence[Tried]],
 ) -> Best | None:
-    depth = {arm.arm_id: min(cell.n for cell in cells[arm.arm_id]) for arm in arms}
-    methods = [[arm for arm in arms if arm.method == method] for method in ("temperature", "perturbation")]
-    methods = [found for found in methods if found]
-    if not methods:
+    choice = best.choose(arms, counts)
+    if choice is None:
         return None
-    k = min(max(depth[arm.arm_id] for arm in found) for found in methods)
-    chosen = []
-    for found in methods:
-        able = [arm for arm in found if depth[arm.arm_id] >= k]
-        chosen.append(max(able, key=lambda arm: [estimate(cells[arm.arm_id], i).pass_at_k for i in (k, 1)]))
-    counts: list[dict[int, int]] = []
-    for arm in chosen:
-        _, rows = query(
-            connection,
-            "SELECT problem_id, sum(correct) FROM score WHERE scorer = ? AND arm_id = ? AND draw < ? "
-            "GROUP BY problem_id HAVING count(*) = ?",
-            [scorer, arm.arm_id, k, k],
-        )
-        counts.append(dict(rows))
-    shared = [problem for problem in counts[0] if all(problem in other for other in counts)]
-    if not shared:
+    chosen = [next(arm for arm in arms if arm.arm_id == arm_id) for arm_id in choice.best]
+    shared = best.share(counts[chosen[0].arm_id], counts[chosen[-1].arm_id])  # with itself where there is but one
+    if shared is None:
         return None
+    within = [counts_within(connection, scorer, arm.arm_id, shared.depth) for arm in chosen]
+    impossible = {cell.problem_id for arm in chosen for cell in tried[arm.arm_id] if cell.solvable is False}
     return Best(
-        k=k,
+        k=choice.k,
         arms=tuple(chosen),
-        counts={problem: tuple(found[problem] for found in counts) for problem in shared},
-        impossible=frozenset(cell.problem_id for arm in chosen for cell in cells[arm.arm_id] if not cell.solvable),
+        tied=tuple(map(len, choice.tied)),
+        depth=shared.depth,
+        counts={problem: tuple(right[problem] for right in within) for problem in shared.problems},
+        impossible=frozenset(impossible),
     )

@@ -3,39 +3,62 @@
 Knows a group's data and the style. A function returns a figure, or in a few words why these data make none.
 """
 
+from collections.abc import Sequence
 from random import Random
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from esprobe.plots import style
-from esprobe.plots.curves import describe, subtitle
-from esprobe.plots.data import Group, count_bins, count_shares, coverage_and_depth, overlap
+from esprobe.plots.curves import ceilings, describe, subtitle
+from esprobe.plots.data import SAMPLED, Group, count_bins, count_shares, coverage_and_depth, overlap
+from esprobe.report import ArmRow
 
 MANY = 4000  # points from which an SVG holds them as one picture
 
 
+def _equal_arms(group: Group) -> list[ArmRow]:
+    """The arms that have the draws at which all are compared."""
+    return [arm for arm in group.arms if arm.arm_id in group.equal] if group.k > 1 else []
+
+
+def _at_equal_draws(group: Group, arms: Sequence[ArmRow]) -> str:
+    line = subtitle(group, arms).rpartition(", n = ")[0]
+    return f"{line}, n = {group.k:,} draws, the first of each"
+
+
+def _left_out(group: Group) -> list[str]:
+    """Which arms have too few draws to be compared with the others."""
+    short = [group.labels[a.arm_id] for a in group.arms if a.method in SAMPLED and a.arm_id not in group.equal]
+    return [f"left out, with fewer draws: {', '.join(short)}"] if short else []
+
+
 def coverage_against_depth(group: Group) -> Figure | str:
     """Each arm as a point: how many problems it solves at all, and how often it solves those."""
-    arms = group.of("temperature", "perturbation", "imported", least=2)
+    arms = _equal_arms(group)
     if not arms:
         return "needs an arm with at least 2 draws"
-    title = f"Coverage against depth\n{subtitle(group, arms)}"
-    notes = [f"scored by {group.scorer}", "coverage: problems with a correct draw", "depth: mean share of correct draws on those"]
+    title = f"Coverage against depth\n{_at_equal_draws(group, arms)}"
+    notes = [
+        f"scored by {group.scorer}",
+        *_left_out(group),
+        "coverage: problems with a correct draw",
+        "depth: mean share of correct draws on those",
+    ]
     made, (axes,) = style.figure(title, notes)
     for method in ("temperature", "perturbation", "imported"):
         found = [arm for arm in arms if arm.method == method]
-        points = [coverage_and_depth(group.cells[arm.arm_id]) for arm in found]
+        points = [coverage_and_depth(group.equal[arm.arm_id]) for arm in found]
         if len({arm.value for arm in found}) == len(found):
             xs, ys = [x for x, _ in points], [y for _, y in points]
             axes.plot(xs, ys, color=style.METHOD[method], lw=0.8, alpha=0.5, clip_on=False)
         for arm, colour, point in zip(found, style.colours(method, len(found)), points, strict=True):
             name = group.labels[arm.arm_id]
             axes.plot(*point, style.MARKER[method], ms=8, mec="white", color=colour, label=name, clip_on=False, zorder=3)
-    ceiling = max(arm.solvable / arm.problems for arm in arms)
-    axes.axvline(ceiling, color=style.GREY, lw=0.8, label=f"ceiling: {100 * ceiling:.1f}% solvable", clip_on=False)
+    for share, name in ceilings(arms)[-1:]:
+        axes.axvline(share, color=style.GREY, lw=0.8, label=name, clip_on=False)
     style.percent(axes, "x")
-    style.percent(axes, top=style.headroom([coverage_and_depth(group.cells[arm.arm_id])[1] for arm in arms]))
+    style.percent(axes, top=style.headroom([coverage_and_depth(group.equal[arm.arm_id])[1] for arm in arms]))
     axes.set_xlabel("coverage: share of problems solved at least once")
     axes.set_ylabel("depth: mean share of correct draws\non the problems solved")
     style.legend(axes)
@@ -51,7 +74,7 @@ def solve_overlap(group: Group) -> Figure | str:
     first, second = (group.labels[arm.arm_id] for arm in best.arms)
     total = len(best.counts)
     title = "Problems solved by the best temperature and by the best perturbation"
-    line = describe(group, f"{total:,}", f"{best.k:,}") + " each"
+    line = describe(group, f"{total:,}", f"{best.depth:,}") + ", the first of each"
     notes = [f"scored by {group.scorer}", "both arms were chosen on these problems"]
     if found.impossible:
         notes.append(f"neither: {found.impossible} of them proven to have no solution")
@@ -92,15 +115,15 @@ def problem_strip(group: Group) -> Figure | str:
     impossible = len(best.impossible & set(best.counts))
     if impossible:
         notes.append(f"{impossible} problem{'s' * (impossible != 1)} proven to have no solution")
-    made, (axes,) = style.figure(f"{title}\n{describe(group, f'{len(rows):,}', f'{best.k:,}')}", notes)
+    made, (axes,) = style.figure(f"{title}\n{describe(group, f'{len(rows):,}', f'{best.depth:,}')}, the first of each", notes)
     if len(names) > 1:
-        low, high = ([pick(row) / best.k for row in rows] for pick in (min, max))
+        low, high = ([pick(row) / best.depth for row in rows] for pick in (min, max))
         axes.vlines(places, low, high, color="#c8c8c8", lw=min(1.0, 120 / len(rows)), zorder=1)
     for i, arm in enumerate(best.arms):
         size = 26 if len(rows) <= 200 else 8
         axes.scatter(
             places,
-            [row[i] / best.k for row in rows],
+            [row[i] / best.depth for row in rows],
             s=size if i == 0 else 0.7 * size,
             marker=style.MARKER[arm.method],
             color=style.METHOD[arm.method],
@@ -111,7 +134,7 @@ def problem_strip(group: Group) -> Figure | str:
             linewidths=0,
             rasterized=len(rows) > MANY,
         )
-    style.percent(axes, top=style.headroom([max(row) / best.k for row in rows]))
+    style.percent(axes, top=style.headroom([max(row) / best.depth for row in rows]))
     axes.set_xlim(0.5, len(rows) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(False, axis="x")
@@ -123,20 +146,21 @@ def problem_strip(group: Group) -> Figure | str:
 
 def correct_counts(group: Group) -> Figure | str:
     """Each arm as a bar of all its problems, cut by how many of their draws are correct."""
-    arms = group.of("temperature", "perturbation", "imported", least=2)
+    arms = _equal_arms(group)
     if not arms:
         return "needs an arm with at least 2 draws"
-    most = max(cell.n for arm in arms for cell in group.cells[arm.arm_id])
+    most = group.k
     bins = count_bins(most)
-    title = f"How many draws of a problem are correct\n{subtitle(group, arms)}"
-    made, (axes,) = style.figure(title, [f"scored by {group.scorer}"], height=max(2.6, min(14.0, 1.6 + 0.3 * len(arms))))
+    title = f"How many draws of a problem are correct\n{_at_equal_draws(group, arms)}"
+    made, (axes,) = style.figure(
+        title, [f"scored by {group.scorer}", *_left_out(group)], height=max(2.6, min(14.0, 1.6 + 0.3 * len(arms)))
+    )
     shades = ["#dddddd", *style.colours("temperature", len(bins) - 1)]
     lefts = [0.0] * len(arms)
     for i, (low, high) in enumerate(bins):
-        shares = [count_shares(group.cells[arm.arm_id], bins)[i] for arm in arms]
+        shares = [count_shares(group.equal[arm.arm_id], bins)[i] for arm in arms]
         name = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        if len({group.depth(arm) for arm in arms}) == 1:
-            name = f"all {most:,}" if low == most else f"{name} of {most:,}"
+        name = f"all {most:,}" if low == most else f"{name} of {most:,}"
         axes.barh(range(len(arms)), shares, left=lefts, color=shades[i], edgecolor="white", lw=0.6, label=name, height=0.74)
         lefts = [left + share for left, share in zip(lefts, shares, strict=True)]
     axes.set_yticks(range(len(arms)), [group.labels[arm.arm_id] for arm in arms])
@@ -153,10 +177,11 @@ def accuracy_of_draws(group: Group) -> Figure | str:
     arms = [arm for arm in group.of("perturbation") if group.draws[arm.arm_id]]
     if not arms:
         return "needs a perturbation arm with draws that met every problem"
-    base = {arm.arm_id: group.base(arm) for arm in arms}
+    base = {arm.arm_id: group.base.get(arm.arm_id) for arm in arms}
     title = f"Accuracy of each perturbed model\n{subtitle(group, arms)}"
     about = "a point is one draw over all problems, a bar their mean; sideways spread has no meaning"
-    made, (axes,) = style.figure(title, [f"scored by {group.scorer}", about])
+    luck = "above base: on these problems, by luck or truly; report --compare says how much is luck"
+    made, (axes,) = style.figure(title, [f"scored by {group.scorer}", about, luck])
     many = sum(len(group.draws[arm.arm_id]) for arm in arms) > MANY
     for i, (arm, colour) in enumerate(zip(arms, style.colours("perturbation", len(arms)), strict=True)):
         shares, unchanged = group.draws[arm.arm_id], base[arm.arm_id]

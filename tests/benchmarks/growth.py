@@ -26,7 +26,8 @@ from esprobe.arms import Arm, Method, perturbation_seeds
 from esprobe.merging import merge
 from esprobe.plots import style
 from esprobe.reading import open_database, query
-from esprobe.report import Filter, report
+from esprobe.report import Filter
+from esprobe.report_text import report
 from tests.benchmarks.store import new_store, rollouts
 from tests.benchmarks.table import Row
 

@@ -66,20 +66,45 @@ def test_group_counts_are_those_of_sql_and_a_click_filters(swept: Path, tmp_path
 
 def test_other_arms_are_other_groups(page: Any) -> None:
     assert {group: count(page, group) for group in GROUPS} == {"both": 2, "first": 2, "second": 1, "neither": 1}
-    assert "2 problems were not drawn by both arms" in page.inner_text("#fairness")
+    assert "2 problems are in no group: not drawn by both arms" in page.inner_text("#fairness")
     page.click("#group-second")
     page.click("#swap")
     assert (count(page, "first"), listed(page)) == (1, [3])  # the chosen group is swapped with the arms
     page.click("#group-all")
     page.select_option("#second", label="greedy")
     assert [count(page, group) for group in GROUPS] == [1, 0, 0, 1]
-    assert "draws a problem: the one with more has had more tries" in page.inner_text("#fairness")
+    assert "the groups count the first 1 of each" in page.inner_text("#fairness")
+
+
+def test_groups_count_equally_many_draws_of_both_arms(tmp_path: Path, open_page: Opener) -> None:
+    late = {0: "--+-----", 1: "-------+", 2: "+-------"}
+    make(tmp_path / "r.db", [("temperature", 0.5, late), ("perturbation", 0.01, {0: "--", 1: "+-", 2: "--"})])
+    explore(tmp_path / "r.db", tmp_path / "p.html")
+    page = open_page(tmp_path / "p.html")
+    assert {group: count(page, group) for group in GROUPS} == {"both": 0, "first": 1, "second": 1, "neither": 1}
+    assert "8 and 2 draws per problem: the groups count the first 2 of each" in page.inner_text("#fairness")
+
+
+UNSEEN = "\u202e\u2066\u200b\u200d\u00ad\U000e0041\U000e0100\ufe0f\u3164\u2800\ufeff\u0007\u2028\u115f\u180e\ue000"
+
+
+def test_what_cannot_be_seen_is_shown_as_its_code(tmp_path: Path, open_page: Opener) -> None:
+    facts = [Facts(True, f"1{UNSEEN}", 0.1)]
+    make(tmp_path / "r.db", ARMS, text=lambda *_: f"a{UNSEEN}b\n\tc", answer=f"5{UNSEEN}", facts=facts)
+    explore(tmp_path / "r.db", tmp_path / "p.html")
+    page = open_page(tmp_path / "p.html", "#problem=1")
+    shown = page.inner_text("body")
+    assert not set(UNSEEN) & set(shown)
+    for character in UNSEEN:
+        code = f"{ord(character):04x}" if ord(character) < 0x10000 else f"U{ord(character):08x}"
+        assert shown.count(code) >= 3, code
+    assert "\n\tc" in page.locator("pre").first.inner_text()
 
 
 def test_an_arm_stands_beside_chance_and_ceiling(page: Any) -> None:
     page.select_option("#first", label="greedy")
     assert page.inner_text("#first-facts").split("\n") == [
-        "1 draw a problem",
+        "1 draw per problem",
         "1 of 2 solved, 1 can be",
         f"pass@1 50.0% (chance {6.25:.1f}%)",  # a tie, rounded as Python does
     ]
