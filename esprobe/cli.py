@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from esprobe import __version__, output, streams
+from esprobe import __version__, encoding, output, streams
 from esprobe.arms import METHODS, Method, NoiseScheme
 from esprobe.cli_options import Group, sampling_command
 from esprobe.errors import UserError
@@ -27,6 +27,7 @@ LONGEST_ERROR = 1000  # characters; a name in it may be as long as someone liked
 app = typer.Typer(
     cls=Group,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Does ES need the training, or would sampling have found the answers anyway? Samples a model at several temperatures "
     "and under random perturbations of its weights, keeps every rollout in SQLite, and reports pass@k.",
@@ -38,6 +39,10 @@ def _version(wanted: bool) -> None:
     if wanted:
         print(f"esprobe {__version__}")
         raise typer.Exit
+
+
+def _print(text: str, style: Format) -> None:
+    print(encoding.for_programs(text, style) if style in ("csv", "json") else text)
 
 
 FormatOption = Annotated[Format, typer.Option("--format", envvar="ESPROBE_FORMAT", help="How to print it.")]
@@ -106,7 +111,16 @@ def sample_perturb(
     _sample(ctx, shared, method="perturbation", values=tuple(sigma or ()), draws=perturbations, noise=noise)
 
 
+def _check_folder() -> None:
+    """Refuses a current folder that somebody has removed: torch would end the whole process there, and not name the cause."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError(f"the current folder cannot be used ({error.strerror}); go to another one") from None
+
+
 def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
+    _check_folder()
     from esprobe.pool import open_pool
     from esprobe.progress import meter
     from esprobe.sampling import command_line, sample
@@ -181,9 +195,9 @@ def report(
         if compare:
             from esprobe.compare_report import compare_report
 
-            print(compare_report(connection, chosen, arm or (), k or (), style))
+            _print(compare_report(connection, chosen, arm or (), k or (), style), style)
         else:
-            print(make_report(connection, chosen, k or (), style))
+            _print(make_report(connection, chosen, k or (), style), style)
         if plots is not None:
             from esprobe.plots import save_plots
 
@@ -258,7 +272,7 @@ def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
         f"SELECT run.id, {times}, state, message, count(rollout.id) AS rollouts, command FROM run "
         "LEFT JOIN rollout ON rollout.run_id = run.id GROUP BY run.id ORDER BY run.id"
     )
-    print(render(*reading.query(reading.open_database(ctx.obj[0]), sql), style, under=("message", "command")))
+    _print(render(*reading.query(reading.open_database(ctx.obj[0]), sql), style, under=("message", "command")), style)
 
 
 @app.command(epilog='Example: esprobe sql "SELECT method, value, problems_solved FROM arm_summary"')
@@ -269,7 +283,7 @@ def sql(
     from esprobe import reading
     from esprobe.output import render
 
-    print(render(*reading.query(reading.open_database(ctx.obj[0]), query), style))
+    _print(render(*reading.query(reading.open_database(ctx.obj[0]), query), style), style)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -282,6 +296,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):  # a polite kill ends like Ctrl-C: what is finished is kept
         signal.signal(number, stop)
+    _forget_impossible_sizes()
     words = list(sys.argv[1:] if args is None else args)
     try:
         status = int(app(args=words or ["--help"], prog_name="esprobe", standalone_mode=False) or 0)
@@ -298,9 +313,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return _interrupted()
     except BrokenPipeError as error:
         return _unread(error)
-    except SystemExit as error:  # how typer ends when nobody reads its output
+    except SystemExit as error:  # how typer ends when nobody reads its help, after it has put nothing in the output's place
         if isinstance(error.__context__, BrokenPipeError):
-            return _unread(error.__context__)
+            return 0
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -313,10 +328,18 @@ def main(args: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.strerror:
             return _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1)
         if isinstance(error, UnicodeEncodeError):
-            return _fail(f"{error.object!r} is not UTF-8 text", 1)
+            return _fail(f"{error.object!r} is not UTF-8 text; write it in UTF-8", 1)
         if isinstance(error, MemoryError):
             return _fail("memory is exhausted; take fewer problems, draws or rollouts at a time", 1)
         return _fail(f"unexpected {type(error).__name__}: {error} (ESPROBE_TRACEBACK=1 shows where)", 1)
+
+
+def _forget_impossible_sizes() -> None:
+    """A terminal size in the environment that is no size is taken for none; the libraries that read it fail over it."""
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "1")
+        if not (value.isascii() and value.isdecimal() and len(value) <= 4 and int(value)):
+            del os.environ[name]
 
 
 def _drop_output() -> None:
@@ -347,4 +370,5 @@ def _fail(message: str, status: int) -> int:
 def entry_point() -> None:
     """What the installed command calls."""
     streams.keep_going()
+    encoding.show_anything()
     sys.exit(main())

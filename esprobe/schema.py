@@ -167,7 +167,7 @@ def migrate(path: Path) -> None:
     try:
         upgrade(path, lambda line: _LOG.warning("%s: %s", path, line))
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     except (DBAPIError, sqlite3.Error) as error:
         raise UserError(unwritable(path, error)) from None
 

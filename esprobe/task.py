@@ -117,7 +117,7 @@ def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | N
     A file is a JSON array or JSON Lines. A problem that stands in the selection twice is taken once.
     Raises UserError for a missing, broken or empty selection, naming the record.
     """
-    if path is not None and not os.path.exists(path):
+    if path is not None and not os.path.lexists(path):
         raise UserError(f"{path}: no such file; {task.source()}")
     problems = task.bundled() if path is None else [task_problem(task, r, where) for where, r in read_records(path)]
     chosen = problems[offset:] if limit is None else problems[offset : offset + limit]

@@ -82,7 +82,7 @@ def test_wrong_usage_is_one_line_and_status_2(esprobe: Run, words: list[str], sa
         (["sample-temp", "--model", "nobody/nothing"], "nobody/nothing"),
         (["sample-temp", "--preset", "unknown"], "known presets: paper"),
         (["sample-temp", "--preset", "paper"], "countdown.json"),
-        (["--db", "missing/r.db", "sample-temp"], "does not exist"),
+        (["--db", "missing/r.db", "sample-temp"], "error: missing/r.db: the folder missing does not exist"),
         (["--db", "broken.json", "sample-temp"], "cannot be read as a database"),
         (["report"], "no results yet"),
         (["score"], "no results yet"),
