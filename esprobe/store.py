@@ -28,7 +28,8 @@ from esprobe.scoring import Score
 from esprobe.task import Facts, Problem
 from esprobe.trust import check_triggers
 
-CHECKPOINT_EVERY_S = 60.0
+CHECKPOINT_SHARE = 0.02  # of the time, at most, goes into copying the log into the file
+CHECKPOINT_EVERY_S = 60.0  # unless that would be more seldom than this
 DEFAULT_TASK = "countdown"  # of an arm whose settings name none
 
 
@@ -65,7 +66,7 @@ class Store:
         self.path = path
         self.file = DatabaseFile(path)
         self._here = threading.local()  # `connection`: of the transaction that `at_once` has open in this thread
-        self._copied = time.monotonic()  # when the log was last copied into the file
+        self._copy_at = 0.0  # when the log is to be copied into the file, by time.monotonic()
         self._last_arm: int | None = None
         try:
             if schema.inspect(path) != "current":
@@ -86,9 +87,11 @@ class Store:
 
         A failure is none of the work's: the log keeps what it has, and where the disk is full the next write says so.
         """
-        self._copied = time.monotonic()
+        begun = time.monotonic()
         with suppress(sqlite3.Error, DBAPIError, UserError), closing(self.engine.raw_connection()) as pooled:
             pooled.driver_connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # type: ignore[union-attr]
+        now = time.monotonic()
+        self._copy_at = now + min(CHECKPOINT_EVERY_S, (now - begun) / CHECKPOINT_SHARE)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -224,7 +227,7 @@ class Store:
         """Writes finished rollouts with their scores, all or none; one that is there already stays as it is.
 
         Returns how many were new. `seeds`: draw → seed of its perturbation, where draws have one; the σ of a perturbation arm's
-        draws is its value. Once a minute, and when another arm begins, the log is copied into the file.
+        draws is its value. Now and then, at least once a minute and when another arm begins, the log is copied into the file.
         """
         numbers = sorted({r.draw for r in rollouts})
         draws = [(i, seeds[i] if seeds else None, arm_id) for i in numbers]
@@ -240,7 +243,7 @@ class Store:
                 scores = [score for score, r in zip(scores, rollouts, strict=True) if stored[r.draw, r.problem_id] == r.text]
             if scores:
                 connection.exec_driver_sql(_NEW_SCORES, scores)
-        if self._last_arm not in (None, arm_id) or time.monotonic() - self._copied > CHECKPOINT_EVERY_S:
+        if self._last_arm not in (None, arm_id) or time.monotonic() >= self._copy_at:
             self.checkpoint()
         self._last_arm = arm_id
         return new

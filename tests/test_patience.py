@@ -168,11 +168,13 @@ def copied_alone(db: Path) -> int:
             copy.with_name(f"{copy.name}{end}").unlink(missing_ok=True)
 
 
-def test_a_copy_of_the_file_alone_holds_every_arm_that_is_finished(tmp_path: Path) -> None:
+def test_a_copy_of_the_file_alone_holds_every_arm_that_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "CHECKPOINT_SHARE", 1e-12)  # no time for it
+    monkeypatch.setattr(store, "CHECKPOINT_EVERY_S", 1e6)
     writing = Writing(tmp_path / "r.db")
     for _ in range(3):
         writing.save(0.5)
-    assert copied_alone(tmp_path / "r.db") == 0
+    assert copied_alone(tmp_path / "r.db") == 1
     writing.save(0.6)
     assert copied_alone(tmp_path / "r.db") >= 3
     with closing(sqlite3.connect(tmp_path / "r.db")) as other:  # whoever has it open keeps the log
@@ -181,9 +183,9 @@ def test_a_copy_of_the_file_alone_holds_every_arm_that_is_finished(tmp_path: Pat
         assert copied_alone(tmp_path / "r.db") == 4
 
 
-def test_a_copy_of_the_file_alone_holds_what_is_older_than_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_of_the_file_alone_holds_what_there_was_time_to_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writing = Writing(tmp_path / "r.db")
-    monkeypatch.setattr(store, "CHECKPOINT_EVERY_S", -1.0)
+    monkeypatch.setattr(store, "CHECKPOINT_EVERY_S", 0.0)
     for count in (1, 2, 3):
         writing.save()
         assert copied_alone(tmp_path / "r.db") == count
@@ -191,7 +193,7 @@ def test_a_copy_of_the_file_alone_holds_what_is_older_than_a_minute(tmp_path: Pa
 
 def test_a_failing_copy_of_the_log_stops_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writing = Writing(tmp_path / "r.db")
-    monkeypatch.setattr(store, "CHECKPOINT_EVERY_S", -1.0)
+    monkeypatch.setattr(store, "CHECKPOINT_EVERY_S", 0.0)
     with closing(sqlite3.connect(tmp_path / "r.db", isolation_level=None)) as other:  # a reader of an old moment
         other.execute("BEGIN")
         other.execute("SELECT count(*) FROM rollout").fetchone()
