@@ -292,4 +292,4 @@ def _silence_if_in_process() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[1] if len(lines) > 1 and "validation error" in lines[0] else lines[0]
+    return (lines[1] if len(lines) > 1 and "validation error" in lines[0] else lines[0])[:200]

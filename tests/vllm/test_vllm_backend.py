@@ -1,6 +1,8 @@
 """The vLLM backend: the transformers backend's tokens, noise in every weight or a refusal, no stale cache, no lost base."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,13 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from esprobe import noise
 from esprobe.arms import Arm, Perturbation, perturbation_seeds
 from esprobe.backends import Decoding, Generation
+from esprobe.backends.vllm_backend import VllmBackend
 from esprobe.errors import UserError
+from esprobe.models import BUNDLED, find_model
 from tests.conftest import HANGS_S
 from tests.vllm.conftest import PROBLEMS, PROMPTS, Pair
 
@@ -278,3 +283,80 @@ def test_a_quantized_model_is_not_perturbed(pair: Pair, monkeypatch: pytest.Monk
     monkeypatch.setattr(pair.vllm, "quantized", True)
     with pytest.raises(UserError, match="is quantized"):
         pair.vllm.set_weights(draw(1))
+
+
+@tied
+def test_a_token_beyond_the_embedding_is_refused(pair: Pair) -> None:
+    with pytest.raises(UserError, match="a prompt has token 275, but the embedding"):
+        pair.vllm.generate([[1, 2], [275]], GREEDY)
+
+
+def test_preparing_leaves_the_weights_as_they_are(pair: Pair) -> None:
+    pair.vllm.set_weights(draw(4))
+    wanted = pair.vllm.generate(PROMPTS, GREEDY)
+    pair.vllm.prepared = False
+    pair.vllm.prepare()
+    assert pair.vllm.generate(PROMPTS, GREEDY) == wanted
+    pair.vllm.set_weights(None)
+
+
+@tied
+def test_rounding_is_what_the_transformers_backend_measures(pair: Pair) -> None:
+    """In float32 there is next to none; that of 16 bits is a matter of `noise_rounding` alone."""
+    wish = draw(6, 1e-7)  # so small that even float32 rounds it
+    ours, theirs = pair.vllm.rounding(wish), pair.transformers.rounding(wish)
+    assert pair.vllm.current == wish
+    assert {name: (r.weights, r.unchanged) for name, r in ours.items()} == {
+        n: (r.weights, r.unchanged) for n, r in theirs.items()
+    }
+    assert all(r.sigma == pytest.approx(theirs[name].sigma) for name, r in ours.items())  # added up in another order
+    assert ours["norms"].unchanged > 0.1
+    published = Perturbation("shared-seed", 7, 0.01)
+    assert {name: r.weights for name, r in pair.vllm.rounding(published).items()}.keys() == theirs.keys()
+    for backend in (pair.vllm, pair.transformers):
+        backend.set_weights(None)
+
+
+def loading(folder: Path) -> str:
+    """What the user is told of a model that vLLM starts with, in a process of its own; empty if it runs."""
+    lines = run_script("loading.py", folder).splitlines()
+    return next((line for line in lines if line.startswith("refused: ")), "")
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [
+        ("layers.3.mlp.down_proj", "model.layers.3.mlp.down_proj.weight is missing"),
+        ("layers.1.self_attn.k_proj", "model.layers.1.self_attn.qkv_proj.weight and 1 more are missing"),
+        ("model.norm.weight", "missing"),
+    ],
+)
+def test_a_tensor_that_the_checkpoint_lacks_is_refused(tmp_path: Path, lost: str, says: str) -> None:
+    folder = copied(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if lost not in name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    told = loading(folder)
+    assert says in told or lost in told, told
+
+
+@pytest.mark.parametrize("layers", [3, 5])
+def test_a_config_with_other_layers_than_the_checkpoint_is_refused(tmp_path: Path, layers: int) -> None:
+    folder = copied(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps(config | {"num_hidden_layers": layers, "layer_types": ["full_attention"] * layers})
+    )
+    told = loading(folder)
+    assert f"layers.{min(layers, 4)}" in told, told
+
+
+def test_weights_that_only_vllm_would_read_are_refused(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    shutil.copy(folder / "model.safetensors", folder / "older.safetensors")
+    with pytest.raises(UserError, match=r"vLLM would read 'older\.safetensors'"):
+        VllmBackend(find_model(str(folder)), "float32", [258])
+
+
+def copied(folder: Path) -> Path:
+    return Path(shutil.copytree(find_model(BUNDLED).folder, folder / "model"))
