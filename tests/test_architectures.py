@@ -188,6 +188,20 @@ def test_sixteen_bits_are_no_reason_to_refuse(name: str, dtype: torch.dtype) -> 
     assert fitting(made(CONFIGS[name]()).to(dtype)).pads
 
 
+def test_a_quantized_model_is_held_to_what_few_bits_can_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, step = made(t.MistralConfig(**GROUPED)), TransformersForward.step
+
+    def coarse(self: TransformersForward, tokens: Tensor) -> Tensor:
+        logits = step(self, tokens)
+        return logits + 0.02 * logits.std() * torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))
+
+    monkeypatch.setattr(TransformersForward, "step", coarse)
+    with pytest.raises(UnreadableModelError):
+        fitting(model)
+    model.hf_quantizer = "some"
+    assert fitting(model).pads
+
+
 def test_a_model_whose_output_is_no_number_is_run_all_the_same() -> None:
     model = made(t.MistralConfig(**GROUPED))
     model.model.norm.weight.fill_(nan)
