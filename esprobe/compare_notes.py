@@ -49,7 +49,8 @@ def _fairness(one: Comparison) -> Iterator[str]:
             break
     solves = "" if one.greedy is None else f"greedy decoding solves {percent(one.greedy)}. "
     yield (
-        f"fair comparison: {solves}One greedy answer, of this or of a trained model, belongs beside pass@1, not beside pass@k."
+        f"fair comparison: {solves}One greedy answer, of this or of a trained model, is to be compared with pass@1, "
+        "never with pass@k."
     )
     names = unlike(one.first, one.second)
     if names:

@@ -42,7 +42,7 @@ def _columns(arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: S
     guessing, distinct = chance_at(tried[deepest.arm_id], k), distinct_at(tried[deepest.arm_id], k)
     if guessing is None:
         if any(_proven(problem) for arm in arms for problem in tried[arm.arm_id]):
-            said.append("chance is not known for all problems, so guessing is not compared with.")
+            said.append("chance is not known for every problem, so there is no comparison with guessing.")
         else:
             said.append(f"chance and ceiling are not known under {scorer}.")
         return said

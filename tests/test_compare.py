@@ -123,7 +123,7 @@ def test_the_best_arms_are_compared_in_every_format(esprobe: Run, swept: Path) -
     assert sum(int(str(found["overlap", 6, g]["value"])) for g in ("both", "only_first", "only_second", "neither")) == 12
     table = esprobe("--db", swept, "report", "--compare").stdout
     markdown = esprobe("--db", swept, "report", "--compare", "--format", "markdown").stdout
-    for words in ("winner's curse", "belongs beside pass@1", "McNemar", "cover@τ", "ceiling", "beat greedy", "union", "guessing"):
+    for words in ("winner's curse", "compared with pass@1", "McNemar", "cover@τ", "ceiling", "beat greedy", "union", "guessing"):
         assert words in table
         assert words in markdown
     lines = esprobe("--db", swept, "report", "--compare", "--format", "csv").stdout.splitlines()

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from esprobe.arms import Arm
 from esprobe.baselines import Tried, chance_at, distinct_at, greedy_at
+from esprobe.compare_report import compare_report
 from esprobe.countdown.task import Countdown
 from esprobe.errors import UserError
 from esprobe.layout import width_of
@@ -148,14 +151,38 @@ def test_few_models_are_told_and_a_single_one_has_no_interval(tmp_path: Path) ->
     assert re.search(r"not trustworthy: the interval of σ 0.2 at k = 1 and 4: few models \(4\)", text)
     one, *rest = json.loads(report(open_database(path), Filter(), (), "json"))
     assert (one["low"], one["high"], one["above_chance_low"]) == (None, None, None)
-    assert all(r["low"] is not None for r in rest)
-    assert csv.reader(io.StringIO(report(open_database(path), Filter(), (), "csv"))) is not None
+    assert all(r["low"] is not None and r["doubt"] == "few models (4)" for r in rest)
+    read = list(csv.DictReader(io.StringIO(report(open_database(path), Filter(), (), "csv"))))
+    assert [float(r["pass_at_k"]) for r in read] == [r["pass_at_k"] for r in (one, *rest)]
+    assert {"task", "over_chance", "above_chance", "unknown", "cut_off", "nan"} <= set(read[0])
 
 
 def test_draws_that_never_differ_are_told(tmp_path: Path) -> None:
     arms = [Made("perturbation", 0.0, ["++++", "----"]), Made("temperature", 1.0, ["+-++", "----"])]
     text = shown(make(tmp_path / "r.db", [EASY, HARD], arms))
     assert "all alike: the draws of σ 0 agree on every problem, as if there were only one." in text
+
+
+def test_what_rounding_leaves_of_sigma_is_told_where_it_is_off(tmp_path: Path) -> None:
+    path = make(tmp_path / "r.db", [EASY, HARD], [Made("perturbation", 0.001, ["+-", "-+"], settings=(("dtype", "bfloat16"),))])
+    groups = {
+        "matrices": {"weights": 9, "sigma": 1.02, "unchanged": 0.01},
+        "norms": {"weights": 3, "sigma": 0.4, "unchanged": 0.75},
+    }
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE arm SET rounding = ?", [json.dumps({"groups": groups})])
+    text = shown(path)
+    assert "rounding: with bfloat16 σ 0.001 perturbs other than asked: norms (σ × 0.40, 75.0% unchanged)." in text
+    assert "matrices" not in text
+
+
+def test_two_arms_of_the_same_directions_are_said_not_to_be_independent(tmp_path: Path) -> None:
+    arms = [Made("perturbation", sigma, ["+-+-", "-+--"]) for sigma in (0.01, 0.02)]
+    path = make(tmp_path / "r.db", [EASY, HARD], arms)
+    text = compare_report(open_database(path), Filter(), (1, 2), (), "table")
+    assert "shared directions: 4 models of either arm have the same seeds" in text
+    assert "McNemar's test is left out" in text
+    assert "not trustworthy: the interval at k = 1, 2, 4: few models (4)" in text
 
 
 def test_strata_are_compared_at_one_k(tmp_path: Path) -> None:
