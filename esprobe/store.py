@@ -145,6 +145,13 @@ class Store:
             sql = f"SELECT payload FROM problem WHERE task = ? AND {_OLDER_FACTS}"
             return [Problem(task, json.loads(payload)) for payload in connection.exec_driver_sql(sql, (task,)).scalars()]
 
+    def known_problems(self, problems: Sequence[Problem]) -> dict[str, int]:
+        """Digest → row of those of `problems` that are there."""
+        with self._reading() as connection:
+            ids = connection.execute(select(_column(tables.Problem, "digest"), _column(tables.Problem, "id"))).all()
+        wanted = {problem.digest for problem in problems}
+        return {digest: i for digest, i in ids if digest in wanted}
+
     def add_problems(self, found: Sequence[tuple[Problem, Facts]]) -> None:
         """Adds problems with what is known of them; of those already there, it completes the facts of an older esprobe."""
         rows = [
@@ -181,12 +188,33 @@ class Store:
             connection.execute(_insert_new(tables.Arm), [row])
             return int(connection.scalar(_id_of(tables.Arm, arm.digest)) or 0)
 
-    def done(self, arm_id: int) -> set[tuple[int, int]]:
-        """(draw, problem id) of every rollout that the arm has."""
-        rollout = _table(tables.Rollout)
+    def find_arm(self, digest: str) -> int | None:
+        """The row of an arm, if it is there."""
         with self._reading() as connection:
-            rows = connection.execute(select(rollout.c.draw, rollout.c.problem_id).where(rollout.c.arm_id == arm_id))
-            return {(draw, problem_id) for draw, problem_id in rows}
+            found: int | None = connection.scalar(_id_of(tables.Arm, digest))
+            return found
+
+    def counts(self, arm_id: int, draws: int) -> dict[int, int]:
+        """Problem id → how many rollouts the arm has of its draws 0 … `draws` − 1."""
+        sql = "SELECT problem_id, count(*) FROM rollout WHERE arm_id = ? AND draw < ? GROUP BY problem_id"
+        with self._reading() as connection:
+            return dict(map(tuple, connection.exec_driver_sql(sql, (arm_id, draws))))
+
+    def done(self, arm_id: int, draws: range | None = None) -> set[tuple[int, int]]:
+        """(draw, problem id) of every rollout that the arm has, or has of a stretch of draws."""
+        rollout = _table(tables.Rollout)
+        found = select(rollout.c.draw, rollout.c.problem_id).where(rollout.c.arm_id == arm_id)
+        if draws is not None:
+            found = found.where(rollout.c.draw >= draws.start, rollout.c.draw < draws.stop)
+        with self._reading() as connection:
+            return {(draw, problem_id) for draw, problem_id in connection.execute(found)}
+
+    def versions(self, arm_id: int) -> dict[str, str]:
+        """What the run that made the arm's first rollout was made with: package → version."""
+        sql = "SELECT versions FROM run WHERE id = (SELECT run_id FROM rollout WHERE arm_id = ? ORDER BY draw LIMIT 1)"
+        with self._reading() as connection:
+            found = connection.exec_driver_sql(sql, (arm_id,)).scalar()
+        return dict(json.loads(found or "{}"))
 
     def prompts(self, arm_id: int) -> dict[int, str]:
         """Problem id → digest of its prompt's token ids, as the arm's rollouts were asked."""

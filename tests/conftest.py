@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 PUBLISHED = Path(os.environ.get("ESPROBE_PUBLISHED", Path(__file__).parents[2] / "shared/data/countdown.json"))
 ESPROBE = Path(sys.executable).with_name("esprobe")
+os.environ.setdefault("ESPROBE_OVERSUBSCRIBE", "1")  # tests with two engines run on a machine with one core too
 
 HANGS_S = 1800  # a process or page that takes longer hangs; nothing that works does, however busy the machine
 
@@ -50,7 +51,7 @@ def run_esprobe(*args: object, cwd: Path | None = None, env: dict[str, str] | No
     return subprocess.run(
         [str(ESPROBE), *map(str, args)],
         cwd=cwd,
-        env=clean | {"HF_HUB_OFFLINE": "1"} | (env or {}),
+        env=clean | {"HF_HUB_OFFLINE": "1", "ESPROBE_OVERSUBSCRIBE": "1"} | (env or {}),
         capture_output=True,
         text=True,
         timeout=HANGS_S,

@@ -1,7 +1,9 @@
 """Engines fail in many ways; what was finished stays, what was in hand is done again, and the rollouts are a quiet run's."""
 
+import itertools
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -27,6 +29,7 @@ from esprobe.errors import UserError
 from esprobe.models import BUNDLED, find_model, load_tokenizer
 from esprobe.pool import Batch, EngineSpec, LocalPool
 from esprobe.prompts import prompt_text
+from esprobe.todo import Todo
 from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
 from tests.midway import caught, count
 from tests.test_cli_sampling import Rollouts, rollouts
@@ -169,7 +172,46 @@ def test_engines_run_on_a_cluster_that_is_there(esprobe: Run, tmp_path: Path, qu
     assert rollouts(tmp_path / "esprobe.db") == quiet
     many = esprobe("sample-temp", "-n", "70", "--limit", "8", "--batch-size", "8", "--engines", "64", "--ray-address", cluster)
     assert many.returncode == 1
-    assert many.stderr.splitlines()[-1] == "error: 64 engines need a CPU each, and there are 2; lower --engines"
+    assert many.stderr.splitlines()[-1].startswith("error: 64 engines need a CPU each, and there are 2; lower --engines")
+
+
+def test_more_engines_than_cores_are_refused_unless_asked_for(esprobe: Run, tmp_path: Path) -> None:
+    args = ["sample-temp", "-n", "1", "--limit", "2", "--max-new-tokens", "2", "--engines", "100"]
+    refused = esprobe(*args, env={"ESPROBE_OVERSUBSCRIBE": ""})
+    assert refused.returncode == 1
+    assert re.fullmatch(
+        r"error: 100 engines need a [CG]PU each, and there are \d+; lower --engines, or set ESPROBE_OVERSUBSCRIBE=1 .*",
+        refused.stderr.splitlines()[-1],
+    )
+    assert not (tmp_path / "esprobe.db").exists()
+    assert esprobe(*args[:-1], "3", env={"ESPROBE_OVERSUBSCRIBE": "1"}).returncode == 0
+
+
+INTRUDER = """
+import os, sys
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-another-user"}
+import ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+"""
+
+
+def test_our_own_cluster_lets_in_nobody_without_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    from esprobe.pool_ray import RayPool
+
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    pool, said = RayPool(1, None, None), []
+    try:
+        pool.open(SPEC, said.append, 1)
+        address = pool.ray.get_runtime_context().gcs_address
+        refused = subprocess.run([sys.executable, "-c", INTRUDER, address], capture_output=True, text=True, timeout=HANGS_S)
+    finally:
+        pool.close()
+    assert refused.returncode != 0
+    assert "InvalidAuthToken" in refused.stderr or "uthenticat" in refused.stderr
+    assert "only this sweep's own token lets in" in said[0]
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(UserError, match="RAY_AUTH_MODE is 'disabled'"):
+        RayPool(2, None, None)
 
 
 def test_a_cluster_that_is_not_there_is_one_clear_line(esprobe: Run) -> None:
@@ -195,12 +237,15 @@ def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_
     good, bad = Piece(PROMPTS), Piece([[-1]])  # no such token
     for pool in (LocalPool(), RayPool(1, None, None)):
         notes: list[str] = []
-        finished = pool.run(SPEC, [good, bad], notes.append)
-        assert next(finished)[0] is good
-        with pytest.raises(
-            UserError, match=r"failed at the same rollouts 3 times .index out of range.*same command would fail again"
-        ):
-            next(finished)
+        pool.open(SPEC, print, 2)
+        try:
+            finished = pool.run([good, bad], notes.append)
+            assert next(finished)[0] is good
+            # nothing will have changed the next time, so nobody is told to try again
+            with pytest.raises(UserError, match=r"rollouts 3 times .index out of range.*same command would fail again"):
+                next(finished)
+        finally:
+            pool.close()
         assert len(notes) == 2
 
 
@@ -262,11 +307,9 @@ def test_answers_that_nobody_looked_for_in_time_are_still_taken(clock: list[floa
 
 
 def test_an_engine_stays_with_its_weights_while_there_is_work_for_them() -> None:
-    from esprobe.pool_ray import _Todo
-
     draws = [Perturbation("iid", seed, 0.01) for seed in perturbation_seeds("iid", 42, 3)]
     work = [Piece([[i]], draw) for draw in draws for i in range(3)]
-    todo = _Todo(work)
+    todo = Todo(work)
     first, second = todo.take(None), todo.take(None)
     assert (first, second) == (work[0], work[3])
     assert [todo.take(first) for _ in range(3)] == [work[1], work[2], work[6]]
@@ -275,6 +318,25 @@ def test_an_engine_stays_with_its_weights_while_there_is_work_for_them() -> None
     assert [todo.take(work[6]) for _ in range(4)] == [work[7], work[8], work[1], work[5]]
     assert todo.take(first) is None
     assert not todo
+
+
+@pytest.mark.parametrize("perturbed", [True, False])
+def test_work_is_read_no_further_than_the_engines_need(perturbed: bool) -> None:
+    read = []
+
+    def endless() -> Iterator[Piece]:
+        for draw in itertools.count():
+            for i in range(3):
+                read.append(Piece([[draw, i]], Perturbation("iid", draw, 0.01) if perturbed else None))
+                yield read[-1]
+
+    todo = Todo(endless())
+    engines: list[Piece | None] = [None] * 4
+    for _ in range(25):
+        engines = [todo.take(last) for last in engines]
+    assert len(read) <= 100 + 4 * 3 + 1
+    assert len(todo.kept) <= 4
+    assert todo
 
 
 MEMORY = """

@@ -1,4 +1,4 @@
-"""A discrete-event simulation of our scheduler: the real `_Todo`, the driver's hand-out, one writer behind its bounded queue.
+"""A discrete-event simulation of our scheduler: the real `Todo`, the driver's hand-out, one writer behind its bounded queue.
 
 Beside it a closed form, and real sweeps that it has to predict. Knows nothing of what a unit's seconds are made of;
 `python -m tests.benchmarks.scale` does, and prints what comes of it.
@@ -11,7 +11,7 @@ import statistics
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from importlib.util import find_spec
@@ -23,9 +23,9 @@ from esprobe.backends import Decoding, Generation
 from esprobe.models import BUNDLED, find_model, load_tokenizer
 from esprobe.plan import Sweep
 from esprobe.pool import Batch, Done, LocalPool, Pool, open_pool
-from esprobe.pool_ray import _Todo
 from esprobe.progress import Quiet
 from esprobe.sampling import WAITING, sample
+from esprobe.todo import Todo
 from tests.benchmarks.store import THOUGHTS
 from tests.benchmarks.table import Row
 
@@ -46,7 +46,7 @@ def simulate(work: Sequence[Piece], starts: Sequence[float], write_s: float, han
     As `RayPool.run` and `sampling._behind` have it: the driver takes the oldest answer, hands the engine its next unit
     (`hand_s`), and puts the answer into the writer's queue, which makes it wait while more than WAITING are in there.
     """
-    todo: Any = _Todo(work)
+    todo: Any = Todo(work)
     running: list[tuple[float, int, Piece | None]] = []  # until when, in the order of handing out
     answers: list[tuple[int, Piece | None]] = []
     for start in starts[: len(work)]:
@@ -128,13 +128,19 @@ class Watched:
     pool: Pool
     events: list[tuple[str, int, float]] = field(default_factory=list)
 
-    def has_gpu(self) -> bool:
-        return self.pool.has_gpu()
+    def device(self) -> str:
+        return self.pool.device()
 
-    def run(self, spec: Any, work: Sequence[Any], note: Any) -> Iterator[tuple[Any, list[Generation]]]:
-        for piece, generations in self.pool.run(spec, [_Timed(piece, i, self.events) for i, piece in enumerate(work)], note):
+    def open(self, spec: Any, say: Any, pieces: int) -> None:
+        self.pool.open(spec, say, pieces)
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def run(self, work: Iterable[Any], note: Any) -> Iterator[tuple[Any, Done]]:
+        for piece, done in self.pool.run((_Timed(piece, i, self.events) for i, piece in enumerate(work)), note):
             self.events.append(("back", piece.number, time.perf_counter()))
-            yield piece.piece, generations
+            yield piece.piece, done
 
     def times(self) -> list[float]:
         """Seconds from hand-out to return, by unit."""
@@ -172,12 +178,18 @@ class Instant:
     def __init__(self, ids: list[int]) -> None:
         self.generation = Generation(ids, "stop")
 
-    def has_gpu(self) -> bool:
-        return False
+    def device(self) -> str:
+        return "cpu"
 
-    def run(self, spec: Any, work: Sequence[Any], note: Any) -> Iterator[tuple[Any, list[Generation]]]:
+    def open(self, spec: Any, say: Any, pieces: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def run(self, work: Iterable[Any], note: Any) -> Iterator[tuple[Any, Done]]:
         for piece in work:
-            yield piece, [self.generation] * len(piece.batch().prompts)
+            yield piece, Done([self.generation] * len(piece.batch().prompts))
 
 
 def real(pool: Pool, draws: int) -> list[float]:
