@@ -154,7 +154,7 @@ def _add_shared_draws(connection: sqlite3.Connection, scorer: str, arm: ArmRow, 
     _, cells = query(connection, "SELECT n, c FROM solved WHERE scorer = ? AND arm_id = ?", [scorer, arm.arm_id])
     _, rows = query(
         connection,
-        "WITH cell AS MATERIALIZED (SELECT problem_id, n, c FROM solved WHERE scorer = ?1 AND arm_id = ?2) "
+        "WITH cell AS (SELECT problem_id, n, c FROM solved WHERE scorer = ?1 AND arm_id = ?2) "
         "SELECT draw, n, c, count(*) FROM cell CROSS JOIN score USING (problem_id) "
         "WHERE scorer = ?1 AND arm_id = ?2 AND correct = 1 GROUP BY draw, n, c",
         [scorer, arm.arm_id],

@@ -92,51 +92,62 @@ ORDER BY newton.scorer, newton.arm_id, newton.k;
 -- the problems that have at least k draws; k as in pass_at_k.
 CREATE VIEW vote_at_k AS
 WITH RECURSIVE
-cell AS (SELECT scorer, arm_id, problem_id, n FROM solved),
-depth AS (SELECT scorer, arm_id, max(n) AS most FROM cell GROUP BY scorer, arm_id),
-power(k) AS (SELECT 1 UNION ALL SELECT 2 * k FROM power WHERE 2 * k <= (SELECT max(most) FROM depth)),
-wanted AS (
-  SELECT depth.scorer, depth.arm_id, power.k FROM depth JOIN power ON power.k <= depth.most
-  UNION
-  SELECT scorer, arm_id, most FROM depth
-),
--- place: of a draw among those of its arm × problem, from 0.
-cast_vote AS (
+cell AS (
   SELECT
-    scorer, arm_id, problem_id, ballot, correct,
-    row_number() OVER (PARTITION BY scorer, arm_id, problem_id ORDER BY draw) - 1 AS place,
-    count(*) OVER (PARTITION BY scorer, arm_id, problem_id) AS n
-  FROM score
+    scorer, arm_id, problem_id, count(*) AS n, sum(correct) AS c, min(draw) AS lowest, max(draw) AS highest,
+    row_number() OVER (ORDER BY scorer, arm_id, problem_id) AS id
+  FROM score GROUP BY scorer, arm_id, problem_id
 ),
--- start: the place of the first draw of its block.
+depth AS (SELECT scorer, arm_id, max(n) AS most FROM cell GROUP BY scorer, arm_id),
+power(j, k) AS (SELECT 1, 1 UNION ALL SELECT j + 1, 2 * k FROM power WHERE 2 * k <= (SELECT max(most) FROM depth)),
+wanted AS (
+  SELECT depth.scorer, depth.arm_id, power.j, power.k FROM depth JOIN power ON power.k <= depth.most
+  UNION ALL
+  SELECT scorer, arm_id, 0, most FROM depth WHERE most NOT IN (SELECT k FROM power)
+),
+-- Votes on problems with a correct draw; on others every block is 0. place: of the draw among those of its arm × problem, from 0.
+vote AS (
+  SELECT cell.id, cell.n, cell.scorer, cell.arm_id, score.draw - cell.lowest AS place, score.ballot, score.correct
+  FROM score CROSS JOIN cell
+  WHERE cell.scorer = score.scorer AND cell.arm_id = score.arm_id AND cell.problem_id = score.problem_id
+    AND cell.c > 0 AND cell.highest - cell.lowest = cell.n - 1 AND score.ballot IS NOT NULL
+  UNION ALL
+  SELECT id, n, scorer, arm_id, place, ballot, correct
+  FROM (
+    SELECT
+      cell.id, cell.n, cell.scorer, cell.arm_id, score.ballot, score.correct,
+      row_number() OVER (PARTITION BY cell.id ORDER BY score.draw) - 1 AS place
+    FROM score CROSS JOIN cell
+    WHERE cell.scorer = score.scorer AND cell.arm_id = score.arm_id AND cell.problem_id = score.problem_id
+      AND cell.c > 0 AND cell.highest - cell.lowest > cell.n - 1  -- draws are missing between others
+      AND EXISTS (SELECT 1 FROM cell AS other WHERE other.highest - other.lowest > other.n - 1)
+  ) AS gapped
+  WHERE ballot IS NOT NULL
+),
+-- block: cell, k and the place of the first draw, as one number: grouping by several columns takes four times as long.
 counted AS (
   SELECT
-    vote.scorer, vote.arm_id, vote.problem_id, wanted.k, vote.place - vote.place % wanted.k AS start, vote.ballot,
+    (vote.id * 64 + wanted.j) * 2147483648 + vote.place - vote.place % wanted.k AS block, vote.ballot,
     count(*) AS votes, max(vote.correct) AS correct
-  FROM cast_vote AS vote
-  JOIN wanted ON wanted.scorer = vote.scorer AND wanted.arm_id = vote.arm_id
-  WHERE vote.ballot IS NOT NULL AND vote.place - vote.place % wanted.k + wanted.k <= vote.n
-  GROUP BY vote.scorer, vote.arm_id, vote.problem_id, wanted.k, vote.place - vote.place % wanted.k, vote.ballot
+  FROM vote CROSS JOIN wanted
+  WHERE wanted.scorer = vote.scorer AND wanted.arm_id = vote.arm_id
+    AND vote.place - vote.place % wanted.k + wanted.k <= vote.n
+  GROUP BY (vote.id * 64 + wanted.j) * 2147483648 + vote.place - vote.place % wanted.k, vote.ballot
 ),
-ranked AS (
-  SELECT
-    scorer, arm_id, problem_id, k, start, votes, correct,
-    max(votes) OVER (PARTITION BY scorer, arm_id, problem_id, k, start) AS most
-  FROM counted
+tied AS (SELECT block, votes, avg(correct) AS share FROM counted GROUP BY block, votes),
+won AS (
+  SELECT block, share, votes, max(votes) OVER (PARTITION BY block) AS most FROM tied
 ),
-block AS (
-  SELECT scorer, arm_id, problem_id, k, start, avg(correct) AS share
-  FROM ranked WHERE votes = most GROUP BY scorer, arm_id, problem_id, k, start
+cell_won AS (
+  SELECT block >> 31 AS id, sum(share) AS share FROM won WHERE votes = most GROUP BY block >> 31
 ),
-won AS (SELECT scorer, arm_id, problem_id, k, sum(share) AS share FROM block GROUP BY scorer, arm_id, problem_id, k),
 average AS (
   SELECT
     cell.scorer, cell.arm_id, wanted.k, count(*) AS problems,
-    avg(coalesce(won.share, 0e0) * wanted.k / (cell.n - cell.n % wanted.k)) AS mean
+    avg(coalesce(cell_won.share, 0e0) * wanted.k / (cell.n - cell.n % wanted.k)) AS mean
   FROM cell
   JOIN wanted ON wanted.scorer = cell.scorer AND wanted.arm_id = cell.arm_id AND wanted.k <= cell.n
-  LEFT JOIN won ON won.scorer = cell.scorer AND won.arm_id = cell.arm_id AND won.problem_id = cell.problem_id
-    AND won.k = wanted.k
+  LEFT JOIN cell_won ON cell_won.id = cell.id * 64 + wanted.j
   GROUP BY cell.scorer, cell.arm_id, wanted.k
 )
 SELECT
