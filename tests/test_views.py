@@ -120,11 +120,14 @@ def test_the_sqlite3_shell_gives_the_numbers_of_the_report(swept: Path) -> None:
 def test_every_view_has_the_columns_it_promises(swept: Path) -> None:
     promised = {
         "solved": "scorer arm_id problem_id n c",
-        "pass_at_k": "scorer arm_id model method value k problems pass_at_k stderr chance",
-        "arm_summary": "scorer arm_id model method value problems draws rollouts correct problems_solved mean_tokens",
-        "rollout_text": "scorer rollout_id model method value draw numbers target text correct answer reason",
-        "draw_accuracy": "scorer arm_id model method value draw seed problems correct accuracy",
-        "cover_at_tau": "scorer arm_id model method value tau problems cover_at_tau",
+        "pass_at_k": "scorer arm_id task model method value k problems pass_at_k stderr chance",
+        "vote_at_k": "scorer arm_id task model method value k problems vote_at_k",
+        "arm_summary": "scorer arm_id task model method value problems draws rollouts correct problems_solved mean_tokens "
+        "mean_prompt_tokens cut_off nan solvable unknown settings",
+        "rollout_text": "scorer rollout_id task model method value draw payload numbers target text correct reward answer ballot "
+        "reason tokens prompt_tokens finish",
+        "draw_accuracy": "scorer arm_id task model method value draw seed problems correct accuracy reward",
+        "cover_at_tau": "scorer arm_id task model method value tau problems cover_at_tau chance",
     }
     for view, columns in promised.items():
         row = shell(swept, f"select * from {view} limit 1")[0]
