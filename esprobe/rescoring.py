@@ -29,8 +29,7 @@ def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
     schema.existing(db)
     store = Store(db)
     try:
-        for problem in store.older_problems(task.name):
-            store.add_problems([(problem, task.facts(problem))])
+        store.complete_facts([(problem, task.facts(problem)) for problem in store.older_problems(task.name)])
         total = store.count_to_score(task.name, name, everything)
         advance = meter.start(name, total, "rollouts")
         judged = 0

@@ -158,11 +158,17 @@ class Store:
             {"digest": problem.digest, "task": problem.task, "payload": dict(problem.payload), **asdict(facts)}
             for problem, facts in found
         ]
-        known = [(*astuple(facts), problem.digest) for problem, facts in found]
         if rows:
+            self.complete_facts(found)
+            with self._transaction() as connection:
+                connection.execute(_insert_new(tables.Problem), rows)
+
+    def complete_facts(self, found: Sequence[tuple[Problem, Facts]]) -> None:
+        """Replaces the facts of an older esprobe by today's; adds no problem and changes no other."""
+        known = [(*astuple(facts), problem.digest) for problem, facts in found]
+        if known:
             with self._transaction() as connection:
                 connection.exec_driver_sql(_COMPLETE_FACTS, known)
-                connection.execute(_insert_new(tables.Problem), rows)
 
     def problem_ids(self, problems: Sequence[Problem]) -> list[int]:
         """The rows of `problems`, which must have been added, in order."""

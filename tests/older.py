@@ -29,8 +29,8 @@ ROWS = 6  # of each table of an older database
 OWN_VIEW = 'best "of" all; --'  # the user's, which does not answer
 
 
-def at_revision(path: Path, revision: str) -> None:
-    """A database as the esprobe of that revision left it, with rows in every table and a view of the user's."""
+def at_revision(path: Path, revision: str, rows: int = ROWS) -> None:
+    """A database as the esprobe of that revision left it, with so many rows in every table and a view of the user's."""
     engine = make_engine(path)
     with engine.begin() as connection:
         config = Config()
@@ -42,8 +42,8 @@ def at_revision(path: Path, revision: str) -> None:
         found = MetaData()
         found.reflect(connection)
         for table in found.sorted_tables:
-            if table.name != "alembic_version":
-                connection.execute(table.insert(), [{c.name: value(c, i) for c in table.columns} for i in range(1, ROWS + 1)])
+            if rows and table.name != "alembic_version":
+                connection.execute(table.insert(), [{c.name: value(c, i) for c in table.columns} for i in range(1, rows + 1)])
         set_digests(connection)
     engine.dispose()
 
