@@ -66,6 +66,43 @@ def test_an_empty_selection_is_refused() -> None:
         load_problems(Countdown(), None, offset=128)
 
 
+@pytest.mark.parametrize(
+    ("written", "target"),
+    [
+        ('98, 98.0, 9.8e1, "98", "98.0", "098", " 98 ", "98.", "9.8e+1"', "98"),
+        ('0.00001, 1e-05, "0.00001", "1e-5", "00.000010"', "0.00001"),
+        ('0, -0, -0.0, "-0", "0.00"', "0"),
+        ('27.4, "27.40", 2.74e1', "27.4"),
+        ('-5, "-5.0", -5.0', "-5"),
+        ('0.5, ".5", "+.50", 5e-1', "0.5"),
+        ('3.3333333333333335, "3.3333333333333335"', "3.3333333333333335"),
+        ('100, 1e2, "1E2"', "100"),
+    ],
+)
+def test_however_a_target_is_written_it_is_one_problem(tmp_path: Path, written: str, target: str) -> None:
+    lines = [f'{{"numbers": [1, 2], "target": {one}}}' for one in written.split(", ")]
+    (problem,) = load_problems(Countdown(), write(tmp_path / "p.jsonl", "\n".join(lines)))
+    assert problem.payload == {"numbers": [1, 2], "target": target}
+
+
+def test_whole_numbers_may_be_written_as_floats() -> None:
+    task = Countdown()
+    assert task.problem({"nums": [44.0, 19, 35.0], "target": 98}) == task.problem({"numbers": [44, 19, 35], "target": "98"})
+
+
+@pytest.mark.parametrize(
+    "target", ["1e16", "1e-21", "1e999", "1e-999", 1e300, 5e-324, "0x10", "1_000", "1,5", "٣", "+-5", "--5", "", " ", "5 5"]
+)
+def test_what_is_no_decimal_of_a_usual_size_is_refused(target: object) -> None:
+    with pytest.raises(UserError, match='"target" must be'):
+        Countdown().problem({"numbers": [1, 2], "target": target})
+
+
+def test_a_target_that_an_older_esprobe_kept_as_it_was_written_is_scored() -> None:
+    for target in ("98.0", "098", "98.000"):
+        assert countdown({"numbers": [44, 19, 35], "target": target}, "<answer>44 + 19 + 35</answer>").correct
+
+
 @given(st.integers(0, 2**32))
 def test_generated_problems_are_solvable_and_reproducible(seed: int) -> None:
     made = list(islice(generate(seed, decimal_share=0.3), 6))

@@ -11,6 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from esprobe.countdown.scorers import countdown, countdown_published, format_reward
+from esprobe.scoring import Scorer
 from tests.published import published_rule
 
 
@@ -141,6 +142,80 @@ def test_the_format_reward_is_the_published_one(parts: list[str]) -> None:
 )
 def test_each_reason_has_its_answers(answer: str, expected: str) -> None:
     assert reason(answer) == expected
+
+
+WHITE = [chr(i) for i in range(0x110000) if chr(i).isspace()]
+
+
+@pytest.mark.parametrize("space", WHITE, ids=lambda space: f"U+{ord(space):04X}")
+def test_white_space_of_any_kind_around_and_between_is_white_space(space: str) -> None:
+    assert reason(f"{space}44{space}+{space * 2}19 +{space}({space}35{space}){space}") == "correct"
+    assert reason(f"44 + 1{space}9 + 35") == "wrong_numbers"  # it parts numbers
+    assert reason(space) == "no_answer"
+
+
+def test_what_only_looks_like_white_space_is_a_bad_character() -> None:
+    assert reason("44 + 19 +\u200b35") == "bad_characters"
+    assert reason("44 + 19 +\u206035") == "bad_characters"
+
+
+def test_limits_are_those_of_the_contract() -> None:
+    deep = "(" * 100 + "44" + ")" * 100 + "+19+35"
+    assert reason(deep) == "correct"
+    assert reason("(" + deep.replace("+19", ")+19")) == "not_an_expression"
+    assert reason("44+19+35".ljust(1000) + "\n") == "correct"
+    assert reason("44+19" + " " * (1000 - len("44+19+35")) + "+35") == "correct"
+    assert reason("44+19" + " " * (1001 - len("44+19+35")) + "+35") == "not_an_expression"
+
+
+@pytest.mark.parametrize(
+    ("answer", "ballot"),
+    [
+        ("44 + 19 + 35", "98"),
+        ("35 +\t(19 + 44)", "98"),
+        ("44 - 19 * 35", "-621"),
+        ("44 / 19 + 35", "709/19"),
+        ("(19 - 44) / 35", "-5/7"),
+        ("44 + 19", None),
+        ("44 + 19 + 35 = 98", None),
+        ("44 ** 19 / 35", None),
+        ("44 + 19 + 35)", None),
+        ("", None),
+    ],
+)
+def test_the_ballot_is_the_exact_value_of_an_expression_that_uses_the_numbers_rightly(answer: str, ballot: str | None) -> None:
+    assert countdown(payload([44, 19, 35], "98"), f"<answer>{answer}</answer>").ballot == ballot
+
+
+@given(expressions, expressions)
+def test_two_answers_share_a_ballot_exactly_if_their_values_are_equal(one: Made, other: Made) -> None:
+    ballots = [countdown(payload(m[2], "7"), f"<answer>{m[0]}</answer>").ballot for m in (one, other)]
+    assert ballots == [None if m[1] is None else str(m[1]) for m in (one, other)]
+    assert [countdown_published(payload(m[2], "7"), f"<answer>{m[0]}</answer>").ballot for m in (one, other)] == ballots
+
+
+@pytest.mark.parametrize(
+    ("answer", "ballot"),
+    [("2 ** 3", "8"), ("3 // 2", "1"), ("-3 // 2", "-2"), ("2 ** -3", "1/8"), ("--2 + 3", "5"), ("3 ** (1 / 2)", None)],
+)
+def test_the_published_rule_has_a_ballot_for_every_rational_value(answer: str, ballot: str | None) -> None:
+    numbers = [int(n) for n in re.findall(r"\d+", answer)]
+    assert countdown_published(payload(numbers, "8"), f"<answer>{answer}</answer>").ballot == ballot
+
+
+@pytest.mark.parametrize("scorer", [countdown, countdown_published])
+@pytest.mark.parametrize(
+    ("text", "reward"),
+    [
+        ("</think>\n<answer>44+19+35</answer>", 1.0),
+        ("<answer>44+19+35</answer>", 1.05 / 1.1),
+        ("</think>\n<answer>44+19-35</answer>", 0.1 / 1.1),
+        ("</think>", 0.01 / 1.1),
+        ("", 0.0),
+    ],
+)
+def test_the_reward_is_the_verdict_and_a_tenth_of_the_form(scorer: Scorer, text: str, reward: float) -> None:
+    assert scorer(payload([44, 19, 35], "98"), text).reward == pytest.approx(reward, abs=1e-15)
 
 
 def test_division_by_zero_is_a_reason_of_its_own() -> None:

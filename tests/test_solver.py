@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from esprobe.countdown.scorers import countdown
 from esprobe.countdown.solver import expressions, solve
+from esprobe.countdown.task import Countdown
 
 
 def every_value(numbers: tuple[int, ...]) -> list[Fraction | None]:
@@ -35,10 +36,39 @@ def test_chance_and_solution_agree_with_brute_force(numbers: list[int], target: 
     hits = sum(v is not None and abs(v - target) < Fraction(1, 100_000) for v in values)
     solved = solve(numbers, Fraction(target))
     assert solved.chance == hits / len(values)
-    assert (solved.solution is not None) == (hits > 0)
+    signed = [v for value in values if value is not None for v in (value, -value)]  # a sign moves outwards
+    assert (solved.solution is not None) == any(abs(v - target) < Fraction(1, 100_000) for v in signed)
+    assert solved.outcomes == len({v for v in values if v is not None})
     if solved.solution:
         payload = {"numbers": numbers, "target": str(target)}
         assert countdown(payload, f"<answer>{solved.solution}</answer>").correct
+
+
+@pytest.mark.parametrize(
+    ("numbers", "target", "solution"),
+    [
+        ([2, 3], -5, "-(2 + 3)"),
+        ([2, 3], -6, "-(2 * 3)"),
+        ([2, 3], -1, "(2 - 3)"),
+        ([2, 3], -7, None),
+        ([4], -4, "-4"),
+        ([4], 4, "4"),
+    ],
+)
+def test_a_negative_target_may_take_a_leading_sign(numbers: list[int], target: int, solution: str | None) -> None:
+    assert solve(numbers, Fraction(target)).solution == solution
+    if solution:
+        assert countdown({"numbers": numbers, "target": str(target)}, f"<answer>{solution}</answer>").correct
+
+
+def test_what_guessing_scores_on_the_bundled_problems() -> None:
+    task = Countdown()
+    facts = [task.facts(problem) for problem in task.bundled()[:64]]
+    chances = [1 - (1 - fact.chance) ** 64 for fact in facts if fact.chance is not None]
+    values = [1 - (1 - 1 / fact.outcomes) ** 64 for fact in facts if fact.outcomes is not None]
+    assert sum(chances) / 64 == pytest.approx(0.590, abs=5e-4)  # random expressions
+    assert sum(values) / 64 == pytest.approx(0.343, abs=5e-4)  # random values, each as likely as any other
+    assert {fact.stratum for fact in facts} == {"3 numbers", "4 numbers"}
 
 
 def test_five_numbers_are_counted_exactly() -> None:

@@ -1,6 +1,7 @@
 """The SQL views equal an independent computation with exact fractions, in the plain sqlite3 shell too."""
 
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -18,10 +19,13 @@ from esprobe.compare import TAUS, cover_at
 from esprobe.countdown.task import Countdown
 from esprobe.estimator import pass_at_k
 from esprobe.intervals import Cell
+from esprobe.progress import Quiet
 from esprobe.report import Filter, load_arms
+from esprobe.rescoring import rescore
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from esprobe.task import Facts
+from tests.made import make
 
 WRONG = Score(False, "wrong_value", "1", "1", 0.0)
 RIGHT = Score(True, "correct", "2", "2", 1.0)
@@ -148,8 +152,8 @@ def test_draw_accuracy_counts_every_draw_over_all_problems_and_names_its_seed(sw
     rows = shell(swept, "select * from draw_accuracy")
     counted = shell(
         swept,
-        "select arm_id, draw, seed, count(*) as problems, sum(correct) as correct, avg(correct) as accuracy from rollout_text "
-        "group by arm_id, draw",
+        "select arm_id, draw, seed, count(*) as problems, sum(correct) as correct, avg(correct) as accuracy, "
+        "avg(reward) as reward from rollout_text group by arm_id, draw",
     )
     assert [{name: row[name] for name in counted[0]} for row in rows] == counted
     assert all((row["seed"] is not None) == (row["method"] == "perturbation") for row in rows)
@@ -168,10 +172,64 @@ def test_cover_at_tau_equals_exact_fractions(tmp_path: Path, n: int) -> None:
         assert share == pytest.approx(cover_at([Cell(n, c) for n, c, _ in counts], tau), abs=1e-12)
 
 
-def test_two_scorers_are_two_rows_and_never_counted_twice(swept: Path, tmp_path: Path) -> None:
-    from esprobe.progress import Quiet
-    from esprobe.rescoring import rescore
+@pytest.mark.parametrize("n", [1, 3, 64, 700])
+def test_chance_of_cover_equals_the_exact_binomial_tail(tmp_path: Path, n: int) -> None:
+    chances = [0.0, 1.0, 0.5, 0.01, 0.3, 1e-9, 1 - 1e-9]
+    fill(tmp_path / "r.db", [(n, 0, p) for p in chances])
+    rows = reading.query(reading.open_database(tmp_path / "r.db"), "SELECT tau, chance FROM cover_at_tau")[1]
+    assert len(rows) == len(TAUS)
+    for tau, chance in rows:
+        least = math.ceil(Fraction(round(100 * tau), 100) * n)
+        tails = [sum(comb(n, c) * Fraction(p) ** c * (1 - Fraction(p)) ** (n - c) for c in range(least, n + 1)) for p in chances]
+        assert chance == pytest.approx(float(sum(tails) / len(tails)), abs=1e-12)
 
+
+def test_chance_is_unknown_where_one_problem_has_none(tmp_path: Path) -> None:
+    fill(tmp_path / "r.db", [(4, 1, 0.5), (4, 1, None)])
+    connection = reading.open_database(tmp_path / "r.db")
+    for view in ("pass_at_k", "cover_at_tau"):
+        assert {row for (row,) in reading.query(connection, f"SELECT chance FROM {view}")[1]} == {None}
+
+
+def test_solvable_unknown_and_impossible_are_told_apart(tmp_path: Path) -> None:
+    facts = [Facts(True, "1 + 7", 0.1), Facts(False, None, 0.0), Facts(None, None, None), Facts(True, "1 + 7", None)]
+    make(tmp_path / "r.db", [("temperature", 0.5, dict.fromkeys(range(4), "+-"))], facts=facts)
+    columns = "problems, solvable, unknown"
+    assert reading.query(reading.open_database(tmp_path / "r.db"), f"SELECT {columns} FROM arm_summary")[1] == [(4, 2, 1)]
+
+
+def test_what_is_proven_under_one_rule_is_unknown_under_another(swept: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    shutil.copy(swept, copy)
+    rescore(copy, "countdown-published", False, Quiet())
+    for view in ("pass_at_k", "cover_at_tau"):
+        known = shell(
+            copy, f"select scorer, count(*) = count(chance) as known, count(chance) as some from {view} group by scorer"
+        )
+        assert [(row["scorer"], row["known"], row["some"] > 0) for row in known] == [
+            ("countdown", 1, True),
+            ("countdown-published", 0, False),
+        ]
+    ceilings = shell(copy, "select distinct scorer, problems, solvable, unknown from arm_summary order by scorer")
+    assert [tuple(row.values()) for row in ceilings] == [("countdown", 12, 12, 0), ("countdown-published", 12, 0, 12)]
+
+
+def test_the_summary_counts_lengths_and_how_rollouts_ended(tmp_path: Path) -> None:
+    task, store = Countdown(), Store(tmp_path / "r.db")
+    problems = task.bundled()[:1]
+    store.add_problems([(p, task.facts(p)) for p in problems])
+    arm_id, run_id = store.arm_id(Arm("m", "d", "greedy", None)), store.start_run("test", {}, {})
+    ended = ["stop", "length", "nan", "length"]
+    rows = [RolloutRow(i, 1, "", 10 + i, finish, WRONG, prompt_tokens=100 + 2 * i) for i, finish in enumerate(ended)]
+    store.save(arm_id, run_id, "countdown", rows)
+    columns = "rollouts, mean_tokens, mean_prompt_tokens, cut_off, nan"
+    assert reading.query(reading.open_database(tmp_path / "r.db"), f"SELECT {columns} FROM arm_summary")[1] == [
+        (4, 11.5, 103.0, 2, 1)
+    ]
+    store.close()
+
+
+def test_two_scorers_are_two_rows_and_never_counted_twice(swept: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     shutil.copy(swept, copy)
     before = shell(copy, "select * from pass_at_k where scorer = 'countdown'")

@@ -30,7 +30,7 @@ INSTRUCTIONS = (
 PREFILL = "Let me solve this step by step.\n<think>"
 
 _TARGET = re.compile(r"-?\d{1,15}(\.\d{1,20})?", re.ASCII)
-_WRITTEN = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][-+]?\d{1,2})?", re.ASCII)
+_WRITTEN = re.compile(r"[-+]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][-+]?\d{1,2})?", re.ASCII)
 MAX_NUMBER = 10**9
 
 
