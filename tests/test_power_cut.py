@@ -114,7 +114,7 @@ def rollouts_in(folder: Path, journal_rolls_back: bool = False) -> int:
         tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
         if not tables:
             return -1
-        assert len(tables) == 8, tables
+        assert len(tables) == 9, tables
         (rollouts,) = connection.execute("select count(*) from rollout").fetchone()
         assert connection.execute("select count(*) from score").fetchone() == (rollouts,)
         assert connection.execute("select sum(instr(text, ' ') > 0) from rollout").fetchone()[0] in (rollouts, None)
