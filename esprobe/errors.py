@@ -9,6 +9,9 @@ class UserError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what an error says, 200 characters at most; its kind where it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
+    """The first line of what an error says, 200 characters at most, the next one with it where it only announces that one.
+
+    The error's kind where it says nothing.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])[:200]

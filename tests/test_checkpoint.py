@@ -16,7 +16,7 @@ from esprobe.arms import Perturbation
 from esprobe.backends import Decoding
 from esprobe.backends.checkpoint import load, unreached
 from esprobe.backends.transformers_backend import TransformersBackend
-from esprobe.errors import UserError
+from esprobe.errors import UserError, one_line
 from esprobe.models import BUNDLED, find_model
 
 Weights = dict[str, Tensor]
@@ -151,3 +151,17 @@ def test_a_token_beyond_the_embedding_is_refused() -> None:
     backend = TransformersBackend(find_model(BUNDLED), "float32", [258])
     with pytest.raises(UserError, match="a prompt has token 275, but the embedding"):
         backend.generate([[1, 2], [275]], Decoding(4))
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("it broke\nat once", "it broke"),
+        ("\n  Class validation error:\n  4 layers and 3 types\nmore", "Class validation error: 4 layers and 3 types"),
+        ("announced:", "announced:"),
+        ("", "ValueError"),
+        ("x" * 500, "x" * 200),
+    ],
+)
+def test_a_librarys_error_is_one_line_that_says_something(said: str, line: str) -> None:
+    assert one_line(ValueError(said)) == line
