@@ -73,4 +73,4 @@ def test_perturbed_texts_are_the_transformers_backends_and_the_report_reads_them
     assert query(ours, ROLLOUTS) == query(theirs, ROLLOUTS)
     report = esprobe("--db", ours, "report", env=ENV)
     assert report.returncode == 0, report.stderr
-    assert re.search(r"perturbation +σ 0\.01", report.stdout)
+    assert re.search(r"^ σ 0\.01 ", report.stdout, re.MULTILINE)
