@@ -108,19 +108,22 @@ wanted AS (
 -- Votes on problems with a correct draw; on others every block is 0. place: of the draw among those of its arm × problem, from 0.
 vote AS (
   SELECT cell.id, cell.n, cell.scorer, cell.arm_id, score.draw - cell.lowest AS place, score.ballot, score.correct
-  FROM score CROSS JOIN cell
+  FROM (  -- in the order in which they lie in the file
+    SELECT scorer, arm_id, problem_id, draw, ballot, correct FROM score
+    WHERE ballot IS NOT NULL ORDER BY scorer, arm_id, draw, problem_id
+  ) AS score
+  CROSS JOIN cell
   WHERE cell.scorer = score.scorer AND cell.arm_id = score.arm_id AND cell.problem_id = score.problem_id
-    AND cell.c > 0 AND cell.highest - cell.lowest = cell.n - 1 AND score.ballot IS NOT NULL
+    AND cell.c > 0 AND cell.highest - cell.lowest = cell.n - 1
   UNION ALL
   SELECT id, n, scorer, arm_id, place, ballot, correct
   FROM (
     SELECT
       cell.id, cell.n, cell.scorer, cell.arm_id, score.ballot, score.correct,
       row_number() OVER (PARTITION BY cell.id ORDER BY score.draw) - 1 AS place
-    FROM score CROSS JOIN cell
+    FROM cell CROSS JOIN score
     WHERE cell.scorer = score.scorer AND cell.arm_id = score.arm_id AND cell.problem_id = score.problem_id
       AND cell.c > 0 AND cell.highest - cell.lowest > cell.n - 1  -- draws are missing between others
-      AND EXISTS (SELECT 1 FROM cell AS other WHERE other.highest - other.lowest > other.n - 1)
   ) AS gapped
   WHERE ballot IS NOT NULL
 ),
@@ -134,12 +137,13 @@ counted AS (
     AND vote.place - vote.place % wanted.k + wanted.k <= vote.n
   GROUP BY (vote.id * 64 + wanted.j) * 2147483648 + vote.place - vote.place % wanted.k, vote.ballot
 ),
-tied AS (SELECT block, votes, avg(correct) AS share FROM counted GROUP BY block, votes),
+tied AS (SELECT block, votes, count(*) AS ballots, sum(correct) AS correct FROM counted GROUP BY block, votes),
+-- Of the most votes in the block: votes, correct ballots and all ballots, as one number whose greatest is that of the most votes.
 won AS (
-  SELECT block, share, votes, max(votes) OVER (PARTITION BY block) AS most FROM tied
+  SELECT block, max((votes << 40) + (CAST(correct AS BIGINT) << 20) + ballots) AS most FROM tied GROUP BY block
 ),
 cell_won AS (
-  SELECT block >> 31 AS id, sum(share) AS share FROM won WHERE votes = most GROUP BY block >> 31
+  SELECT block >> 31 AS id, sum(1e0 * ((most >> 20) & 1048575) / (most & 1048575)) AS share FROM won GROUP BY block >> 31
 ),
 average AS (
   SELECT
