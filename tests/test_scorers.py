@@ -255,11 +255,10 @@ HOSTILE = {
 @pytest.mark.parametrize("scorer", [countdown, countdown_published])
 def test_hostile_answers_score_false_at_once(scorer: object, answer: str) -> None:
     text = f"<answer>{answer}</answer>"
-    begun = time.perf_counter()
+    begun = time.process_time()
     verdict = scorer(payload([44, 19, 35], "98"), text)  # type: ignore[operator]
     assert not verdict.correct
-    # milliseconds; the bound only tells them from seconds, whatever else the machine is doing
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 60  # milliseconds of processor time, where the slow way takes hours
     assert verdict.answer is None or len(verdict.answer) <= 1000
 
 

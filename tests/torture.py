@@ -22,11 +22,11 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from tests.conftest import ESPROBE
+from tests.conftest import ESPROBE, HANGS_S
 
 SWEEP = ["sample-perturb", "--sigma", "0.01", "--sigma", "0.02", "--limit", "32", "--batch-size", "16"]
 STEP = 32  # draws that the sweep grows by whenever it finishes before there were enough kills
-PATIENCE_S = 120
+PATIENCE_S = HANGS_S
 
 EVERYTHING = {
     "rollouts": """

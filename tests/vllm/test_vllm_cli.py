@@ -5,11 +5,11 @@ import re
 import signal
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import ESPROBE, Run
+from tests.midway import caught
 
 ENV = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 TEMPERATURE = ("sample-temp", "--backend", "vllm", "-T", "0.8", "-n", "16", "--offset", "200", "--limit", "32")
@@ -47,14 +47,9 @@ def test_a_killed_sweep_continues_without_loss_or_repeat(esprobe: Run, tmp_path:
     done = esprobe("--db", whole, *command, env=ENV)
     assert done.returncode == 0, done.stderr
     running = subprocess.Popen([ESPROBE, "--db", cut, *command], env=os.environ | ENV, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and running.poll() is None:
-        begun = cut.exists() and query(cut, "SELECT name FROM sqlite_master WHERE name = 'rollout'")
-        if begun and query(cut, "SELECT count(*) FROM rollout")[0][0]:
-            break
-        time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    with caught(running, cut, 1):
+        running.send_signal(signal.SIGKILL)
+        running.wait()
     assert 0 < query(cut, "SELECT count(*) FROM rollout")[0][0] < 32 * 17
     again = esprobe("--db", cut, *command, env=ENV)
     assert again.returncode == 0, again.stderr
