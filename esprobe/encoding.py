@@ -17,15 +17,20 @@ _IN_ASCII = {
 
 def show_anything() -> None:
     """Makes `sys.stdout` print what its encoding lacks in other words; for the start of a program."""
-    codecs.register_error("esprobe", _replaced)
     # the second is Python's choice for the C locale; whoever chose another one by PYTHONIOENCODING keeps it
     if getattr(sys.stdout, "errors", None) in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="esprobe")  # type: ignore[union-attr]
 
 
+def encodable(text: str) -> str:
+    """The text with other words for what standard output's encoding lacks."""
+    encoding = _encoding()
+    return text if encoding == "utf-8" else text.encode(encoding, "esprobe").decode(encoding)
+
+
 def for_programs(text: str, style: str) -> str:
     """CSV or JSON with every value as it is. Raises UserError for CSV that standard output cannot encode; JSON has escapes."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = _encoding()
     try:
         text.encode(encoding)
     except UnicodeEncodeError as error:
@@ -38,6 +43,10 @@ def for_programs(text: str, style: str) -> str:
     return text
 
 
+def _encoding() -> str:
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+
+
 def _code(character: str) -> str:
     """As JSON escapes it: two codes for what lies beyond the first 65,536 characters."""
     return json.dumps(character)[1:-1]
@@ -48,3 +57,6 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_IN_ASCII.get(c) or _code(c) for c in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("esprobe", _replaced)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from esprobe import layout
+from esprobe import encoding, layout
 
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -71,10 +71,14 @@ def shown(cell: Any) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with its code in place of every character that cannot be seen, reorders the line or steers a terminal."""
+    """The text with its code in place of every character that cannot be seen, reorders the line or steers a terminal.
+
+    What standard output cannot encode is replaced here already, so that tables are laid out as they will be printed.
+    """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c.encode("unicode_escape").decode() if not c.isprintable() or _UNSEEN.match(c) else c for c in text)
+    seen = "".join(c.encode("unicode_escape").decode() if not c.isprintable() or _UNSEEN.match(c) else c for c in text)
+    return encoding.encodable(seen)
 
 
 def shown_lines(text: str) -> str:

@@ -5,6 +5,7 @@ Loads sqlite3 only, so that reports start at once; an older database is upgraded
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,12 @@ def failure(error: sqlite3.Error) -> UserError:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Column names of a join with the second `id` as `id_2`, so that none is lost where names are keys."""
-    return [name if (n := names[:i].count(name)) == 0 else f"{name}_{n + 1}" for i, name in enumerate(names)]
+    """Column names of a join with the second `id` as `id_2`, or as the next that no column has, so that all can be keys."""
+    given: list[str] = []
+    for name in names:
+        others = (f"{name}_{number}" for number in count(2))
+        given.append(name if name not in given else next(other for other in others if other not in (*names, *given)))
+    return given
 
 
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:

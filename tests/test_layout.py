@@ -97,7 +97,7 @@ def test_right_to_left_text_shares_no_line_with_numbers_of_other_columns() -> No
 def test_a_pipe_gets_whole_rows(swept: Path) -> None:
     done = subprocess.run([ESPROBE, "--db", swept, "sql", "select * from arm_summary"], capture_output=True, text=True)
     lines = done.stdout.splitlines()
-    assert lines[0].split()[:3] == ["arm_id", "model", "method"]
+    assert lines[0].split()[:3] == ["arm_id", "task", "model"]
     assert max(map(len, lines)) > 150
 
 

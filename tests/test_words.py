@@ -48,6 +48,19 @@ def test_an_encoding_that_lacks_characters_gets_other_words(
     if words == ["report"]:
         assert "sigma 0.01" in shown.stdout
         assert "-----" in shown.stdout
+        rows = shown.stdout.split("\n\n")[1].splitlines()
+        assert {len(row) for row in rows if row.startswith((" T ", " sigma "))} == {len(rows[0])}  # laid out as it is printed
+
+
+def test_columns_of_one_name_get_names_of_their_own(esprobe: Run, swept: Path) -> None:
+    for names, given in (
+        ("id, id", ["id", "id_2"]),
+        ("id, id, id_2", ["id", "id_3", "id_2"]),
+        ("a, a, a_2, a", ["a", "a_3", "a_2", "a_4"]),
+    ):
+        columns = ", ".join(f"{i} as {name}" for i, name in enumerate(names.split(", ")))
+        shown = esprobe("--db", swept, "sql", f"select {columns}", "--format", "json")
+        assert json.loads(shown.stdout) == [{name: i for i, name in enumerate(given)}]
 
 
 def test_what_programs_read_keeps_its_values_in_any_encoding_or_is_refused(esprobe: Run, swept: Path) -> None:
