@@ -83,6 +83,36 @@ def weight_files(folder: Path) -> dict[str, Path]:
     return {INDEX: folder / INDEX} | {name: folder / name for name in names}
 
 
+def misplaced(folder: Path) -> str | None:
+    """Where the index of the weights and the files that it names disagree on what they hold, in a few words; None otherwise.
+
+    Loaders differ in which of the two they believe. Raises UserError, SafetensorError.
+    """
+    if (folder / SINGLE).is_file() or not (folder / INDEX).is_file():
+        return None
+    named = {name: _inside(folder, file, INDEX) for name, file in read_json(folder / INDEX).get("weight_map", {}).items()}
+    held: dict[str, str] = {}
+    for file in sorted(set(named.values())):
+        for name in tensor_types(folder / file):
+            if name in held:
+                return f"{held[name]} and {file} both hold {name}"
+            held[name] = file
+    for name in sorted(named.keys() | held):
+        if name not in held:
+            return f"{INDEX} names {name}, which none of its files holds"
+        if held[name] != named.get(name):
+            return f"{held[name]} holds {name}, where {INDEX} says {named.get(name, 'that nothing does')}"
+    return None
+
+
+def tensor_types(path: Path) -> dict[str, str]:
+    """Tensor name → type (`F16`, `I8`, …) of a safetensors file. Raises SafetensorError."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_slice(name).get_dtype() for name in list(file.keys())}
+
+
 def _inside(folder: Path, name: Any, source: str) -> str:
     """A relative name that stays inside the folder. Raises UserError."""
     path = PurePosixPath(name) if isinstance(name, str) and "\0" not in name else PurePosixPath("..")

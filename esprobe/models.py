@@ -44,6 +44,18 @@ class ModelFiles:
         said = any(part.get(key) for part in parts for key in ("quantization_config", "compression_config"))
         return said or (self.folder / "hf_quant_config.json").is_file()
 
+    def check_weights(self) -> None:
+        """Raises UserError where loaders would read other weights than were saved: ask once the files have been read."""
+        if reason := model_files.misplaced(self.folder):
+            raise UserError(f"model {self.name!r}: its files of weights disagree ({reason}); fetch or save the model again")
+        for path in () if self.quantized else self.weights:
+            for name, kind in model_files.tensor_types(path).items():
+                if kind[0] in "IU" and name.endswith((".weight", ".bias")):
+                    raise UserError(
+                        f"model {self.name!r}: {name} holds whole numbers ({kind}), and its config.json does not say how they "
+                        "are scaled; use the model before it was quantized"
+                    )
+
     def end_ids(self, tokenizer: Any) -> list[int]:
         """The tokens that end a generation: all that a config, the tokenizer or its chat template name. Raises UserError."""
         return sorted({i for ids in self._end_tokens(tokenizer).values() for i in ids})

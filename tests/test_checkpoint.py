@@ -86,6 +86,47 @@ def test_tied_heads_and_buffers_of_old_checkpoints_are_no_misfit(folder: Path) -
     assert unreached(live, find_model(str(folder))) is None
 
 
+def in_shards(folder: Path, *, named: dict[str, str] | None = None, second: Weights | None = None) -> None:
+    """The weights in two files and an index, with entries of it and tensors of the second file as given."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names, files = sorted(weights), ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    halves = ({n: weights[n] for n in names[:20]}, {n: weights[n] for n in names[20:]} | (second or {}))
+    for file, half in zip(files, halves, strict=True):
+        save_file(half, folder / file, metadata={"format": "pt"})
+    index = dict.fromkeys(names[:20], files[0]) | dict.fromkeys(names[20:], files[1]) | (named or {})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+
+
+@pytest.mark.parametrize(
+    ("shards", "says"),
+    [
+        (
+            {"named": {"model.layers.4.mlp.up_proj.weight": "model-00002-of-00002.safetensors"}},
+            r"layers\.4\S+, which none",
+        ),
+        ({"named": {"model.norm.weight": "model-00001-of-00002.safetensors"}}, r"00002-of\S+ holds model\.norm\.weight, where"),
+        ({"second": {"model.embed_tokens.weight": torch.zeros(275, 96)}}, r"both hold model\.embed_tokens\.weight"),
+    ],
+)
+def test_shards_that_are_not_what_their_index_says_are_refused(folder: Path, shards: dict[str, Any], says: str) -> None:
+    in_shards(folder, **shards)
+    with pytest.raises(UserError, match=says):
+        loaded(folder)
+
+
+def test_shards_as_their_index_says_are_loaded(folder: Path) -> None:
+    in_shards(folder)
+    loaded(folder)
+
+
+def test_whole_numbers_without_a_scale_are_no_weights(folder: Path) -> None:
+    name = "model.layers.0.mlp.up_proj.weight"
+    rewrite(folder, lambda weights: weights | {name: (weights[name] * 10).to(torch.int8)})
+    with pytest.raises(UserError, match=r"up_proj\.weight holds whole numbers \(I8\)"):
+        loaded(folder)
+
+
 def test_files_that_change_while_they_are_loaded_are_refused(folder: Path) -> None:
     model = find_model(str(folder))
     rewrite(folder, lambda weights: {name: 2 * w for name, w in weights.items()})

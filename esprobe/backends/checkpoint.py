@@ -20,7 +20,7 @@ def load(model: ModelFiles, dtype: str) -> Any:
     """The transformers model in `dtype` (a torch dtype's name), on the CPU.
 
     Raises UserError where it cannot be loaded, where the checkpoint lacks a tensor, holds one that the config has no place for,
-    or holds one of another shape, and where the files are no longer those of the digest.
+    or holds one of another shape, where its files disagree on what they hold or are no longer those of the digest.
     """
     if model.config.get("is_encoder_decoder") is True:
         raise UserError(f"model {model.name!r} is an encoder with a decoder; only models that continue a text are sampled")
@@ -42,6 +42,7 @@ def load(model: ModelFiles, dtype: str) -> Any:
     live, found = loaded
     if reason := _misfit(live, found):
         raise UserError(f"model {model.name!r}: its checkpoint is not what its config.json describes: {reason}")
+    model.check_weights()
     model.check_unchanged()
     return live
 

@@ -98,6 +98,7 @@ class VllmBackend:
             raise UserError(f"model {model.name!r}: vLLM cannot run it ({_reason(error)})") from error
         try:
             self._check_loaded()
+            model.check_weights()
             model.check_unchanged()
         except UserError:
             self.close()
