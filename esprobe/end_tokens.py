@@ -38,7 +38,7 @@ def _ids(value: Any) -> list[int]:
 
 
 def end_of_turn(tokenizer: Any) -> list[int]:
-    """The special token that the chat template writes after an assistant's answer, such as <|im_end|>; none if there is none."""
+    """The added token that the chat template writes after an assistant's answer, such as <|im_end|>; none if there is none."""
     if not getattr(tokenizer, "chat_template", None):
         return []
     for form in (str, _as_part):
@@ -50,7 +50,7 @@ def end_of_turn(tokenizer: Any) -> list[int]:
         before, answer, rest = text.rpartition(_ANSWER)
         if answer and not before.endswith(("'", '"')):  # a list that was written out as it is
             ids = tokenizer(rest.lstrip(), add_special_tokens=False).input_ids[:1] if rest.strip() else []
-            return [i for i in ids if i in _special(tokenizer)]
+            return [i for i in ids if i in _added(tokenizer)]
     return []
 
 
@@ -59,10 +59,9 @@ def _as_part(text: str) -> list[dict[str, str]]:
     return [{"type": "text", "text": text}]
 
 
-def _special(tokenizer: Any) -> set[int]:
-    """The ids of special tokens, those that only the list of added tokens knows included."""
-    added = getattr(tokenizer, "added_tokens_decoder", {})
-    return {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
+def _added(tokenizer: Any) -> set[int]:
+    """The ids of tokens added to the vocabulary of text: the end of turn of many a fine-tuned model is not called special."""
+    return {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
 
 
 def difference(sources: Mapping[str, list[int]], tokenizer: Any) -> str | None:

@@ -74,6 +74,15 @@ def test_the_special_token_after_an_answer_counts(folder: Path, after: str, foun
     assert ends(folder)[0] == found
 
 
+def test_an_end_of_turn_that_is_not_called_special_counts(folder: Path) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    for token in content["added_tokens"]:
+        token["special"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}")
+    assert ends(folder)[0] == [IM_END]
+
+
 def test_a_template_that_takes_parts_counts(folder: Path) -> None:
     parts = "{% for part in m.content %}{{ part.text }}{% endfor %}"
     template = "{% for m in messages %}<|im_start|>" + parts + "<|im_end|>{% endfor %}"
