@@ -110,9 +110,9 @@ class Prompter:
         prefill = self.task.prefill
         tag = re.search(r"<(\w+)>\s*$", prefill)
         if tag:
-            name = tag[1]
+            name, asked = tag[1], asked.strip()
             begin = max(text.rfind(asked) + len(asked) if asked in text else 0, len(text) - LONGEST_OPENING)
-            opened = re.compile(rf"(<{name}>\s*)?</{name}>\s*$|<{name}>\s*$").search(text, begin)
+            opened = re.compile(rf"(<{name}>[^<]*)?</{name}>\s*$|<{name}>[^<]*$").search(text, begin)
             if opened:
                 self.reopened = True
                 return text[: opened.start()] + prefill

@@ -71,7 +71,18 @@ def test_a_template_that_drops_the_question_is_refused(tokenizer: Any, template:
 
 
 @pytest.mark.parametrize(
-    "opening", ["<think>\n", "<think>", "<think>\n\n", "<think>\n\n</think>\n\n", "<think></think>", "</think>\n"], ids=repr
+    "opening",
+    [
+        "<think>\n",
+        "<think>",
+        "<think>\n\n",
+        "<think>\n\n</think>\n\n",
+        "<think></think>",
+        "</think>\n",
+        "<think>\nOkay, ",
+        "<think>No.</think>\n",
+    ],
+    ids=repr,
 )
 def test_a_template_that_opens_the_reasoning_gives_the_prompt_of_one_that_does_not(tokenizer: Any, opening: str) -> None:
     own = tokenizer.chat_template
