@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from esprobe import schema, soundness
+from esprobe import disputes, schema, soundness
 from esprobe.errors import UserError
 from esprobe.faults import disk_full, reason
 from esprobe.store import Store
@@ -69,6 +69,8 @@ def merge(other: Path, db: Path) -> Merged:
         try:
             with _attached(store, current) as connection:
                 facts, unchecked = _verified(connection, store)
+                if wrong := disputes.ours(connection):
+                    raise UserError(f"{db}: contradicts itself ({wrong}); merge into a sound database; nothing was taken in")
                 store.file.patiently(connection, "DELETE FROM main.run WHERE false")  # takes the write lock
                 store.file.check()
                 return replace(_take_in(connection, db, facts), unchecked=unchecked)
@@ -102,7 +104,7 @@ def _verified(connection: sqlite3.Connection, store: Store) -> tuple[dict[str, F
     if wrong := verification.first_falsehood():
         raise _RefusedError(f"cannot be merged, for it contradicts itself ({wrong})")
     unknown = {problem.digest for problem in store.unknown_problems(verification.problems())}
-    facts, wrong = verification.facts(unknown)
+    facts, wrong = verification.facts(unknown | disputes.facts(connection))
     if wrong:
         raise _RefusedError(f"cannot be merged, for it contradicts itself ({wrong})")
     return facts, tuple(verification.unchecked())
@@ -166,11 +168,13 @@ def _take_in(connection: sqlite3.Connection, db: Path, facts: Mapping[str, Facts
         raise UserError(
             f"{db}: the prompt of problem {problem} in arm {arm} was another one in the other database; nothing was taken in"
         )
+    connection.execute(_DIFFERING)
+    if wrong := disputes.verdicts(connection):
+        raise UserError(f"{db}: {wrong}; `esprobe score --all` puts it right; nothing was taken in")
     connection.execute(_ROUNDING)
     connection.execute(_PARENT_MODELS)
     connection.execute(_NEW_PROMPTS)
     connection.execute(_NEW_DRAWS)
-    connection.execute(_DIFFERING)
     rollouts = connection.execute(_NEW_ROLLOUTS).rowcount
     scores = connection.execute(_NEW_SCORES).rowcount
     return Merged(

@@ -63,6 +63,10 @@ class Verification:
                 return proven, f"table problem: problem {row_id} has {wrong}"
         return proven, None
 
+    def disputed(self, digests: Collection[str]) -> str | None:
+        """The first problem that is not what its digest says, or of these `digests` the first with facts that are false."""
+        return next(self._problem_digests(), None) or self.facts(digests)[1]
+
     def unchecked(self) -> list[str]:
         """What of it this esprobe cannot check, a few words each."""
         found = []
@@ -104,6 +108,8 @@ class Verification:
                 yield f"table arm: arm {row_id} has digest {digest}, where model, method, value and settings give {arm.digest}"
             if task != (right := arm.settings.get("task", all_tasks()[0].name)):
                 yield f"table arm: arm {row_id} has task {task}, where its settings give {right}"
+            if wrong := _impossible(arm):
+                yield f"table arm: arm {row_id} is {wrong}"
 
     def _draws(self) -> Iterator[str]:
         """Seed and σ of a perturbed model, where the arm's settings give them; any other draw has neither."""
@@ -161,6 +167,18 @@ CROSS JOIN {0}.rollout AS r ON r.arm_id = s.arm_id AND r.draw = s.draw AND r.pro
 WHERE s.scorer = ?
 ORDER BY s.arm_id, s.draw, s.problem_id
 """
+
+
+def _impossible(arm: Arm) -> str | None:
+    """Why no command makes an arm of this method with this value and these settings, in a few words; None if one does."""
+    made = "imported" not in arm.settings
+    if arm.method == "greedy" and arm.value is not None:
+        return f"greedy with the value {arm.value:g}"
+    if made and arm.method in ("temperature", "perturbation") and arm.value is None:
+        return f"of method {arm.method} without a value"
+    if made and (arm.method == "perturbation") != ("noise" in arm.settings):
+        return f"of method {arm.method} with the settings of another"
+    return None
 
 
 def _contradiction(said: Facts, proven: Facts) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from esprobe.arms import Arm, recorded_seed
+from esprobe.arms import Arm, Method, recorded_seed
 from esprobe.countdown.task import Countdown
 from esprobe.errors import UserError
 from esprobe.merging import merge
@@ -129,14 +129,62 @@ def test_what_does_not_follow_from_its_row_is_refused_before_anything_is_written
     for ours in (tmp_path / "empty.db", Path(shutil.copy(made, tmp_path / "same.db"))):
         Store(ours).close()
         before = everything(ours)
-        if "problem SET" in sql and "payload" not in sql and ours.name == "same.db":
-            continue  # what is proven of a problem is not taken where the problem is there already
+        if "problem SET solvable = 0, solution = NULL WHERE id = 4" in sql and ours.name == "same.db":
+            continue  # nobody knows it here either, so nothing is disputed and nothing is taken
         with pytest.raises(UserError) as refused:
             merge(other(sql), ours)
         assert says in str(refused.value)
         assert str(refused.value).endswith("; nothing was taken in")
         assert "\n" not in str(refused.value)
         assert everything(ours) == before
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("UPDATE problem SET chance = 0.99 WHERE id = 1", "problem 1 has chance 0.99"),
+        ("UPDATE problem SET payload = json_set(payload, '$.target', '7') WHERE id = 1", "problem 1 has digest"),
+        ("UPDATE arm SET value = 1.25 WHERE method = 'temperature'", "is not what its digest says"),
+        ("UPDATE score SET ballot = '42' WHERE ballot IS NOT '42'", "`esprobe score --all` puts it right"),
+    ],
+)
+def test_a_false_row_of_ours_is_found_by_merging_a_true_one(
+    made: Path, other: Callable[[str], Path], sql: str, says: str
+) -> None:
+    ours = other(sql)
+    before = everything(ours)
+    with pytest.raises(UserError) as refused:
+        merge(made, ours)
+    assert says in str(refused.value)
+    assert everything(ours) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "settings", "says"),
+    [
+        ("perturbation", 0.6, {"task": "countdown"}, "of method perturbation with the settings of another"),
+        ("temperature", 0.6, {"task": "countdown", "noise": "iid"}, "of method temperature with the settings of another"),
+        ("temperature", None, {"task": "countdown"}, "of method temperature without a value"),
+        ("greedy", 0.6, {"task": "countdown"}, "greedy with the value 0.6"),
+        ("temperature", None, {"task": "countdown", "imported": "run"}, None),
+        ("perturbation", 0.6, {"task": "countdown", "noise": "iid"}, None),
+    ],
+)
+def test_an_arm_that_no_command_makes_is_refused(
+    other: Callable[[str], Path], tmp_path: Path, method: Method, value: float | None, settings: dict[str, str], says: str | None
+) -> None:
+    source = other("SELECT 1")
+    with closing(sqlite3.connect(source)) as connection:
+        model = connection.execute("SELECT digest FROM model WHERE id = (SELECT model_id FROM arm WHERE id = 2)").fetchone()[0]
+        digest = Arm("", model, method, value, settings).digest
+        changed = (digest, method, value, json.dumps(settings))
+        connection.execute("UPDATE arm SET digest = ?, method = ?, value = ?, settings = ? WHERE id = 2", changed)
+        connection.commit()
+    if says is None:
+        merge(source, tmp_path / "ours.db")
+        return
+    with pytest.raises(UserError, match=says):
+        merge(source, tmp_path / "ours.db")
 
 
 def test_facts_are_proven_again_and_not_copied(other: Callable[[str], Path], tmp_path: Path) -> None:
