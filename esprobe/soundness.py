@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | No
                 wrong += sum(
                     not _is_object(text) for (text,) in connection.execute(f"SELECT {column} FROM {name}.{table} NOT INDEXED")
                 )
+            if table == "arm":
+                wrong += sum(not _is_rounding(text) for (text,) in connection.execute(f"SELECT rounding FROM {name}.arm"))
         except sqlite3.Error as error:
             return f"table {table} cannot be read ({error})"
         if wrong:
@@ -118,6 +121,21 @@ def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | No
             except UserError as error:
                 return f"table problem holds one that is no problem of {task.name} ({error})"
     return None
+
+
+def _is_rounding(text: str | None) -> bool:
+    """Whether it is what `tables.Arm` says of `rounding`: SQL's null, JSON's null, or numbers of each group of weights."""
+    if text is None:
+        return True
+    try:
+        found = json.loads(text)
+        return found is None or all(
+            isinstance(group[key], int | float) and 0 <= group[key] < inf
+            for group in found["groups"].values()
+            for key in ("weights", "sigma", "unchanged")
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return False
 
 
 def _is_object(text: str) -> bool:

@@ -115,6 +115,14 @@ FALSE = {
     "no model for a draw": ("UPDATE draw SET seed = NULL WHERE arm_id = 4 AND number = 1", "draw 1 of arm 4 has seed None"),
     "a seed where the model is the base": ("UPDATE draw SET seed = 5 WHERE arm_id = 2", "draw 0 of arm 2 has a seed"),
     "another σ for a draw": ("UPDATE draw SET sigma = 0.5 WHERE arm_id = 3 AND number = 1", "draw 1 of arm 3 has σ 0.5"),
+    "rounding of no weights": (
+        """UPDATE arm SET rounding = '{"groups": {"norms": {"weights": 1, "sigma": "1", "unchanged": 0}}}' WHERE id = 3""",
+        "table arm holds 1 row that esprobe would not have written",
+    ),
+    "rounding that is a list": (
+        "UPDATE arm SET rounding = '[1]' WHERE id = 3",
+        "table arm holds 1 row that esprobe would not have written",
+    ),
     "a key twice": (
         "UPDATE problem SET payload = replace(payload, '{', '{\"target\": \"1\", ')",
         "table problem holds 4 rows that esprobe would not have written",
