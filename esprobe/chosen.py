@@ -80,7 +80,7 @@ class BestOf:
 
 @dataclass(frozen=True)
 class Draws:
-    """A perturbation arm's models one by one, those that have all of its problems.
+    """A perturbation arm's models one by one, on the problems of the comparison; models that lack one of them are left out.
 
     `better`: how many beat greedy decoding of the unperturbed model on these problems, by luck or truly; `spread` says how much
     of their differences is luck, and `held_out` what choosing the best of them is worth. `best`: (draw, seed, correct, accuracy).
@@ -91,7 +91,7 @@ class Draws:
     mean: float
     greedy: float | None
     better: int | None
-    best: list[tuple[int, int | str | None, int, float]]
+    best: list[tuple[int, str | None, int, float]]
     spread: Spread | None
     held_out: BestOf | None
 
@@ -145,19 +145,13 @@ def _flattered(data: Data, choice: Choice, k: int) -> float:
     return sum(each) / len(each)
 
 
-def model_by_model(data: Data, arm: ArmRow) -> Draws:
-    """The models of a perturbation arm from the view draw_accuracy, and greedy decoding on the same problems."""
-    _, rows = query(
-        data.connection,
-        "SELECT draw, seed, correct, accuracy FROM draw_accuracy WHERE scorer = ?1 AND arm_id = ?2 AND problems = "
-        "(SELECT count(*) FROM solved WHERE scorer = ?1 AND arm_id = ?2)",
-        [data.scorer, arm.arm_id],
-    )
-    problems = sorted(data.solved[arm.arm_id])
+def model_by_model(data: Data, arm: ArmRow, problems: Sequence[int]) -> Draws:
+    """The models of a perturbation arm that have all of `problems`, those of the comparison, and greedy decoding on the same."""
     counts = data.greedy(arm, problems)
     greedy = None if counts is None else solve_rate(counts, problems)
-    verdicts = _complete_models(data, arm.arm_id, problems)
+    models, verdicts = _complete_models(data, arm.arm_id, problems)
     by_model = [sum(column) for column in zip(*verdicts, strict=True)]
+    rows = [(*model, correct, correct / len(problems)) for model, correct in zip(models, by_model, strict=True)]
     return Draws(
         arm=arm,
         count=len(rows),
@@ -170,11 +164,13 @@ def model_by_model(data: Data, arm: ArmRow) -> Draws:
     )
 
 
-def _complete_models(data: Data, arm_id: int, problems: Sequence[int]) -> list[list[int]]:
-    """By problem: the verdicts of the models that have all of the problems, in step."""
-    verdicts = {problem: dict(found) for problem, found in read_verdicts(data.connection, data.scorer, arm_id).items()}
-    models = sorted(set.intersection(*(set(verdicts[problem]) for problem in problems)))
-    return [[int(verdicts[problem][model]) for model in models] for problem in problems]
+def _complete_models(data: Data, arm_id: int, problems: Sequence[int]) -> tuple[list[tuple[int, str | None]], list[list[int]]]:
+    """(draw, seed) of each model that has all of the problems; by problem, the verdicts of these models, in step."""
+    verdicts = read_verdicts(data.connection, data.scorer, arm_id)
+    asked = [dict(verdicts[problem]) for problem in problems]
+    places = sorted(set.intersection(*map(set, asked)))
+    _, draws = query(data.connection, "SELECT number, CAST(seed AS TEXT) FROM draw WHERE arm_id = ? ORDER BY number", [arm_id])
+    return [draws[place] for place in places], [[int(found[place]) for place in places] for found in asked]
 
 
 def _best_of(verdicts: Sequence[Sequence[int]], greedy: Sequence[float] | None) -> BestOf | None:

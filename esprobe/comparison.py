@@ -133,7 +133,7 @@ def _compared(data: Data, first: ArmRow, second: ArmRow, ks: Sequence[int], choi
         ),
         cover=_cover([side.first_draws(shared.depth) for side in sides], shared.depth, chances),
         greedy=None if answers is None else sum(answers) / len(answers),
-        draws=[model_by_model(data, arm) for arm in (first, second) if arm.method == "perturbation"],
+        draws=[model_by_model(data, arm, shared.problems) for arm in (first, second) if arm.method == "perturbation"],
         halves=None if choice is None else chosen_arms(data, choice),
         choice=choice,
         common_seeds=_common_seeds(data.connection, first, second),

@@ -172,6 +172,20 @@ def test_candidates_that_share_fewer_problems_are_chosen_on_those_and_the_note_s
     assert "Chosen on one half of the 4 problems that every candidate has" in told
 
 
+def test_models_are_judged_on_the_problems_of_the_comparison(esprobe: Run, tmp_path: Path) -> None:
+    """Model 0 solves what only its own arm has, model 1 what is compared; model 2 lacks a problem that is not compared."""
+    few, more = dict.fromkeys(range(4), "++"), dict.fromkeys(range(4), "-+-") | dict.fromkeys(range(4, 8), "+-")
+    greedy = dict.fromkeys(range(4), "+") | dict.fromkeys(range(4, 8), "-")
+    made(tmp_path / "r.db", [("greedy", None, greedy), ("temperature", 0.5, few), ("perturbation", 0.01, more)])
+    found = figures(esprobe, tmp_path / "r.db")
+    assert found["setting", None, "problems"]["value"] == 4
+    assert found["draws", None, "second_mean_accuracy"]["value"] == pytest.approx(1 / 3)
+    best = [(at, row["value"]) for (section, at, name), row in found.items() if section == "draws" and "best_seed" in name]
+    assert best == [(1, 1.0), (0, 0.0), (2, 0.0)]
+    said = " ".join(esprobe("--db", tmp_path / "r.db", "report", "--compare").stdout.split())
+    assert "0 of 3 perturbed models of σ 0.01 beat greedy decoding (100.0%)" in said
+
+
 def test_extremes_are_compared_without_fuss(esprobe: Run, tmp_path: Path) -> None:
     fill(
         tmp_path / "r.db",
