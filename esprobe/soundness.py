@@ -35,7 +35,7 @@ _TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "problem": (
         f"{_text('digest', 'task', 'payload')} AND (solvable IS NULL OR solvable IN (0, 1)) "
         f"AND (solution IS NULL OR {_text('solution')}) AND (chance IS NULL OR {_number('chance', '1')}) "
-        f"AND (stratum IS NULL OR {_text('stratum')}) AND (outcomes IS NULL OR {_whole('outcomes')})",
+        f"AND (stratum IS NULL OR {_text('stratum')}) AND (outcomes IS NULL OR ({_whole('outcomes')} AND outcomes > 0))",
         ("digest", "task", "solution", "stratum"),
         ("payload",),
     ),

@@ -85,6 +85,7 @@ DEFECTS = {
     "a payload of another form": "UPDATE problem SET payload = '[]'",
     "a target beyond memory": """UPDATE problem SET payload = '{"numbers": [1], "target": "1e999999999"}'""",
     "a chance of two": "UPDATE problem SET chance = 2",
+    "problems without any outcome": "UPDATE problem SET outcomes = 0, chance = 0.5",
     "tokens below none": "UPDATE rollout SET tokens = -5",
     "draws below none": "UPDATE draw SET number = -1 - number; UPDATE rollout SET draw = -1 - draw; "
     "UPDATE score SET draw = -1 - draw",
@@ -123,6 +124,11 @@ def test_reading_rows_that_are_not_ours_names_them(esprobe: Run, tmp_path: Path,
     before = contents(path)
     assert "that esprobe would not have written; restore it" in one_line_error(esprobe("--db", path, *command), 1)
     assert contents(path) == before
+
+
+def test_problems_without_any_outcome_are_named(esprobe: Run, tmp_path: Path) -> None:
+    path = altered(tmp_path / "r.db", DEFECTS["problems without any outcome"])
+    assert "that esprobe would not have written; restore it" in one_line_error(esprobe("--db", path, "report"), 1)
 
 
 def test_a_refused_import_leaves_nothing(tmp_path: Path) -> None:
