@@ -1,4 +1,4 @@
-"""The README's SQL cookbook runs in the plain sqlite3 shell on the demo's database and gives what stands there."""
+"""The SQL cookbook runs in the plain sqlite3 shell on the demo's database and gives what stands there."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / ".demo/demo.db"
-COOKBOOK = (ROOT / "README.md").read_text().partition("## SQL cookbook")[2].partition("\n## ")[0]
+COOKBOOK = (ROOT / "migrations/README.md").read_text().partition("## SQL cookbook")[2]
 ENTRIES = re.findall(r"\d+\. \*\*(.*?)\*\*\n\n```sql\n(.*?)```\n\n```text\n(.*?)```", COOKBOOK, re.DOTALL)
 
 
@@ -33,7 +33,7 @@ def test_there_are_ten_questions() -> None:
 
 
 @pytest.mark.parametrize(("question", "sql", "shown"), ENTRIES, ids=[e[0] for e in ENTRIES])
-def test_a_query_gives_what_the_readme_shows(shell: list[str], question: str, sql: str, shown: str) -> None:
+def test_a_query_gives_what_the_cookbook_shows(shell: list[str], question: str, sql: str, shown: str) -> None:
     done = subprocess.run([*shell, sql], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     now, then = cells(done.stdout), cells(shown)

@@ -1,4 +1,4 @@
-"""Every command line of the README runs, in its order, as it is typed; only how much it samples is turned down."""
+"""Every command line of the documents runs, in its order, as it is typed; only how much it samples is turned down."""
 
 import os
 import re
@@ -14,7 +14,10 @@ from tests.conftest import ESPROBE, HANGS_S, run_esprobe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.strip().splitlines()]
+# one after the other in one folder: what the README's commands leave there, those of the others may use
+OTHERS = ("migrations/README.md", "esprobe/tiny/README.md", "tests/README.md", ".github/CONTRIBUTING.md")
+DOCUMENTS = "\n".join([README, *((ROOT / path).read_text() for path in OTHERS)])
+LINES = [line for block in re.findall(r"```sh\n(.*?)```", DOCUMENTS, re.DOTALL) for line in block.strip().splitlines()]
 SMALLER = {
     "ESPROBE_SAMPLES": "2",
     "ESPROBE_PERTURBATIONS": "2",
@@ -27,12 +30,12 @@ SMALLER = {
 
 
 @pytest.mark.parametrize("target", sorted({line.split()[1] for line in LINES if line.startswith("make ")}))
-def test_make_targets_of_the_readme_are_run_by_ci(target: str) -> None:
+def test_make_targets_of_the_documents_are_run_by_ci(target: str) -> None:
     # run there whole, from a fresh clone; a test that ran `make test` would never end
     assert re.search(rf"^make {target}\b", (ROOT / ".ci/run").read_text(), re.MULTILINE)
 
 
-def test_the_commands_of_the_readme_run_as_typed(tmp_path: Path, published: Path) -> None:
+def test_the_commands_of_the_documents_run_as_typed(tmp_path: Path, published: Path) -> None:
     if not shutil.which("sqlite3"):
         pytest.skip("needs the sqlite3 shell")
     shutil.copy(published, tmp_path / "countdown.json")
