@@ -170,7 +170,8 @@ def test_engines_run_on_a_cluster_that_is_there(esprobe: Run, tmp_path: Path, qu
     done = esprobe(*SWEEP, "--engines", "2", "--ray-address", cluster)
     assert done.returncode == 0, done.stderr
     assert rollouts(tmp_path / "esprobe.db") == quiet
-    many = esprobe("sample-temp", "-n", "70", "--limit", "8", "--batch-size", "8", "--engines", "64", "--ray-address", cluster)
+    args = ["sample-temp", "-n", "70", "--limit", "8", "--batch-size", "8", "--engines", "64", "--ray-address", cluster]
+    many = esprobe(*args, env={"ESPROBE_OVERSUBSCRIBE": ""})
     assert many.returncode == 1
     assert many.stderr.splitlines()[-1].startswith("error: 64 engines need a CPU each, and there are 2; lower --engines")
 
