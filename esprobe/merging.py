@@ -36,6 +36,7 @@ class Merged:
     scores: int
     differing: int
     unchecked: tuple[str, ...] = ()  # what could not be verified, in words
+    cut_short: int = 0  # runs without an end, in a file without a log: it may be a copy that lacks its newest rollouts
 
     def line(self) -> str:
         """What was taken in, in one line."""
@@ -46,6 +47,11 @@ class Merged:
             line += f"; {stays}"
         if self.unchecked:
             line += f"; merged unchecked, for this esprobe does not know them: {', '.join(self.unchecked)}"
+        if self.cut_short:
+            line += (
+                f"; {_counted(self.cut_short, 'run')} in it did not end: if the file was copied while that ran, the newest "
+                "rollouts are in the file that ends in -wal, so copy both and merge again"
+            )
         return line
 
 
@@ -64,6 +70,7 @@ def merge(other: Path, db: Path) -> Merged:
         raise UserError(f"{other}: cannot be merged (its schema cannot be read: {error}); nothing was taken in") from None
     if state == "new":
         raise UserError(f"{other}: there is no results database to merge")
+    logged = _log_of(other).exists()  # asked first, since reading may make one
     with _current(other, state) as current:
         store = Store(db)
         try:
@@ -73,7 +80,8 @@ def merge(other: Path, db: Path) -> Merged:
                     raise UserError(f"{db}: contradicts itself ({wrong}); merge into a sound database; nothing was taken in")
                 store.file.patiently(connection, "DELETE FROM main.run WHERE false")  # takes the write lock
                 store.file.check()
-                return replace(_take_in(connection, db, facts), unchecked=unchecked)
+                merged = replace(_take_in(connection, db, facts), unchecked=unchecked)
+                return merged if logged else replace(merged, cut_short=_without_end(connection))
         except _RefusedError as error:
             raise UserError(f"{other}: {error}; nothing was taken in") from None
         except (sqlite3.Error, DBAPIError, UnicodeError) as error:
@@ -108,6 +116,14 @@ def _verified(connection: sqlite3.Connection, store: Store) -> tuple[dict[str, F
     if wrong:
         raise _RefusedError(f"cannot be merged, for it contradicts itself ({wrong})")
     return facts, tuple(verification.unchecked())
+
+
+def _log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
+def _without_end(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM other.run WHERE state = 'running'").fetchone()[0])
 
 
 def _counted(count: int, name: str) -> str:

@@ -277,6 +277,18 @@ def test_a_database_without_rollouts_says_so(esprobe: Run, other: Callable[[str]
     assert "-wal" in says
 
 
+def test_a_copy_that_may_lack_its_newest_rollouts_says_so(esprobe: Run, tmp_path: Path, other: Callable[[str], Path]) -> None:
+    path = other("UPDATE run SET state = 'running', ended = NULL")
+    said = esprobe("merge", path.name).stdout
+    assert "1 run in it did not end: if the file was copied while that ran" in said
+    with closing(sqlite3.connect(path)) as still_open:  # its log lies beside it, so nothing is lacking
+        still_open.execute("PRAGMA journal_mode = WAL")
+        still_open.execute("UPDATE run SET message = 'on its way'")
+        still_open.commit()
+        assert (tmp_path / "other.db-wal").exists()
+        assert "did not end" not in esprobe("--db", "another.db", "merge", path.name).stdout
+
+
 VIEWS = {
     "another view": "DROP VIEW solved; CREATE VIEW solved AS SELECT scorer, arm_id, problem_id, 64 AS n, 64 AS c FROM score",
     "no view": "DROP VIEW arm_summary",

@@ -102,8 +102,8 @@ class Countdown:
     def source(self) -> str:
         """The published study took its problems from a public repository."""
         return (
-            "the published problems are the file archive/countdown/data/countdown.json of the public repository VsonicV/es-at-scale "
-            "on GitHub; fetch it and give its path"
+            "the published problems are the file archive/countdown/data/countdown.json of the public repository "
+            "VsonicV/es-at-scale on GitHub; fetch it and give its path"
         )
 
 
