@@ -77,7 +77,7 @@ def test_wrong_usage_is_one_line_and_status_2(esprobe: Run, words: list[str], sa
         (["sample-temp", "--data", "broken.json"], "broken.json: not valid JSON"),
         (["sample-temp", "--offset", "500"], "lower --offset"),
         (["sample-temp", "-T", "0"], "above 0"),
-        (["sample-perturb", "--sigma", "-1"], "0 or above"),
+        (["sample-perturb", "--sigma", "-1"], "above 0"),
         (["sample-temp", "--model", "./missing"], "no such folder"),
         (["sample-temp", "--model", "nobody/nothing"], "nobody/nothing"),
         (["sample-temp", "--preset", "unknown"], "known presets: paper"),
