@@ -25,7 +25,8 @@ def write_whole(path: Path, content: bytes, follow: bool = True) -> None:
         return
     target = Path(os.path.realpath(path)) if follow else path
     kept = stat.S_IMODE(there) if there is not None and stat.S_ISREG(there) else None
-    if kept is not None and not os.access(target, os.W_OK):  # to replace it, the folder's permission would be enough
+    mine = os.access in os.supports_effective_ids
+    if kept is not None and not os.access(target, os.W_OK, effective_ids=mine):  # the folder's permission would be enough
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     part = target.with_name(f".esprobe-{secrets.token_hex(8)}.part")  # a name that nobody can know before
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if kept is None else 0o600), "wb") as file:

@@ -3,6 +3,8 @@
 import os
 import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.conftest import ESPROBE, Run
 from tests.made import make
 from tests.test_cli import one_line_error
 
+NOBODY = 65534
 ARMS = [("temperature", 0.5, {0: "+---", 1: "++--"}), ("perturbation", 0.01, {0: "----", 1: "+---"})]
 
 
@@ -96,12 +99,27 @@ def test_a_file_that_cannot_be_written_stays_and_nothing_is_left_beside_it(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
-def test_a_file_that_is_write_protected_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text("mine")
-    (tmp_path / "page.html").chmod(0o444)
+@pytest.fixture
+def as_a_user() -> Iterator[Path]:
+    """A folder of a user who is not root, who might write anything; root becomes one for a while."""
+    with tempfile.TemporaryDirectory() as folder:
+        me = os.geteuid()
+        if me == 0:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(me)
+
+
+def test_a_file_that_is_write_protected_is_not_replaced(as_a_user: Path) -> None:
+    page = as_a_user / "page.html"
+    page.write_text("mine")
+    page.chmod(0o444)
     with pytest.raises(PermissionError):
-        write_whole(tmp_path / "page.html", b"x")
+        write_whole(page, b"x")
+    assert page.read_text() == "mine"
 
 
 def test_what_belongs_to_a_database_is_recognised_by_what_it_holds(esprobe: Run, db: Path, tmp_path: Path) -> None:

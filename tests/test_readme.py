@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ESPROBE, HANGS_S, run_esprobe
+from tests.conftest import ESPROBE, HANGS_S, lacking, run_esprobe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,7 +37,7 @@ def test_make_targets_of_the_documents_are_run_by_ci(target: str) -> None:
 
 def test_the_commands_of_the_documents_run_as_typed(tmp_path: Path, published: Path) -> None:
     if not shutil.which("sqlite3"):
-        pytest.skip("needs the sqlite3 shell")
+        lacking("the sqlite3 shell")
     shutil.copy(published, tmp_path / "countdown.json")
     env = {k: v for k, v in os.environ.items() if not k.startswith("ESPROBE_")} | SMALLER | {"HF_HUB_OFFLINE": "1"}
     env["PATH"] = f"{ESPROBE.parent}:{env['PATH']}"

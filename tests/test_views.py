@@ -25,6 +25,7 @@ from esprobe.rescoring import rescore
 from esprobe.scoring import Score
 from esprobe.store import RolloutRow, Store
 from esprobe.task import Facts
+from tests.conftest import lacking
 from tests.made import make
 
 WRONG = Score(False, "wrong_value", "1", "1", 0.0)
@@ -103,7 +104,7 @@ def test_the_estimator_refuses_what_it_cannot_mean(n: int, c: int, k: int) -> No
 def shell(db: Path, sql: str) -> list[dict[str, object]]:
     program = shutil.which("sqlite3")
     if program is None:
-        pytest.skip("needs the sqlite3 shell")
+        lacking("the sqlite3 shell")
     done = subprocess.run([program, "-json", str(db), sql], capture_output=True, text=True, check=True)
     return json.loads(done.stdout or "[]")
 
