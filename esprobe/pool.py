@@ -120,7 +120,8 @@ class Engine:
                 rounding = self.backend.rounding(batch.perturbation)
                 if all(group.unchanged == 1 for group in rounding.values()):
                     raise UserError(
-                        f"σ {batch.perturbation.sigma:g} changes no weight of this model: its dtype rounds it all away"
+                        f"σ {batch.perturbation.sigma:g} changes no weight of this model: its dtype rounds it all away; "
+                        "take a larger σ, or --dtype float32"
                     )
         except OutOfMemoryError:
             raise UserError(
