@@ -22,6 +22,7 @@ from esprobe.backends import vllm_backend
 from esprobe.plan import Sweep
 from esprobe.progress import Quiet
 from esprobe.store import Store
+from esprobe.work import Work
 
 DECODING = ("decoding: the engine's steps", "decoding: the engine takes requests")
 OTHER = "handing over and everything else"
@@ -89,7 +90,7 @@ def watched() -> Clock:
     clock.watch(vllm_backend.VllmBackend, "_empty_prefix_cache", "emptying the prefix cache")
     clock.watch(vllm_backend.VllmBackend, "_run", "making requests")
     clock.watch(vllm_backend.VllmBackend, "generate", "limits, and reading results")
-    clock.watch(sampling._Work, "rows", "texts and scores")
+    clock.watch(Work, "rows", "texts and scores")
     clock.watch(Store, "save", "saving")
     return clock
 
