@@ -119,7 +119,7 @@ def test_published_problems_are_sampled_as_typed(esprobe: Run, tmp_path: Path, p
     assert esprobe(*args).stdout.startswith("384 of 384 rollouts generated")
     shown = esprobe("report", "-k", "1", "-k", "512", "-k", "2")
     assert shown.returncode == 0
-    assert "126 of 128 problems (98.4%) can be solved, 2 proven impossible" in shown.stdout
+    assert "126 of 128 problems (98.4%) can be solved, 2 are proven impossible" in shown.stdout
     assert "1.7%" in next(line for line in shown.stdout.splitlines() if "random valid answers" in line)
 
 

