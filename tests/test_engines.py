@@ -12,10 +12,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from operator import itemgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,11 +24,11 @@ import pytest
 
 from esprobe import process
 from esprobe.arms import Perturbation, perturbation_seeds
-from esprobe.backends import Decoding
+from esprobe.backends import Decoding, Generation
 from esprobe.countdown.task import Countdown
 from esprobe.errors import UserError
 from esprobe.models import BUNDLED, find_model, load_tokenizer
-from esprobe.pool import Batch, EngineSpec, LocalPool
+from esprobe.pool import Batch, EngineSpec, LocalPool, Pool
 from esprobe.prompts import prompt_text
 from esprobe.todo import Todo
 from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
@@ -270,12 +271,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def let_answer(finished: Iterator[object]) -> None:
-    """Waits for all that the engines of a pool are asked at this moment; the pool looks at none of it."""
+def let_answer(pool: Pool) -> None:
+    """Waits for all that the engines of a Ray pool are asked at this moment; the pool looks at none of it."""
     import ray
 
-    asked = list(finished.gi_frame.f_locals["busy"])  # type: ignore[attr-defined]
+    asked = list(pool.busy)
     ray.wait(asked, num_returns=len(asked))
+
+
+def generations(pool: Pool, work: list[Piece], note: Callable[[str], None]) -> Iterator[tuple[int, list[Generation]]]:
+    """Which piece of work an opened pool has finished, and what it made of it."""
+    return ((work.index(piece), done.generations) for piece, done in pool.run(work, note))
 
 
 def test_an_engine_that_hangs_is_replaced_and_its_work_done_again(clock: list[float]) -> None:
@@ -283,15 +289,23 @@ def test_an_engine_that_hangs_is_replaced_and_its_work_done_again(clock: list[fl
 
     others = descendants(os.getpid())
     work, notes = [Piece([prompt]) for prompt in PROMPTS[:4]], list[str]()
-    finished = RayPool(1, None, 100.0).run(SPEC, work, notes.append)
-    answers = [next(finished)]
-    let_answer(finished)
-    engine = next(pid for pid, name in descendants(os.getpid()).items() if name.startswith("ray::Remote") and pid not in others)
-    os.kill(engine, signal.SIGSTOP)
-    answers.append(next(finished))  # the answer is taken, and the engine asked for the third, which it will never give
-    clock[0] = 101.0
-    answers += finished
-    assert answers == list(LocalPool().run(SPEC, work, notes.append))
+    pool, alone = RayPool(1, None, 100.0), LocalPool()
+    try:
+        pool.open(SPEC, print)
+        finished = generations(pool, work, notes.append)
+        answers = [next(finished)]
+        let_answer(pool)
+        engine = next(
+            pid for pid, name in descendants(os.getpid()).items() if name.startswith("ray::Remote") and pid not in others
+        )
+        os.kill(engine, signal.SIGSTOP)
+        answers.append(next(finished))  # the answer is taken; the engine is asked for the third and will never give it
+        clock[0] = 101.0
+        answers += finished
+    finally:
+        pool.close()
+    alone.open(SPEC, print)
+    assert sorted(answers, key=itemgetter(0)) == list(generations(alone, work, notes.append))
     assert ["no answer in 101 s" in line and "was replaced" in line for line in notes] == [True]
 
 
@@ -299,11 +313,16 @@ def test_answers_that_nobody_looked_for_in_time_are_still_taken(clock: list[floa
     from esprobe.pool_ray import RayPool
 
     notes: list[str] = []
-    finished = RayPool(2, None, 100.0).run(SPEC, [Piece([prompt]) for prompt in PROMPTS[:3]], notes.append)
-    next(finished)
-    let_answer(finished)
-    clock[0] = 1000.0
-    assert len(list(finished)) == 2
+    pool = RayPool(2, None, 100.0)
+    try:
+        pool.open(SPEC, print, 3)
+        finished = generations(pool, [Piece([prompt]) for prompt in PROMPTS[:3]], notes.append)
+        next(finished)
+        let_answer(pool)
+        clock[0] = 1000.0
+        assert len(list(finished)) == 2
+    finally:
+        pool.close()
     assert not notes
 
 
