@@ -78,8 +78,6 @@ def merge(other: Path, db: Path) -> Merged:
                 facts, unchecked = _verified(connection, store)
                 if wrong := disputes.ours(connection):
                     raise UserError(f"{db}: contradicts itself ({wrong}); merge into a sound database; nothing was taken in")
-                store.file.patiently(connection, "DELETE FROM main.run WHERE false")  # takes the write lock
-                store.file.check()
                 merged = replace(_take_in(connection, db, facts), unchecked=unchecked)
                 return merged if logged else replace(merged, cut_short=_without_end(connection))
         except _RefusedError as error:
@@ -99,7 +97,7 @@ class _RefusedError(Exception):
 def _verified(connection: sqlite3.Connection, store: Store) -> tuple[dict[str, Facts], tuple[str, ...]]:
     """(digest → facts of the problems that the store lacks, what of the other database could not be checked).
 
-    Raises _RefusedError for the first row that is not what esprobe would have written.
+    Ends with the store's write lock. Raises _RefusedError for the first row that is not what esprobe would have written.
     """
     if defect := soundness.first_defect(connection, "other"):
         raise _RefusedError(f"cannot be merged ({defect})")
@@ -112,10 +110,20 @@ def _verified(connection: sqlite3.Connection, store: Store) -> tuple[dict[str, F
     if wrong := verification.first_falsehood():
         raise _RefusedError(f"cannot be merged, for it contradicts itself ({wrong})")
     unknown = {problem.digest for problem in store.unknown_problems(verification.problems())}
-    facts, wrong = verification.facts(unknown | disputes.facts(connection))
+    facts, wrong = verification.facts(unknown)
+    if not wrong:
+        _lock(connection, store)
+        disputed, wrong = verification.facts(disputes.facts(connection))
+        facts |= disputed
     if wrong:
         raise _RefusedError(f"cannot be merged, for it contradicts itself ({wrong})")
     return facts, tuple(verification.unchecked())
+
+
+def _lock(connection: sqlite3.Connection, store: Store) -> None:
+    """Takes the store's write lock: before the first look at it, since who has seen one moment cannot write after a later one."""
+    store.file.patiently(connection, "DELETE FROM main.run WHERE false")
+    store.file.check()
 
 
 def _log_of(database: Path) -> Path:
@@ -152,7 +160,7 @@ def _current(other: Path, state: schema.State) -> Iterator[Path]:
 def _attached(store: Store, other: Path) -> Iterator[sqlite3.Connection]:
     """A transaction on the store with `other` attached read-only as `other`, committed if all goes well.
 
-    It holds one moment of `other` from the first look at it, and the store's write lock from the first write.
+    It holds one moment of `other` from the first look at it, and the store's write lock from `_lock` on.
     """
     with closing(store.engine.raw_connection()) as pooled:
         connection: Any = pooled.driver_connection

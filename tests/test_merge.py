@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from esprobe import schema
+from esprobe import disputes, schema
 from esprobe.arms import Arm, recorded_seed
 from esprobe.countdown.task import Countdown
 from esprobe.errors import UserError
@@ -291,3 +291,17 @@ def test_merging_while_another_process_writes_waits_its_turn(tmp_path: Path) -> 
         _, stderr = process.communicate(timeout=HANGS_S)
         assert process.returncode == 0, stderr
     assert content(tmp_path / "all.db") == content(make(tmp_path / "whole.db", range(5), range(9)))
+
+
+def test_nobody_writes_between_a_look_at_the_database_and_the_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, other = make(tmp_path / "ours.db", [1], range(2)), make(tmp_path / "other.db", [2], range(2))
+    look = disputes.ours
+
+    def looked(connection: sqlite3.Connection) -> str | None:
+        found = look(connection)
+        with closing(sqlite3.connect(ours, timeout=0)) as writer, pytest.raises(sqlite3.OperationalError, match="locked"):
+            writer.execute("UPDATE run SET message = 'meanwhile'")
+        return found
+
+    monkeypatch.setattr(disputes, "ours", looked)
+    assert merge(other, ours).rollouts == 12
