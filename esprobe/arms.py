@@ -14,7 +14,6 @@ Method = Literal["greedy", "temperature", "perturbation", "imported"]
 METHODS: tuple[str, ...] = get_args(Method)
 NoiseScheme = Literal["iid", "shared-seed"]
 MOST_DRAWS = 1_000_000  # of an arm
-NOISE_SCHEMES: tuple[str, ...] = get_args(NoiseScheme)
 SEED_BITS = 53  # the whole numbers that a double holds exactly
 
 

@@ -44,13 +44,11 @@ class Halves:
     """Arms chosen on one half of the problems with one half of the draws, and compared on the other half of both.
 
     `k` is half of the k by which the best arms were chosen, since each half has half of the draws; `flattered`: today's best
-    arms' difference at this k on the same problems, everything taken. `same`: how often the choice was today's. `left_out`:
-    arms that are no candidates.
+    arms' difference at this k on the same problems, everything taken. `same`: how often the choice was today's.
     """
 
     k: int
     problems: int
-    draws: int
     first: float
     second: float
     interval: Interval | None
@@ -58,7 +56,6 @@ class Halves:
     same: float
     first_arms: int
     second_arms: int
-    left_out: int
 
     @property
     def difference(self) -> float:
@@ -118,7 +115,6 @@ def chosen_arms(data: Data, choice: Choice) -> Halves | None:
     return Halves(
         k=k,
         problems=size,
-        draws=choice.k,
         first=held.first,
         second=held.second,
         interval=paired_test(each.tolist(), models, held.first - held.second).interval,
@@ -126,7 +122,6 @@ def chosen_arms(data: Data, choice: Choice) -> Halves | None:
         same=held.same,
         first_arms=len(kinds[0]),
         second_arms=len(kinds[1]),
-        left_out=len(choice.left_out),
     )
 
 

@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. No logic of its own."""
+"""The command line: parse, call one function, print; an error becomes one line and an exit status."""
 
 import errno
 import logging
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from esprobe import __version__, encoding, output, streams
-from esprobe.arms import METHODS, Method, NoiseScheme
+from esprobe.arms import METHODS, MOST_DRAWS, Method, NoiseScheme
 from esprobe.cli_options import Group, sampling_command
 from esprobe.errors import UserError
 from esprobe.output import Format
@@ -20,7 +20,6 @@ from esprobe.plan import DRAWS, SIGMAS, TEMPERATURES, Sweep
 
 # typer brings a click of its own or uses the installed one; either way this is the base of all wrong usage
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-MOST_DRAWS = 1_000_000  # of an arm; its plan is made as a whole
 LONGEST_ERROR = 1000  # characters; a name in it may be as long as someone liked
 
 

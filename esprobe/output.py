@@ -10,12 +10,11 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from esprobe import encoding, layout
 
 Format = Literal["table", "markdown", "csv", "json"]
-FORMATS: tuple[str, ...] = get_args(Format)
 
 Row = Sequence[Any]
 

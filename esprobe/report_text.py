@@ -1,6 +1,6 @@
 """The report as people and programs read it: tables of pass@k and of what is above chance, or one record per arm and k.
 
-Knows the arms, their baselines and how a table looks at a given width. Reads nothing and chooses no arm.
+Knows the arms, their baselines and how a table looks at a given width. Has no query of its own and chooses no arm.
 """
 
 import sqlite3

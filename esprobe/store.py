@@ -1,6 +1,6 @@
 """The results database: writes problems, arms, draws, rollouts, scores and runs, and says what is already there.
 
-Knows tables, not models, backends or how a table is shown. Every method is one transaction.
+Knows tables, not models, backends or how a table is shown. What a method writes is one transaction.
 """
 
 import json
@@ -159,8 +159,8 @@ class Store:
             for problem, facts in found
         ]
         if rows:
-            self.complete_facts(found)
-            with self._transaction() as connection:
+            with self.at_once(), self._transaction() as connection:
+                self.complete_facts(found)
                 connection.execute(_insert_new(tables.Problem), rows)
 
     def complete_facts(self, found: Sequence[tuple[Problem, Facts]]) -> None:

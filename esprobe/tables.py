@@ -76,7 +76,7 @@ class Draw(SQLModel, table=True):
 
 
 class Run(SQLModel, table=True):
-    """One invocation that produced rollouts: `state` is running, done, interrupted or failed. Times are UTC, ISO 8601."""
+    """One invocation that produced rollouts: `state` is running, done, interrupted, failed or killed. Times: UTC, ISO 8601."""
 
     id: int | None = Field(default=None, primary_key=True)
     uuid: str = Field(unique=True)

@@ -58,7 +58,7 @@ class Task(Protocol):
 
     name: str
     prefill: str  # the start of the response, put into the model's mouth
-    default_scorer: str  # bears the task's name: the facts of problems are proven under its rule (see `facts_hold`)
+    default_scorer: str  # bears the task's name: the facts of problems are proven under its rule alone
     scorers: Mapping[str, Scorer]
 
     def problem(self, record: Any) -> Problem:
@@ -84,15 +84,6 @@ class Task(Protocol):
     def source(self) -> str:
         """One line for error messages: where the published problems are to be had."""
         ...
-
-
-def facts_hold(task: str, scorer: str) -> bool:
-    """Whether the facts of the task's problems (solvable or not, chance, outcomes) are proven under the scorer's rule.
-
-    Only the scorer that bears the task's name has proofs; by any other rule the same problem is neither proven solvable nor
-    impossible, and its chance is not known. The views apply the same condition.
-    """
-    return scorer == task
 
 
 def all_tasks() -> list[Task]:
