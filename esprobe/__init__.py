@@ -1,3 +1,3 @@
-"""Does evolution strategies need the training, or would sampling have found the answers anyway? esprobe measures it."""
+"""Does evolution-strategies fine-tuning find anything that sampling the base model would not? esprobe measures it."""
 
 __version__ = "0.1.0"

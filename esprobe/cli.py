@@ -28,8 +28,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    help="Does ES need the training, or would sampling have found the answers anyway? Samples a model at several temperatures "
-    "and under random perturbations of its weights, keeps every rollout in SQLite, and reports pass@k.",
+    help="Does evolution-strategies fine-tuning find anything that sampling the base model would not? Samples a model at several "
+    "temperatures and under random perturbations of its weights, keeps every rollout in SQLite, and reports pass@k.",
     epilog="Example: esprobe sample-temp -T 0.6 -n 16; esprobe sample-perturb --sigma 0.01 -n 16; esprobe report",
 )
 
@@ -55,7 +55,7 @@ def main_options(
     ),
     quiet: Annotated[bool, typer.Option("--quiet", envvar="ESPROBE_QUIET", help="No progress, only results.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """See the help of the app; these options hold for every command."""
@@ -136,7 +136,7 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
 
 
 def _counted(new: int, asked: int, done: str) -> str:
-    return f"{new:,} of {asked:,} rollouts {done}" + ("" if new == asked else ", the rest was there")
+    return f"{new:,} of {asked:,} rollouts {done}" + ("" if new == asked else ", the rest is already in the database")
 
 
 @app.command(epilog="Example: esprobe score --scorer countdown-published")
@@ -145,7 +145,7 @@ def score(
     scorer: Annotated[
         str, typer.Option(envvar="ESPROBE_SCORER", help="countdown, or countdown-published for the published rule.")
     ] = "countdown",
-    all_: Annotated[bool, typer.Option("--all", help="Judge again what this scorer has judged already.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Score again what this scorer has scored already.")] = False,
 ) -> None:
     """Scores stored rollouts without generating anything."""
     from esprobe.progress import meter
@@ -164,7 +164,7 @@ def report(
     ctx: typer.Context,
     k: Annotated[list[int] | None, typer.Option("-k", min=1, help="A k of pass@k (repeatable).")] = None,
     style: FormatOption = "table",
-    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Whose verdicts to count.")] = "countdown",
+    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Scorer to use.")] = "countdown",
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     model: Annotated[str | None, typer.Option(help="Only models whose name contains this.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
@@ -213,7 +213,7 @@ def explore(
     rollouts_per_cell: Annotated[
         int, typer.Option(min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts to show of each arm and problem, at most.")
     ] = 4,
-    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Whose verdicts to show.")] = "countdown",
+    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Scorer to use.")] = "countdown",
 ) -> None:
     """One HTML file to look around in: two arms side by side, problem by problem, with their rollouts."""
     from esprobe.explore import explore as write_page
@@ -232,7 +232,7 @@ def import_(
     method: Annotated[Method, typer.Option(help="How they were made.")] = "imported",
     value: Annotated[float | None, typer.Option(help="The T or σ they were made at.")] = None,
 ) -> None:
-    """Takes in rollouts made elsewhere and scores them; the same file again adds nothing."""
+    """Imports rollouts made elsewhere and scores them; the same file again adds nothing."""
     from esprobe.importing import import_rollouts
     from esprobe.sampling import command_line
 
@@ -244,13 +244,13 @@ def import_(
 
 @app.command(epilog="Example: esprobe merge other.db")
 def merge(
-    ctx: typer.Context, other: Annotated[Path, typer.Argument(metavar="OTHER.db", help="The results database to take in.")]
+    ctx: typer.Context, other: Annotated[Path, typer.Argument(metavar="OTHER.db", help="The results database to merge.")]
 ) -> None:
-    """Takes another results database in, exactly once; the other file is only read."""
-    from esprobe.merging import merge as take_in
+    """Merges another results database, exactly once; the other file is only read."""
+    from esprobe.merging import merge as merge_into
 
     db, quiet = ctx.obj
-    merged = take_in(other, db)
+    merged = merge_into(other, db)
     if not quiet:
         print(merged.line())
 
@@ -293,7 +293,7 @@ def main(args: Sequence[str] | None = None) -> int:
         stopped.append(number)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # a polite kill ends like Ctrl-C: what is finished is kept
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGTERM ends like Ctrl-C: what is finished is kept
         signal.signal(number, stop)
     _forget_impossible_sizes()
     words = list(sys.argv[1:] if args is None else args)

@@ -1,4 +1,4 @@
-"""Takes in rollouts made elsewhere, as an arm of their own. Knows the file's form, a task's problems and the store."""
+"""Imports rollouts made elsewhere, as an arm of their own. Knows the file's form, a task's problems and the store."""
 
 import hashlib
 import math

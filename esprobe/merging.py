@@ -39,10 +39,10 @@ class Merged:
     cut_short: int = 0  # runs without an end, in a file without a log: it may be a copy that lacks its newest rollouts
 
     def line(self) -> str:
-        """What was taken in, in one line."""
+        """What was merged, in one line."""
         parts = ", ".join(_counted(getattr(self, f"{name}s"), name) for name in ("score", "arm", "problem", "run"))
         stays = f"not taken: {_counted(self.differing, 'rollout')} with another text than here"
-        line = f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged; new as well: {parts}; the rest was there"
+        line = f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged; new as well: {parts}; the rest is already here"
         if self.differing:
             line += f"; {stays}"
         if self.unchecked:

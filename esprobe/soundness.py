@@ -164,4 +164,4 @@ def explained(path: Path) -> Iterator[None]:
             defect = first_defect(connection)
         if defect is None:
             raise
-        raise UserError(f"{path}: {defect}; restore it from a copy, or make it anew") from error
+        raise UserError(f"{path}: {defect}; restore it from a copy, or make it again") from error
