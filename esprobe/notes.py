@@ -11,11 +11,13 @@ from esprobe.report import ArmRow, names_of, percent
 OFF = 0.05  # how far the effective σ may be from the nominal one, and how many weights may stay as they were, unsaid
 
 
-def notes(arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str) -> list[str]:
-    """One line for each thing to know, in the order of the tables."""
+def notes(
+    arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str, greedy: bool
+) -> list[str]:
+    """One line for each thing to know, in the order of the tables. `greedy`: whether an arm has a greedy baseline."""
     names = _names(arms)
     return [
-        *_columns(arms, tried, ks, scorer),
+        *_columns(arms, tried, ks, scorer, greedy),
         *_ceilings(arms),
         *_doubts(arms, ks, names),
         *_unfinished(arms, names),
@@ -33,7 +35,9 @@ def _names(arms: Sequence[ArmRow]) -> dict[int, str]:
     return {arm.arm_id: f"{arm.model} {names[arm.arm_id]}" for arm in arms}
 
 
-def _columns(arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str) -> list[str]:
+def _columns(
+    arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str, greedy: bool
+) -> list[str]:
     shared = any(arm.method == "perturbation" for arm in arms)
     over = "problems, and over the perturbed models that all problems share" if shared else "problems"
     said = [f"[low, high]: 95% interval over {over}."]
@@ -50,7 +54,7 @@ def _columns(arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: S
         f"chance: guessing alone, with uniformly random valid answers, would score {percent(guessing)} at k = {k}."
         + ("" if distinct is None else f" values: {percent(distinct)}, if each value that valid answers have is as likely.")
     )
-    if any(arm.method == "greedy" for arm in arms):
+    if greedy:
         said.append("greedy+: the greedy answer and k − 1 guesses. A model that adds nothing but variety reaches this.")
     said.append("solved: problems with at least one correct draw, out of all draws of the arm.")
     return said

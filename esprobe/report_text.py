@@ -61,7 +61,8 @@ def report(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], st
     wanted = sorted(set(ks) or {k for k in DEFAULT_KS if k <= most} | {most})
     groups = _groups(arms, every, tried, chosen.scorer)
     parts = [part for group in groups for part in _tables(group, wanted, not ks, style, width)]
-    said = shown_lines("\n".join(notes(arms, tried, wanted, chosen.scorer)))
+    greedy = any(found for group in groups for found in group.greedy.values())
+    said = shown_lines("\n".join(notes(arms, tried, wanted, chosen.scorer, greedy)))
     return "\n\n".join([*parts, no_markup(said) if style == "markdown" else layout.paragraph(said, width)])
 
 

@@ -103,6 +103,9 @@ def test_baselines_that_need_no_skill_equal_their_formulas(tmp_path: Path) -> No
     assert row(text, "values") == [percent(distinct_at(tried, 4) or 0)]
     assert row(text, "greedy+") == [percent(greedy_at(tried, {1: 1.0, 2: 0.0, 3: 0.0}, 4) or 0)]
     assert "guessing alone" in text
+    filtered = shown(path, Filter(methods=("temperature",)))
+    assert row(filtered, "greedy+")
+    assert "greedy+: the greedy answer" in filtered
 
 
 def test_proven_unknown_and_impossible_problems_are_told_apart(tmp_path: Path) -> None:
