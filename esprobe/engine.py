@@ -64,7 +64,8 @@ class DatabaseFile:
         """Executes a statement that another process's lock may hold up, and waits for that as long as it takes.
 
         It is tried at short random intervals: SQLite's own grow to 100 ms, so whoever waits longest asks least. Raises
-        OperationalError for any other error, and where the lock is not free soon after `hurry`.
+        OperationalError for any other error, also where the transaction has read what another writer has changed since, for no
+        waiting mends that; and where the lock is not free soon after `hurry`.
         """
         begun = time.monotonic()
         connection.execute("PRAGMA busy_timeout = 0")
@@ -74,7 +75,8 @@ class DatabaseFile:
                     connection.execute(statement).fetchall()
                     return
                 except sqlite3.DatabaseError as error:
-                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or self._gives_up():
+                    stale = error.sqlite_errorcode == sqlite3.SQLITE_BUSY_SNAPSHOT
+                    if stale or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or self._gives_up():
                         raise OperationalError(statement, None, error) from error
                 self._say_once(time.monotonic() - begun)
                 time.sleep(random.uniform(0.001, 0.006))
