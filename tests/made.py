@@ -45,7 +45,8 @@ def make(
     ids = store.problem_ids(problems)
     run_id = store.start_run("test", {}, {})
     for method, value, verdicts in arms:
-        arm_id = store.arm_id(Arm("m", "d", method, value))  # type: ignore[arg-type]
+        settings = {"seed": 42, "noise": "iid", "seeds": "53 bits"} if method == "perturbation" else {}
+        arm_id = store.arm_id(Arm("m", "d", method, value, settings))  # type: ignore[arg-type]
         rows = []
         for problem, drawn in verdicts.items():
             for draw, verdict in enumerate(drawn):

@@ -69,7 +69,7 @@ def value(column: Column[Any], i: int) -> object:
     if column.nullable and i % 2 and not column.foreign_keys:
         return None
     if isinstance(column.type, JSON):
-        return {"numbers": [i, 7], "target": f"{i}.5"}
+        return {"numbers": [i, 7], "target": f"{i}.5"} | ({"imported": "elsewhere"} if column.name == "settings" else {})
     if isinstance(column.type, Boolean):
         return i % 3 == 0
     if isinstance(column.type, Integer):
