@@ -248,7 +248,7 @@ def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_
                 next(finished)
         finally:
             pool.close()
-        assert len(notes) == 2
+        assert sum("index out of range" in note for note in notes) == 2
 
 
 def test_an_engine_whose_model_is_another_one_is_refused(tmp_path: Path) -> None:
