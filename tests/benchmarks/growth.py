@@ -30,6 +30,7 @@ from esprobe.report import Filter
 from esprobe.report_text import report
 from tests.benchmarks.store import new_store, rollouts
 from tests.benchmarks.table import Row
+from tests.made import honest
 
 PROBLEMS = 125
 ARMS: list[tuple[Method, float]] = [("temperature", t) for t in (0.4, 0.6, 0.8, 1.0)]
@@ -63,7 +64,8 @@ def costs(power: int, folder: Path) -> Costs:
     store, ids, run_id = new_store(path, PROBLEMS)
     rng, arm_ids = random.Random(power), []
     for method, value in ARMS:
-        arm_ids.append(store.arm_id(Arm("made", "digest", method, value)))
+        settings = {"seed": 42, "noise": "iid", "seeds": "53 bits"} if method == "perturbation" else {}
+        arm_ids.append(store.arm_id(Arm("made", "digest", method, value, settings)))
         seeds = dict(enumerate(perturbation_seeds("iid", 42, draws))) if method == "perturbation" else None
         for draw in range(draws):
             unit = list(rollouts([draw], ids, rng, rate=rng.uniform(0, 0.2)))
@@ -81,6 +83,7 @@ def costs(power: int, folder: Path) -> Costs:
                 query(connection, f"SELECT * FROM {view}")
         with found.timed("report"):
             report(connection, Filter(), (), "table")
+    honest(path)  # since a merge takes no verdict that its scorer does not give
     other = folder / "merged.db"
     for operation in ("merge", "merge again"):
         with found.timed(operation):
