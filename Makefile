@@ -31,10 +31,11 @@ lint: $(READY)
 	$(BIN)/ruff check esprobe migrations tests
 	$(BIN)/ruff format --check esprobe migrations tests
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Fifty kill -9 over a sweep on two engines; four writers on one database.
 torture: $(READY)
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture --kills 50
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.promises.torture --kills 50
 	$(BIN)/python -m tests.benchmarks.writers
 
 bench: $(READY)

@@ -1,5 +1,5 @@
 """`python -m esprobe` is the command `esprobe`."""
 
-from esprobe.cli import entry_point
+from esprobe.cli.main import entry_point
 
 entry_point()

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from esprobe import tables  # noqa: F401  # fills the metadata
+from esprobe.store import tables  # noqa: F401  # fills the metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

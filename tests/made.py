@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from esprobe.arms import Arm, perturbation_seeds
-from esprobe.countdown.task import Countdown
-from esprobe.progress import Quiet
-from esprobe.rescoring import rescore
-from esprobe.scoring import Score
-from esprobe.store import RolloutRow, Store
-from esprobe.task import Facts
+from esprobe.pipeline.meter import Quiet
+from esprobe.pipeline.rescore import rescore
+from esprobe.store.store import RolloutRow, Store
+from esprobe.tasks.base import Facts, Score
+from esprobe.tasks.countdown.task import Countdown
 
 HOSTILE = (
     '</script><script>window.hacked = 1; alert(1)</script><img src=x onerror="window.hacked = 2; alert(2)">'

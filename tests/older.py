@@ -11,11 +11,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Boolean, Column, Connection, Float, Integer, MetaData
 
-from esprobe import schema
+from esprobe.analysis.reading import open_database, query
 from esprobe.arms import Arm
-from esprobe.engine import make_engine
-from esprobe.reading import open_database, query
-from esprobe.task import Problem
+from esprobe.store import schema
+from esprobe.store.connection import make_engine
+from esprobe.tasks.base import Problem
 
 
 def script() -> ScriptDirectory:

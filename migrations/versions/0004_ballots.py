@@ -1,7 +1,7 @@
 """Ballots and rewards of verdicts, prompts and their lengths, strata and outcomes of problems, rounding of arms, trained models.
 
 No table with rollouts or scores is copied: columns are added or renamed in place. `reward` begins as the published format reward
-and the verdict make it; what today's scorers say of the stored texts follows after the migrations (`esprobe.rescoring`).
+and the verdict make it; what today's scorers say of the stored texts follows after the migrations (`esprobe.pipeline.rescore`).
 """
 
 import json

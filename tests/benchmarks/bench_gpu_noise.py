@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import torch
 
-from esprobe import noise
 from esprobe.arms import Perturbation
+from esprobe.weights import perturb
 from tests.benchmarks.table import Row, ratio, render
 
 LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, VOCABULARY = 24, 896, 4864, 14, 2, 151936  # Qwen2.5-0.5B; the embedding is tied
@@ -74,7 +74,7 @@ def rows() -> list[Row]:
     """
     if not torch.cuda.is_available():
         return []
-    from esprobe.noise_triton import perturb_iid
+    from esprobe.weights.kernel import perturb_iid
 
     generator = torch.Generator("cuda").manual_seed(0)
     base = {
@@ -109,7 +109,7 @@ def rows() -> list[Row]:
 
     name = "model.layers.23.mlp.down_proj.weight"
     expected = torch.empty_like(host[name])
-    noise.perturb(expected, host[name], name, PERTURBATION)
+    perturb.perturb(expected, host[name], name, PERTURBATION)
     equal = (out[name].cpu() == expected).double().mean().item()
 
     moved = 2 * elements * flat.element_size()

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from esprobe.analysis.reading import open_database, query
 from esprobe.arms import Arm, Method, perturbation_seeds
-from esprobe.countdown.task import Countdown
-from esprobe.reading import open_database, query
-from esprobe.scoring import Score
-from esprobe.store import RolloutRow, Store
+from esprobe.store.store import RolloutRow, Store
+from esprobe.tasks.base import Score
+from esprobe.tasks.countdown.task import Countdown
 from tests.benchmarks.table import Row, in_turns, ratio, render
 
 PROBLEMS, DRAWS, ROUNDS = 128, 512, 3

@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.coverage` prints four tables. Before is the rule of earlier versions, kept below to compare with: no
 lower bound on the variance, m − 1 degrees of freedom, McNemar's test, halves of the problems alone. Now is what
-esprobe computes; `tests/test_intervals.py` and `tests/test_halves.py` assert its bands with fewer simulations.
+esprobe computes; `tests/stats/test_intervals.py` and `tests/stats/test_halves.py` assert its bands with fewer simulations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from esprobe.compare import mcnemar
-from esprobe.halves import compare_held, mixture, quarters, split
-from esprobe.intervals import Interval, SharedDraws, paired_test, share_interval, weight
-from esprobe.quality import spread
-from esprobe.resampling import Floats, estimates
-from esprobe.student import t_quantile, two_sided_p
+from esprobe.stats.halves import compare_held, mixture, quarters, split
+from esprobe.stats.intervals import Interval, SharedDraws, paired_test, share_interval, weight
+from esprobe.stats.paired import mcnemar
+from esprobe.stats.quality import spread
+from esprobe.stats.resampling import Floats, estimates
+from esprobe.stats.student import t_quantile, two_sided_p
 
 PROBLEMS, ROUNDS, SEED = 128, 400, 7
 Scenario = tuple[float, ...]

@@ -21,13 +21,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from esprobe import output
+from esprobe.analysis.arms import Filter
+from esprobe.analysis.reading import open_database, query
 from esprobe.arms import Arm, Method, perturbation_seeds
-from esprobe.merging import merge
-from esprobe.plots import style
-from esprobe.reading import open_database, query
-from esprobe.report import Filter
-from esprobe.report_text import report
+from esprobe.report import render
+from esprobe.report.plots import style
+from esprobe.report.table import report
+from esprobe.store.merge import merge
 from tests.benchmarks.store import new_store, rollouts
 from tests.benchmarks.table import Row
 from tests.made import honest
@@ -118,7 +118,7 @@ def measure(largest: int, picture: Path) -> list[Row]:
         lines.append([f"{kind}, MB", *(f"{b / 1e6:.1f}" for b in held), *(f"{slope:.2f}" for slope in slopes), ""])
     database, texts = sizes[-1].bytes["database"] / 1e6, sizes[-1].bytes["texts"] / 1e6
     rows.append(Row(f"database of {10**largest:,} rollouts", database, "MB", "its texts alone", texts, texts / database))
-    print(output.render(columns, lines, "table"))
+    print(render.render(columns, lines, "table"))
     draw(powers, sizes, picture)
     print(f"drawn in {picture}")
     return rows

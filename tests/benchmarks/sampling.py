@@ -31,11 +31,12 @@ def plain_loop() -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from esprobe import noise
     from esprobe.arms import Perturbation, perturbation_seeds
-    from esprobe.countdown.task import Countdown
-    from esprobe.models import BUNDLED, find_model, load_tokenizer
-    from esprobe.prompts import prompt_text
+    from esprobe.bundled import BUNDLED
+    from esprobe.engines.models import find_model, load_tokenizer
+    from esprobe.tasks.countdown.task import Countdown
+    from esprobe.tasks.prompts import prompt_text
+    from esprobe.weights import perturb
     from tests.published import published_rule
 
     found, task = find_model(BUNDLED), Countdown()
@@ -56,7 +57,7 @@ def plain_loop() -> None:
                     for name, weight in weights.items():
                         weight.copy_(base[name] + SIGMA * torch.randn_like(weight))
                     spent += time.perf_counter() - begun if draw else 0.0
-                    noise.perturb_all(weights, base, Perturbation("iid", seed, SIGMA))  # ours, uncounted: the same texts
+                    perturb.perturb_all(weights, base, Perturbation("iid", seed, SIGMA))  # ours, uncounted: the same texts
                     begun = time.perf_counter()
                 chosen = {"do_sample": True, "temperature": T, "top_k": 0} if method == "temperature" else {"do_sample": False}
                 output = model.generate(**inputs, max_new_tokens=64, **chosen)
@@ -75,10 +76,10 @@ def plain_loop() -> None:
 
 def ours(engines: int) -> None:
     """The same through `sample`, every text and score into SQLite; prints rollouts/s of both methods."""
-    from esprobe.plan import Sweep
-    from esprobe.pool import open_pool
-    from esprobe.progress import Advance, Quiet
-    from esprobe.sampling import sample
+    from esprobe.engines.open import open_pool
+    from esprobe.pipeline.meter import Advance, Quiet
+    from esprobe.pipeline.sample import sample
+    from esprobe.plan.sweep import Sweep
 
     class Watch(Quiet):
         """Notes when rollouts were finished."""
@@ -174,7 +175,8 @@ def floor(method: str, engines: int) -> str:
     Operations that no decoding can avoid: of a prompt, which temperature sampling needs only once, and of each token. Bytes that
     one in batches of 128 reads: the weights once a step, and the keys and values of all tokens before, as if none lay in a cache.
     """
-    from esprobe.models import BUNDLED, find_model
+    from esprobe.bundled import BUNDLED
+    from esprobe.engines.models import find_model
 
     config = find_model(BUNDLED).config
     hidden, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from esprobe import output
 from esprobe.arms import Arm
-from esprobe.countdown.task import Countdown
-from esprobe.models import BUNDLED, find_model, load_tokenizer
-from esprobe.store import RolloutRow
+from esprobe.bundled import BUNDLED
+from esprobe.engines.models import find_model, load_tokenizer
+from esprobe.report import render as rendering
+from esprobe.store.store import RolloutRow
+from esprobe.tasks.countdown.task import Countdown
 from tests.benchmarks.scheduler import Piece, check, closed_form, hand_out, simulate
 from tests.benchmarks.store import THOUGHTS, new_store
 from tests.benchmarks.table import Row, figure, render
@@ -197,7 +198,7 @@ def render_cases(cases: Sequence[Case | tuple[Model, int]], bytes_each: float, s
     count = DRAWS * PROBLEMS
     return (
         f"{DRAWS:,} draws × {PROBLEMS} problems, {count:,} rollouts; a unit is one draw, {PROBLEMS} rollouts\n"
-        + output.render(columns, lines, "table")
+        + rendering.render(columns, lines, "table")
         + f"\ndatabase {bytes_each * count / 1e9:.2f} GB; over the driver's network {sent * DRAWS / 1e9:.2f} GB of tokens"
     )
 

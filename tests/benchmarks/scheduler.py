@@ -19,13 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from esprobe.arms import Perturbation
-from esprobe.backends import Decoding, Generation
-from esprobe.models import BUNDLED, find_model, load_tokenizer
-from esprobe.plan import Sweep
-from esprobe.pool import Batch, Done, LocalPool, Pool, open_pool
-from esprobe.progress import Quiet
-from esprobe.sampling import WAITING, sample
-from esprobe.todo import Todo
+from esprobe.bundled import BUNDLED
+from esprobe.engines.backend import Decoding, Generation
+from esprobe.engines.engine import Batch, Done
+from esprobe.engines.local_pool import LocalPool
+from esprobe.engines.models import find_model, load_tokenizer
+from esprobe.engines.open import open_pool
+from esprobe.engines.pool import Pool
+from esprobe.engines.todo import Todo
+from esprobe.pipeline.meter import Quiet
+from esprobe.pipeline.sample import WAITING, sample
+from esprobe.plan.sweep import Sweep
 from tests.benchmarks.store import THOUGHTS
 from tests.benchmarks.table import Row
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from itertools import islice
 
-from esprobe.countdown.generate import generate
-from esprobe.countdown.scorers import countdown, countdown_published
+from esprobe.tasks.countdown.generate import generate
+from esprobe.tasks.countdown.scorers import countdown, countdown_published
 from tests.benchmarks.table import Row, in_turns, ratio, render
 from tests.published import published_rule
 

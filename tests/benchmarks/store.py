@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 from esprobe.arms import Arm
-from esprobe.countdown.task import Countdown
-from esprobe.scoring import Score
-from esprobe.store import RolloutRow, Store
+from esprobe.store.store import RolloutRow, Store
+from esprobe.tasks.base import Score
+from esprobe.tasks.countdown.task import Countdown
 from tests.benchmarks.table import Row, in_turns, ratio, render
 
 ROLLOUTS, PROBLEMS, UNITS, ROUNDS = 65_536, 128, (16, 128, 1024), 3

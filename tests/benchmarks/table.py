@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from esprobe import output
+from esprobe.report import render as rendering
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Row:
     floor: str = ""
 
 
-def render(rows: Sequence[Row], style: output.Format = "table") -> str:
+def render(rows: Sequence[Row], style: rendering.Format = "table") -> str:
     """The table as text, for people or as Markdown."""
     columns = ["what", "ours", "unit", "beside", "theirs", "ratio", "floor"]
     lines = [[r.what, figure(r.ours), r.unit, r.beside, figure(r.theirs), times(r.ratio), r.floor] for r in rows]
-    return output.render(columns, lines, style)
+    return rendering.render(columns, lines, style)
 
 
 def figure(value: float | None) -> str:

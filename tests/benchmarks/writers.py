@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esprobe.arms import Arm
-from esprobe.countdown.task import Countdown
-from esprobe.scoring import Score
-from esprobe.store import RolloutRow, Store
-from esprobe.task import Facts, Problem
+from esprobe.store.store import RolloutRow, Store
+from esprobe.tasks.base import Facts, Problem, Score
+from esprobe.tasks.countdown.task import Countdown
 
 UNIT = 128  # rollouts a transaction: one draw of so many problems
 HANGS_S = 1800  # nothing that works takes so long

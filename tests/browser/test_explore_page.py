@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from esprobe.estimator import pass_at_k
-from esprobe.explore import explore
-from esprobe.reading import open_database, query
-from esprobe.task import Facts
+from esprobe.analysis.reading import open_database, query
+from esprobe.report.explore.write import explore
+from esprobe.stats.estimator import pass_at_k
+from esprobe.tasks.base import Facts
 from tests.browser.conftest import Opener
 from tests.made import HOSTILE, make
 

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import atheris
 
 with atheris.instrument_imports(include=["esprobe"]):
-    from esprobe.countdown.task import Countdown
+    from esprobe.cli.presets.load import load_preset
     from esprobe.errors import UserError
-    from esprobe.presets import load_preset
-    from esprobe.task import load_problems
+    from esprobe.tasks.countdown.task import Countdown
+    from esprobe.tasks.records import load_problems
 
 RUNS = 200_000
 SEEDS = [

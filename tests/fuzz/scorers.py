@@ -7,7 +7,7 @@ import warnings
 import atheris
 
 with atheris.instrument_imports(include=["esprobe"]):
-    from esprobe.countdown.scorers import countdown, countdown_published
+    from esprobe.tasks.countdown.scorers import countdown, countdown_published
 
 from tests.published import published_rule
 

@@ -17,12 +17,13 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from esprobe import noise, sampling
-from esprobe.backends import vllm_backend
-from esprobe.plan import Sweep
-from esprobe.progress import Quiet
-from esprobe.store import Store
-from esprobe.work import Work
+from esprobe.engines import vllm_backend
+from esprobe.pipeline import sample
+from esprobe.pipeline.meter import Quiet
+from esprobe.pipeline.work import Work
+from esprobe.plan.sweep import Sweep
+from esprobe.store.store import Store
+from esprobe.weights import perturb
 
 DECODING = ("decoding: the engine's steps", "decoding: the engine takes requests")
 OTHER = "handing over and everything else"
@@ -76,7 +77,7 @@ def watched() -> Clock:
     vllm_backend._set_if_unset(vllm_backend._QUIET | vllm_backend._ON_CPU)  # vLLM reads some of them when it is imported
     import vllm
 
-    from esprobe.backends.vllm_worker import LiveWeights, Perturber
+    from esprobe.engines.vllm_worker import LiveWeights, Perturber
 
     clock = Clock()
     clock.watch(vllm.LLM, "generate", DECODING[1])
@@ -84,8 +85,8 @@ def watched() -> Clock:
     clock.watch(vllm.LLM, "collective_rpc", "calling the worker")
     clock.watch(Perturber, "esprobe_perturb", "calling the worker")
     clock.watch(Perturber, "esprobe_nan", "looking for NaN")
-    clock.watch(noise, "perturb", "noise")
-    clock.watch(noise, "perturb_all", "noise")
+    clock.watch(perturb, "perturb", "noise")
+    clock.watch(perturb, "perturb_all", "noise")
     clock.watch(LiveWeights, "write", "load_weights")
     clock.watch(vllm_backend.VllmBackend, "_empty_prefix_cache", "emptying the prefix cache")
     clock.watch(vllm_backend.VllmBackend, "_run", "making requests")
@@ -133,7 +134,7 @@ def main() -> None:
     clock = watched()
     with TemporaryDirectory() as folder:
         sweep = Sweep("perturbation", (asked.sigma,), asked.draws, backend="vllm", limit=asked.problems, greedy=False)
-        sampling.sample(sweep, Path(folder) / "bench.db", "bench_gap", Quiet())
+        sample.sample(sweep, Path(folder) / "bench.db", "bench_gap", Quiet())
     print(table(clock))
 
 

@@ -13,11 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from esprobe.backends import Backend
-from esprobe.backends.transformers_backend import TransformersBackend
-from esprobe.countdown.task import Countdown
-from esprobe.models import BUNDLED, ModelFiles, find_model, load_tokenizer
-from esprobe.prompts import prompt_text
+from esprobe.bundled import BUNDLED
+from esprobe.engines.backend import Backend
+from esprobe.engines.models import ModelFiles, find_model, load_tokenizer
+from esprobe.engines.transformers_backend import TransformersBackend
+from esprobe.tasks.countdown.task import Countdown
+from esprobe.tasks.prompts import prompt_text
 
 TOKENIZER = load_tokenizer(find_model(BUNDLED))
 PROBLEMS = Countdown().bundled()[:16]
@@ -68,7 +69,7 @@ def untied_copy(folder: Path) -> ModelFiles:
 @pytest.fixture(scope="session", params=["tied", "untied"])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Both engines in float32. Ask for one of the two models with `indirect`."""
-    from esprobe.backends.vllm_backend import VllmBackend
+    from esprobe.engines.vllm_backend import VllmBackend
 
     torch.set_num_threads(1)  # more only wait for each other in so small a model
     model = find_model(BUNDLED) if request.param == "tied" else untied_copy(tmp_path_factory.mktemp("untied") / "model")

@@ -4,9 +4,10 @@ import sys
 
 if __name__ == "__main__":
     from esprobe.arms import Perturbation
-    from esprobe.backends import Decoding
-    from esprobe.backends.vllm_backend import VllmBackend
-    from esprobe.models import BUNDLED, find_model
+    from esprobe.bundled import BUNDLED
+    from esprobe.engines.backend import Decoding
+    from esprobe.engines.models import find_model
+    from esprobe.engines.vllm_backend import VllmBackend
     from tests.vllm.conftest import PROMPTS
 
     backend = VllmBackend(find_model(BUNDLED), "float32", [258])

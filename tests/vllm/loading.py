@@ -3,9 +3,9 @@
 import sys
 
 if __name__ == "__main__":
-    from esprobe.backends.vllm_backend import VllmBackend
+    from esprobe.engines.models import find_model
+    from esprobe.engines.vllm_backend import VllmBackend
     from esprobe.errors import UserError
-    from esprobe.models import find_model
 
     try:
         VllmBackend(find_model(sys.argv[1]), "float32", [258]).close()

@@ -3,10 +3,11 @@
 from vllm.model_executor.layers import utils as layers
 
 from esprobe.arms import Perturbation
-from esprobe.backends.vllm_backend import VllmBackend
-from esprobe.backends.vllm_worker import LiveWeights, Perturber, pack_cpu_linear
+from esprobe.bundled import BUNDLED
+from esprobe.engines.models import find_model
+from esprobe.engines.vllm_backend import VllmBackend
+from esprobe.engines.vllm_worker import LiveWeights, Perturber, pack_cpu_linear
 from esprobe.errors import UserError
-from esprobe.models import BUNDLED, find_model
 
 layers.dispatch_cpu_unquantized_gemm = pack_cpu_linear  # as vLLM has it
 

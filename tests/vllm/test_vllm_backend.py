@@ -14,12 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from esprobe import noise
 from esprobe.arms import Arm, Perturbation, perturbation_seeds
-from esprobe.backends import Decoding, Generation
-from esprobe.backends.vllm_backend import VllmBackend
+from esprobe.bundled import BUNDLED
+from esprobe.engines.backend import Decoding, Generation
+from esprobe.engines.models import find_model
+from esprobe.engines.vllm_backend import VllmBackend
 from esprobe.errors import UserError
-from esprobe.models import BUNDLED, find_model
+from esprobe.weights import perturb
 from tests.conftest import HANGS_S
 from tests.vllm.conftest import PROBLEMS, PROMPTS, Pair
 
@@ -84,7 +85,7 @@ def parts(name: str) -> list[tuple[str, slice]]:
 def fused_part(base: Tensor, name: str, rows: slice, perturbation: Perturbation) -> Tensor:
     piece = base[rows].contiguous()
     out = torch.empty_like(piece)
-    noise.perturb(out, piece, name, perturbation)
+    perturb.perturb(out, piece, name, perturbation)
     return out
 
 
@@ -92,9 +93,9 @@ def fused_part(base: Tensor, name: str, rows: slice, perturbation: Perturbation)
 def test_the_loader_gets_the_checkpoints_order_and_pieces_are_small(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.vllm.set_weights(draw(0))
     base, chunk = pair.live().checkpoint, 2000
-    monkeypatch.setattr(noise, "CHUNK", chunk)
+    monkeypatch.setattr(perturb, "CHUNK", chunk)
     assert [name for name, _ in pair.live().stream(draw(1))] == list(base)
-    pieces = list(noise.runs(base))
+    pieces = list(perturb.runs(base))
     assert any(len(names) > 1 for names in pieces)
     assert all(len(names) == 1 or sum(base[name].numel() for name in names) <= 4 * chunk for names in pieces)
 
@@ -182,7 +183,7 @@ def restored(pair: Pair) -> Iterator[Pair]:
 
 @tied
 def test_a_loader_that_misses_a_weight_is_refused(restored: Pair) -> None:
-    from esprobe.backends.vllm_worker import LiveWeights, NotTheWholeModelError
+    from esprobe.engines.vllm_worker import LiveWeights, NotTheWholeModelError
 
     class Forgetful(LiveWeights):
         def write(self, pairs: Iterator[tuple[str, Tensor]]) -> None:
@@ -196,7 +197,7 @@ def test_a_loader_that_misses_a_weight_is_refused(restored: Pair) -> None:
 
 @tied
 def test_noise_that_misses_the_linear_layers_is_refused_even_if_the_base_comes_back(restored: Pair) -> None:
-    from esprobe.backends.vllm_worker import LiveWeights, NotTheWholeModelError
+    from esprobe.engines.vllm_worker import LiveWeights, NotTheWholeModelError
 
     class NoLinear(LiveWeights):
         def write(self, pairs: Iterator[tuple[str, Tensor]]) -> None:
@@ -302,7 +303,7 @@ def test_preparing_leaves_the_weights_as_they_are(pair: Pair) -> None:
 
 @tied
 def test_rounding_is_what_the_transformers_backend_measures(pair: Pair) -> None:
-    """In float32 there is next to none; that of 16 bits is a matter of `noise_rounding` alone."""
+    """In float32 there is next to none; that of 16 bits is a matter of `rounding` alone."""
     wish = draw(6, 1e-7)  # so small that even float32 rounds it
     ours, theirs = pair.vllm.rounding(wish), pair.transformers.rounding(wish)
     assert pair.vllm.current == wish

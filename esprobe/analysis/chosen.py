@@ -1,0 +1,186 @@
+"""What was chosen for being the best, where it was not chosen: arms on other problems and draws, models on other problems.
+
+Reads verdicts, then counts and splits with the pure functions of halves.py and quality.py. Not how it is laid out.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esprobe.analysis.arms import ArmRow
+from esprobe.analysis.best import Choice, baseline, solve_rate
+from esprobe.analysis.reading import query
+from esprobe.analysis.verdicts import read_verdicts
+from esprobe.stats.estimator import pass_at_k
+from esprobe.stats.intervals import Cell, Interval, paired_test
+from esprobe.stats.quality import Spread, spread
+
+if TYPE_CHECKING:  # numpy is slow to load
+    from esprobe.stats.resampling import Floats
+
+SPLITS = 500  # random halves
+SEED = 20251122
+_SAME = 1e-12  # equal up to rounding
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is read once for all comparisons. `arms`: also those that the filter leaves out, for a baseline may be among them."""
+
+    connection: sqlite3.Connection
+    scorer: str
+    arms: Sequence[ArmRow]
+    solved: Mapping[int, Mapping[int, Cell]]
+
+    def greedy(self, arm: ArmRow, problems: Sequence[int]) -> Mapping[int, Cell] | None:
+        """The counts of the greedy arm that matches the arm and has all of the problems."""
+        found = baseline(arm, self.arms, self.solved, problems)
+        return None if found is None else self.solved[found.arm_id]
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Arms chosen on one half of the problems with one half of the draws, and compared on the other half of both.
+
+    `k` is half of the k by which the best arms were chosen, since each half has half of the draws; `flattered`: today's best
+    arms' difference at this k on the same problems, everything taken. `same`: how often the choice was today's.
+    """
+
+    k: int
+    problems: int
+    first: float
+    second: float
+    interval: Interval | None
+    flattered: float
+    same: float
+    first_arms: int
+    second_arms: int
+
+    @property
+    def difference(self) -> float:
+        """First − second."""
+        return self.first - self.second
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """The best of `models` by one half of the problems: its accuracy there and on the other half, and there less greedy's."""
+
+    models: int
+    problems: int
+    on_chosen: float
+    on_held: float
+    over_greedy: float | None
+    interval: Interval | None  # of over_greedy
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A perturbation arm's models one by one, on the problems of the comparison; models that lack one of them are left out.
+
+    `better`: how many beat greedy decoding of the unperturbed model on these problems, by luck or truly; `spread` says how much
+    of their differences is luck, and `held_out` what choosing the best of them is worth. `best`: (draw, seed, correct, accuracy).
+    """
+
+    arm: ArmRow
+    count: int
+    mean: float
+    greedy: float | None
+    better: int | None
+    best: list[tuple[int, str | None, int, float]]
+    spread: Spread | None
+    held_out: BestOf | None
+
+
+def chosen_arms(data: Data, choice: Choice) -> Halves | None:
+    """The winner's curse undone; None for a single problem, or where the best arms were chosen by a single draw."""
+    size, k = len(choice.problems), choice.k // 2
+    if size < 2 or k < 1:
+        return None
+    from esprobe.stats.halves import compare_held, mixture, quarters, split
+
+    halves = split(size, choice.k, SPLITS, SEED)
+    kinds = [[_first_draws(data, arm_id, choice) for arm_id in ids] for ids in choice.candidates]
+    tables = [[quarters(verdicts, halves, k) for verdicts in kind] for kind in kinds]
+    today = [ids.index(best) for ids, best in zip(choice.candidates, choice.best, strict=True)]
+    held = compare_held(tables[0], tables[1], (today[0], today[1]))
+    methods = {arm.arm_id: arm.method for arm in data.arms}
+    mixtures = [
+        mixture(kind, shares, k, shared=methods[best] == "perturbation")
+        for kind, shares, best in zip(kinds, (held.first_shares, held.second_shares), choice.best, strict=True)
+    ]
+    each = mixtures[0].each - mixtures[1].each
+    models = [one.shared for one in mixtures if one.shared is not None]
+    return Halves(
+        k=k,
+        problems=size,
+        first=held.first,
+        second=held.second,
+        interval=paired_test(each.tolist(), models, held.first - held.second).interval,
+        flattered=_flattered(data, choice, k),
+        same=held.same,
+        first_arms=len(kinds[0]),
+        second_arms=len(kinds[1]),
+    )
+
+
+def _first_draws(data: Data, arm_id: int, choice: Choice) -> "Floats":
+    """(m, k) of 0 and 1: the verdicts of the first k draws of each problem, in their order."""
+    import numpy as np
+
+    verdicts = read_verdicts(data.connection, data.scorer, arm_id)
+    return np.array([[right for _, right in verdicts[problem][: choice.k]] for problem in choice.problems], dtype=np.float64)
+
+
+def _flattered(data: Data, choice: Choice, k: int) -> float:
+    """First − second of today's best arms."""
+    first, second = (data.solved[arm_id] for arm_id in choice.best)
+    each = [pass_at_k(first[i].n, first[i].c, k) - pass_at_k(second[i].n, second[i].c, k) for i in choice.problems]
+    return sum(each) / len(each)
+
+
+def model_by_model(data: Data, arm: ArmRow, problems: Sequence[int]) -> Draws:
+    """The models of a perturbation arm that have all of `problems`, those of the comparison, and greedy decoding on the same."""
+    counts = data.greedy(arm, problems)
+    greedy = None if counts is None else solve_rate(counts, problems)
+    models, verdicts = _complete_models(data, arm.arm_id, problems)
+    by_model = [sum(column) for column in zip(*verdicts, strict=True)]
+    rows = [(*model, correct, correct / len(problems)) for model, correct in zip(models, by_model, strict=True)]
+    return Draws(
+        arm=arm,
+        count=len(rows),
+        mean=sum(row[3] for row in rows) / max(1, len(rows)),
+        greedy=greedy,
+        better=None if greedy is None else sum(row[3] > greedy + _SAME for row in rows),
+        best=sorted(rows, key=lambda row: (-row[3], row[0]))[:5],
+        spread=spread(by_model, [sum(row) for row in verdicts]),
+        held_out=_best_of(verdicts, None if counts is None else [counts[i].c / counts[i].n for i in problems]),
+    )
+
+
+def _complete_models(data: Data, arm_id: int, problems: Sequence[int]) -> tuple[list[tuple[int, str | None]], list[list[int]]]:
+    """(draw, seed) of each model that has all of the problems; by problem, the verdicts of these models, in step."""
+    verdicts = read_verdicts(data.connection, data.scorer, arm_id)
+    asked = [dict(verdicts[problem]) for problem in problems]
+    places = sorted(set.intersection(*map(set, asked)))
+    _, draws = query(data.connection, "SELECT number, CAST(seed AS TEXT) FROM draw WHERE arm_id = ? ORDER BY number", [arm_id])
+    return [draws[place] for place in places], [[int(found[place]) for place in places] for found in asked]
+
+
+def _best_of(verdicts: Sequence[Sequence[int]], greedy: Sequence[float] | None) -> BestOf | None:
+    """The best model held out; None for a single problem, or fewer than two models to choose from."""
+    size, models = len(verdicts), len(verdicts[0])
+    if size < 2 or models < 2:
+        return None
+    import numpy as np
+
+    from esprobe.stats.halves import best_model
+
+    table = np.array(verdicts, dtype=np.float64)
+    found = best_model(table, SPLITS, SEED)
+    if greedy is None:
+        return BestOf(models, size, found.on_chosen, found.on_held, None, None)
+    over = found.on_held - sum(greedy) / size
+    tested = paired_test((table @ found.shares - np.array(greedy)).tolist(), estimate=over)
+    return BestOf(models, size, found.on_chosen, found.on_held, over, tested.interval)

@@ -1,0 +1,271 @@
+"""The commands: parse, call one function, print. No logic of its own."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from esprobe import __version__
+from esprobe.arms import METHODS, MOST_DRAWS, Method, NoiseScheme
+from esprobe.cli.options import Group, sampling_command
+from esprobe.errors import UserError
+from esprobe.plan.sweep import DRAWS, SIGMAS, TEMPERATURES, Sweep
+from esprobe.report import encoding
+from esprobe.report import render as rendering
+from esprobe.report.render import Format
+
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    help="Does evolution-strategies fine-tuning find anything that sampling the base model would not? Samples a model at several "
+    "temperatures and under random perturbations of its weights, keeps every rollout in SQLite, and reports pass@k.",
+    epilog="Example: esprobe sample-temp -T 0.6 -n 16; esprobe sample-perturb --sigma 0.01 -n 16; esprobe report",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"esprobe {__version__}")
+        raise typer.Exit
+
+
+def _print(text: str, style: Format) -> None:
+    print(encoding.for_programs(text, style) if style in ("csv", "json") else text)
+
+
+FormatOption = Annotated[Format, typer.Option("--format", envvar="ESPROBE_FORMAT", help="How to print it.")]
+
+
+@app.callback()
+def main_options(
+    ctx: typer.Context,
+    db: Annotated[Path, typer.Option(envvar="ESPROBE_DB", help="The results database; created when missing.")] = Path(
+        "esprobe.db"
+    ),
+    quiet: Annotated[bool, typer.Option("--quiet", envvar="ESPROBE_QUIET", help="No progress, only results.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """See the help of the app; these options hold for every command."""
+    if quiet:
+        logging.getLogger("esprobe").setLevel(logging.ERROR)
+    ctx.obj = (db, quiet)
+
+
+@app.command("sample-temp", epilog="Example: esprobe sample-temp -T 0.6 -T 1.0 -n 16 --limit 32")
+@sampling_command
+def sample_temp(
+    ctx: typer.Context,
+    temperature: Annotated[
+        list[float] | None,
+        typer.Option("--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURES))} without it."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_SAMPLES", help="Draws per problem.")
+    ] = DRAWS,
+    **shared: Any,
+) -> None:
+    """Greedy baseline and temperature sampling of the unchanged model. Generates only what is missing."""
+    _sample(ctx, shared, method="temperature", values=tuple(temperature or ()), draws=samples)
+
+
+@app.command("sample-perturb", epilog="Example: esprobe sample-perturb --sigma 0.01 --sigma 0.03 -n 16 --limit 32")
+@sampling_command
+def sample_perturb(
+    ctx: typer.Context,
+    sigma: Annotated[
+        list[float] | None,
+        typer.Option("--sigma", help=f"Standard deviation of the noise (repeatable); {', '.join(map(str, SIGMAS))} without it."),
+    ] = None,
+    perturbations: Annotated[
+        int,
+        typer.Option(
+            "--perturbations", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_PERTURBATIONS", help="Perturbed models per σ."
+        ),
+    ] = DRAWS,
+    noise: Annotated[
+        NoiseScheme,
+        typer.Option(
+            "--noise",
+            envvar="ESPROBE_NOISE",
+            help="iid: independent for every weight. shared-seed: the published scheme, correlated: parameters of equal shape "
+            "get identical noise.",
+        ),
+    ] = "iid",
+    **shared: Any,
+) -> None:
+    """Greedy baseline and greedy decoding of randomly perturbed weights. Generates only what is missing."""
+    _sample(ctx, shared, method="perturbation", values=tuple(sigma or ()), draws=perturbations, noise=noise)
+
+
+def _check_folder() -> None:
+    """Refuses a current folder that somebody has removed: torch would end the whole process there, and not name the cause."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError(f"the current folder cannot be used ({error.strerror}); go to another one") from None
+
+
+def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
+    _check_folder()
+    from esprobe.cli.progress import meter
+    from esprobe.engines.open import open_pool
+    from esprobe.pipeline.sample import command_line, sample
+
+    pool = open_pool(shared.pop("engines"), shared.pop("ray_address"), shared.pop("engine_timeout"))
+    debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
+    del shared["preset"]  # it has done its work
+    sweep = Sweep(**own, **shared, greedy=greedy)
+    db, quiet = ctx.obj
+    with meter(quiet) as shown:
+        outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool)
+    if not quiet:
+        print(_counted(outcome.generated, outcome.asked, "generated") + f"; see: esprobe --db {rendering.shown(db)} report")
+
+
+def _counted(new: int, asked: int, done: str) -> str:
+    return f"{new:,} of {asked:,} rollouts {done}" + ("" if new == asked else ", the rest is already in the database")
+
+
+@app.command(epilog="Example: esprobe score --scorer countdown-published")
+def score(
+    ctx: typer.Context,
+    scorer: Annotated[
+        str, typer.Option(envvar="ESPROBE_SCORER", help="countdown, or countdown-published for the published rule.")
+    ] = "countdown",
+    all_: Annotated[bool, typer.Option("--all", help="Score again what this scorer has scored already.")] = False,
+) -> None:
+    """Scores stored rollouts without generating anything."""
+    from esprobe.cli.progress import meter
+    from esprobe.pipeline.rescore import rescore
+    from esprobe.store.soundness import explained
+
+    db, quiet = ctx.obj
+    with meter(quiet) as shown, explained(db):
+        count = rescore(db, scorer, all_, shown)
+    if not quiet:
+        print(f"{count:,} rollouts scored by {scorer}")
+
+
+@app.command(epilog="Example: esprobe report -k 1 -k 16 --format markdown")
+def report(
+    ctx: typer.Context,
+    k: Annotated[list[int] | None, typer.Option("-k", min=1, help="A k of pass@k (repeatable).")] = None,
+    style: FormatOption = "table",
+    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Scorer to use.")] = "countdown",
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only models whose name contains this.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
+    value: Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the plots into this folder too, as PNG and SVG, and list them.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="The best temperature arm against the best perturbation arm of each model.")
+    ] = False,
+    arm: Annotated[
+        list[int] | None, typer.Option("--arm", help="Only this arm_id (repeatable); with --compare the two arms to compare.")
+    ] = None,
+) -> None:
+    """Every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
+    from esprobe.analysis import reading
+    from esprobe.analysis.arms import Filter
+    from esprobe.report.table import report as make_report
+    from esprobe.store.soundness import explained
+
+    for name in method or ():
+        if name not in METHODS:
+            raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(METHODS)}")
+    chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
+    connection = reading.open_database(ctx.obj[0], snapshot=True)
+    with explained(ctx.obj[0]):
+        if compare:
+            from esprobe.report.comparison_text import compare_report
+
+            _print(compare_report(connection, chosen, arm or (), k or (), style), style)
+        else:
+            _print(make_report(connection, chosen, k or (), style), style)
+        if plots is not None:
+            from esprobe.report.plots.save import save_plots
+
+            # what a program reads stays whole
+            lines = rendering.shown_lines("\n".join(save_plots(connection, chosen, plots)))
+            print("", lines, sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
+
+
+@app.command(epilog="Example: esprobe explore --out results.html --open")
+def explore(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="The HTML file; one that is there is replaced.")] = Path("esprobe.html"),
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    rollouts_per_cell: Annotated[
+        int, typer.Option(min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts to show of each arm and problem, at most.")
+    ] = 4,
+    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Scorer to use.")] = "countdown",
+) -> None:
+    """One HTML file to look around in: two arms side by side, problem by problem, with their rollouts."""
+    from esprobe.report.explore.write import explore as write_page
+    from esprobe.store.soundness import explained
+
+    with explained(ctx.obj[0]):
+        print(rendering.shown(write_page(ctx.obj[0], out, scorer, rollouts_per_cell, show)))
+
+
+@app.command("import", epilog="Example: esprobe import rollouts.jsonl --model my-es-checkpoint --label run-1")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help='JSON Lines: {"numbers": …, "target": …, "draw": …, "text": …}.')],
+    model: Annotated[str, typer.Option(help="What to call the model they came from.")] = "imported",
+    label: Annotated[str, typer.Option(help="Tells apart several imports of one model.")] = "",
+    method: Annotated[Method, typer.Option(help="How they were made.")] = "imported",
+    value: Annotated[float | None, typer.Option(help="The T or σ they were made at.")] = None,
+) -> None:
+    """Imports rollouts made elsewhere and scores them; the same file again adds nothing."""
+    from esprobe.pipeline.import_rollouts import import_rollouts
+    from esprobe.pipeline.sample import command_line
+
+    db, quiet = ctx.obj
+    imported = import_rollouts(file, db, command_line(), model, label, method, value)
+    if not quiet:
+        print(_counted(imported.new, imported.read, "imported"))
+
+
+@app.command(epilog="Example: esprobe merge other.db")
+def merge(
+    ctx: typer.Context, other: Annotated[Path, typer.Argument(metavar="OTHER.db", help="The results database to merge.")]
+) -> None:
+    """Merges another results database, exactly once; the other file is only read."""
+    from esprobe.store.merge import merge as merge_into
+
+    db, quiet = ctx.obj
+    merged = merge_into(other, db)
+    if not quiet:
+        print(merged.line())
+
+
+@app.command(epilog="Example: esprobe runs --format json")
+def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
+    """Every invocation that produced rollouts: when, how it ended, how many it wrote."""
+    from esprobe.analysis import reading
+    from esprobe.analysis.runs import runs as read_runs
+    from esprobe.report.render import render
+
+    found = read_runs(reading.open_database(ctx.obj[0]), exact=style in ("csv", "json"))
+    _print(render(*found, style, under=("message", "command")), style)
+
+
+@app.command(epilog='Example: esprobe sql "SELECT method, value, problems_solved FROM arm_summary"')
+def sql(
+    ctx: typer.Context, query: Annotated[str, typer.Argument(help="One SELECT statement.")], style: FormatOption = "table"
+) -> None:
+    """Runs a read-only query over tables and views."""
+    from esprobe.analysis import reading
+    from esprobe.report.render import render
+
+    _print(render(*reading.query(reading.open_database(ctx.obj[0]), query), style), style)

@@ -1,0 +1,179 @@
+"""The options that both sampling commands share, declared once, how a preset changes their defaults, and where global ones stand.
+
+Knows option names and their help. Knows nothing of what a command does with them.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from esprobe.cli.presets.load import load_preset
+from esprobe.errors import UserError
+from esprobe.plan.sweep import BATCH_SIZE, Sweep
+from esprobe.tasks.prompts import PromptFormat
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+Backend = Literal["auto", "transformers", "vllm"]
+
+
+def _apply_preset(ctx: typer.Context, name: str | None) -> str | None:
+    """Makes a preset's values the defaults: the command line and the environment still win."""
+    if name is not None:
+        options = {param.opts[0].lstrip("-"): param.name for param in ctx.command.params if param.opts}
+        settings = load_preset(name, str(ctx.info_name))
+        for key in settings:
+            if key not in options:
+                raise UserError(f"preset {name}: {key!r} is not an option of esprobe {ctx.info_name}")
+        ctx.default_map = dict(ctx.default_map or {}) | {options[k]: v for k, v in settings.items() if options[k]}
+    return name
+
+
+ModelOption = Annotated[
+    str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or the bundled countdown-tiny.")
+]
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        envvar="ESPROBE_BACKEND",
+        help="The engine that generates; auto: vllm where it is installed, but not for the bundled model on a CPU.",
+    ),
+]
+DTypeOption = Annotated[
+    DType,
+    typer.Option("--dtype", envvar="ESPROBE_DTYPE", help="auto: float32 on a CPU, the checkpoint's own on a GPU."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="ESPROBE_DATA", help="Problems as JSON or JSON Lines; the bundled 128 without it."),
+]
+PromptOption = Annotated[
+    PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Through the chat template, or plain text.")
+]
+OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="The first problem.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="How many problems; all without it.")]
+TokensOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-new-tokens",
+        min=1,
+        envvar="ESPROBE_MAX_NEW_TOKENS",
+        help="Longest generation; 64 for the bundled model, 1024 for others.",
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED", help="Base seed of all draws.")]
+GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Without the greedy baseline.")]
+BatchOption = Annotated[
+    int,
+    typer.Option(
+        "--batch-size", min=1, max=65_536, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated together and written together."
+    ),
+]
+EnginesOption = Annotated[
+    int,
+    typer.Option(
+        "--engines", min=1, envvar="ESPROBE_ENGINES", help="How many engines work at once, one a GPU; several need Ray."
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", envvar="ESPROBE_RAY_ADDRESS", help="The Ray cluster to run the engines on; this machine without it."
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--engine-timeout",
+        min=1,
+        envvar="ESPROBE_ENGINE_TIMEOUT",
+        help="Seconds that a unit may take before its engine, of several, is taken for hung and replaced; without it, 20 times "
+        "the slowest unit so far, but at least 300.",
+    ),
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        callback=_apply_preset,
+        is_eager=True,
+        envvar="ESPROBE_PRESET",
+        help="Settings by name (paper: the published experiment) or from a .toml file; other options override them.",
+    ),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
+
+
+def _shared(
+    model: ModelOption = Sweep.model,
+    backend: BackendOption = "auto",
+    dtype: DTypeOption = "auto",
+    data: DataOption = None,
+    prompt: PromptOption = "chat",
+    offset: OffsetOption = 0,
+    limit: LimitOption = None,
+    max_new_tokens: TokensOption = None,
+    seed: SeedOption = Sweep.seed,
+    no_greedy: GreedyOption = False,
+    batch_size: BatchOption = BATCH_SIZE,
+    engines: EnginesOption = 1,
+    ray_address: RayOption = None,
+    engine_timeout: TimeoutOption = None,
+    preset: PresetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """The parameters that `sampling_command` adds."""
+
+
+def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the shared options to a command; they reach it as keyword arguments."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    shared = inspect.signature(_shared).parameters.values()
+    command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in (*own, *shared)} | {"return": None}
+    return command
+
+
+class Group(TyperGroup):
+    """Lets the global options stand after the command as well as before it, and a repeatable one take several values at once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Moves the global options to the front, and writes `-T 0.4,0.8` as `-T 0.4 -T 0.8`."""
+        first, rest = [], []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                rest += [word, *words]
+            elif word in ("--quiet", "--version") or word.startswith("--db="):
+                first.append(word)
+            elif word == "--db":
+                first += [word, *[next(words, "")]]
+            else:
+                rest.append(word)
+        command = self.commands.get(rest[0]) if rest else None
+        if command is not None:
+            rest = [rest[0], *_one_by_one(command, rest[1:])]
+        return super().parse_args(ctx, first + rest)
+
+
+def _one_by_one(command: Any, args: list[str]) -> Iterator[str]:
+    """The words with every option that may be repeated written once for each of its values."""
+    repeatable = {name for option in command.params if getattr(option, "multiple", False) for name in option.opts}
+    words = iter(args)
+    for word in words:
+        name, given, value = word.partition("=")
+        if word == "--":
+            yield from (word, *words)
+        elif word in repeatable:
+            for piece in next(words, "").split(","):
+                yield from (word, piece)
+        elif given and name in repeatable:
+            yield from (f"{name}={piece}" for piece in value.split(","))
+        elif word[:2] in repeatable and not word.startswith("--"):
+            yield from (word[:2] + piece for piece in word[2:].split(","))
+        else:
+            yield word

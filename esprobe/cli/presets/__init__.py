@@ -1,0 +1,1 @@
+"""Named settings of the sampling commands, as TOML files."""

@@ -1,0 +1,69 @@
+"""What a backend is: an engine that turns token ids into token ids under given weights.
+
+A backend knows no text, no task, no database. Each lives in its own module and is imported only when it is used.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from esprobe.arms import Perturbation
+from esprobe.weights.rounding import Rounding
+
+Finish = Literal["stop", "length", "nan"]  # end token; limit of tokens or context; the model's output was not a number
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen. `temperature` 0 is greedy; otherwise `keys` holds one 64-bit stream key a prompt."""
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    keys: tuple[int, ...] = ()
+
+    def part(self, rows: slice) -> "Decoding":
+        """The same for some of the prompts."""
+        return replace(self, keys=self.keys[rows])
+
+
+class OutOfMemoryError(Exception):
+    """So many prompts at once, or a second copy of the weights, do not fit into memory."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The new tokens of one prompt, an end token included if there was one, and why they ended."""
+
+    ids: list[int]
+    finish: Finish
+
+
+class Backend(Protocol):
+    """An engine that holds one model.
+
+    Opening one raises UserError where the checkpoint is not exactly what the model's config asks for, where its files are no
+    longer those of the digest, or where it cannot be read right token by token.
+    """
+
+    def prepare(self) -> None:
+        """Makes sure that noise will reach every weight. Raises UserError where it would not."""
+        ...
+
+    def rounding(self, perturbation: Perturbation) -> dict[str, Rounding]:
+        """Sets the weights to a perturbation and measures what rounding leaves of it, by group of weights."""
+        ...
+
+    def set_weights(self, perturbation: Perturbation | None) -> None:
+        """Base weights + σ·noise from now on; None is the base itself, bit for bit. Setting the same again is free.
+
+        Raises OutOfMemoryError.
+        """
+        ...
+
+    def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
+        """One generation a prompt, in order, under the current weights. Raises OutOfMemoryError; fewer prompts may fit."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what the engine holds."""
+        ...

@@ -1,0 +1,113 @@
+"""One engine: a backend that halves its batches when memory runs out.
+
+Knows backends by name, batches of token ids and generations; tasks, texts and the database stay outside.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from esprobe.arms import Perturbation
+from esprobe.engines.backend import Backend, Decoding, Generation, OutOfMemoryError
+from esprobe.engines.models import ModelFiles
+from esprobe.errors import UserError
+from esprobe.weights.rounding import Rounding
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What it takes to start an engine, anywhere: a backend's name, the model, a torch dtype's name, the end tokens.
+
+    `perturbs`: noise will be asked for, and an engine that could not give it to every weight is to be refused at its start.
+    """
+
+    backend: str
+    model: ModelFiles
+    dtype: str
+    end_ids: tuple[int, ...]
+    perturbs: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts (token ids) to be continued together under one setting of the weights.
+
+    `measure`: what rounding leaves of the perturbation is wanted as well.
+    """
+
+    perturbation: Perturbation | None
+    prompts: Sequence[Sequence[int]]
+    decoding: Decoding
+    measure: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """One generation a prompt, what the user should know of how they came about, and the rounding if it was asked for."""
+
+    generations: list[Generation]
+    notes: tuple[str, ...] = ()
+    rounding: Mapping[str, Rounding] | None = None
+
+
+class Engine:
+    """A backend that halves its batches when memory runs out."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        """Starts the backend. Raises UserError."""
+        self.backend = open_backend(spec)
+        if spec.perturbs:
+            try:
+                self.backend.prepare()
+            except BaseException:
+                self.backend.close()
+                raise
+        self.rows: int | None = None  # at most so many at once, since memory ran out at twice as many
+
+    def run(self, batch: Batch) -> Done:
+        """One generation a prompt. Raises UserError if not even one prompt fits into memory."""
+        rounding = None
+        try:
+            self.backend.set_weights(batch.perturbation)
+            if batch.measure and batch.perturbation is not None:
+                rounding = self.backend.rounding(batch.perturbation)
+                if all(group.unchanged == 1 for group in rounding.values()):
+                    raise UserError(
+                        f"σ {batch.perturbation.sigma:g} changes no weight of this model: its dtype rounds it all away; "
+                        "take a larger σ, or --dtype float32"
+                    )
+        except OutOfMemoryError:
+            raise UserError(
+                "perturbing needs memory for the weights twice, and there is not enough; use a smaller --dtype"
+            ) from None
+        generations: list[Generation] = []
+        notes = []
+        while (start := len(generations)) < len(batch.prompts):
+            rows = min(self.rows or len(batch.prompts), len(batch.prompts) - start)
+            part = slice(start, start + rows)
+            try:
+                generations += self.backend.generate(batch.prompts[part], batch.decoding.part(part))
+            except OutOfMemoryError:
+                if rows == 1:
+                    raise UserError(
+                        "not even one rollout fits into memory; lower --max-new-tokens, or use a smaller --dtype"
+                    ) from None
+                self.rows = rows // 2
+                notes.append(f"out of memory at {rows} rollouts together: from now on {self.rows}")
+        return Done(generations, tuple(notes), rounding)
+
+    def close(self) -> None:
+        """Gives back what the backend holds."""
+        self.backend.close()
+
+
+def open_backend(spec: EngineSpec) -> Backend:
+    """Starts a backend by its name. Raises UserError."""
+    if spec.backend == "vllm":
+        from esprobe.engines.vllm_backend import VllmBackend
+
+        return VllmBackend(spec.model, spec.dtype, spec.end_ids)
+    if spec.backend != "transformers":
+        raise UserError(f"there is no backend {spec.backend!r}; use transformers or vllm")
+    from esprobe.engines.transformers_backend import TransformersBackend
+
+    return TransformersBackend(spec.model, spec.dtype, spec.end_ids)

@@ -1,0 +1,192 @@
+"""The backend on plain Hugging Face transformers: any machine, CPU or CUDA, no engine to install.
+
+A small decoding loop of our own, so that the random stream of a rollout belongs to the rollout and not to its batch, and so that
+rows that have ended stop costing time.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from transformers.utils import logging
+
+from esprobe.arms import Perturbation
+from esprobe.engines.backend import Decoding, Finish, Generation, OutOfMemoryError
+from esprobe.engines.checkpoint import load, unreached
+from esprobe.engines.forward import Forward
+from esprobe.engines.models import ModelFiles, beyond_embedding
+from esprobe.engines.probe import UnreadableModelError, fitting
+from esprobe.errors import UserError
+from esprobe.weights import perturb, philox
+from esprobe.weights import rounding as noise_rounding
+from esprobe.weights.rounding import Rounding
+
+# Below this size a second thread wins little, and waiting for it costs fifty-fold when another process has its core.
+SMALL = 10_000_000  # parameters
+# Lower than any difference of logits calls for, and what float32 can divide by.
+LEAST_TEMPERATURE = 1e-30
+COMPACT_BELOW = 0.75  # drop ended rows once fewer than this share of the rows is still going
+
+
+class TransformersBackend:
+    """Holds the live model and a copy of its base weights on the same device."""
+
+    def __init__(self, model: ModelFiles, dtype: str, end_ids: Sequence[int]) -> None:
+        """Loads the model in `dtype` (a torch dtype's name) on CUDA if there is one. Raises UserError."""
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        live = load(model, dtype)
+        if self.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and live.num_parameters() < SMALL:
+            torch.set_num_threads(1)
+        self.files, self.name = model, model.name
+        with _out_of_memory_is(f"model {model.name!r} does not fit into memory in {dtype}; use a smaller --dtype"):
+            self.model = live.to(self.device).eval().requires_grad_(False)
+            try:
+                self.forward: Forward = fitting(self.model)
+            except UnreadableModelError as error:
+                raise UserError(
+                    f"model {model.name!r}: the transformers backend cannot read it right ({error}); use --backend vllm"
+                ) from error
+        self.end_ids = torch.tensor(list(end_ids), dtype=torch.long, device=self.device)
+        stated = getattr(live.config.get_text_config(), "max_position_embeddings", None)
+        self.context_length = min(model.context_length(), stated if isinstance(stated, int) else 1 << 30)
+        self.vocabulary = live.get_input_embeddings().num_embeddings
+        self.weights: dict[str, Tensor] = {n: p.data for n, p in self.model.named_parameters() if p.is_floating_point()}
+        self.base: dict[str, Tensor] = {}
+        self.prepared = False
+        self.current: Perturbation | None = None
+
+    def set_weights(self, perturbation: Perturbation | None) -> None:
+        """See Backend. The base is copied once, before the first perturbation, and never computed back."""
+        if perturbation == self.current:
+            return
+        self.forward.forget()  # first, for the copy of the base may need its memory
+        if not self.base:
+            self.prepare()
+            with _telling_out_of_memory():
+                self.base = {name: weight.clone() for name, weight in self.weights.items()}
+        if perturbation is None:
+            for name, weight in self.weights.items():
+                weight.copy_(self.base[name])
+        else:
+            perturb.perturb_all(self.weights, self.base, perturbation)
+        self.current = perturbation
+
+    def prepare(self) -> None:
+        """See Backend."""
+        if not self.prepared and (reason := unreached(self.model, self.files)):
+            raise UserError(f"model {self.name!r}: {reason}")
+        self.prepared = True
+
+    def rounding(self, perturbation: Perturbation) -> dict[str, Rounding]:
+        """See Backend."""
+        self.set_weights(perturbation)
+        return {name: sums.rounding for name, sums in noise_rounding.measure(self.base.items(), perturbation).items()}
+
+    def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
+        """See Backend: one batch, padded on the left; prompts of each length apart where the model cannot be padded."""
+        longest, largest = max(map(len, prompts)), max(max(prompt) for prompt in prompts)
+        if longest >= self.context_length:
+            raise UserError(f"a prompt has {longest} tokens, but model {self.name!r} reads at most {self.context_length}")
+        if largest >= self.vocabulary:
+            raise UserError(beyond_embedding(self.name, largest, self.vocabulary))
+        # Padding takes up positions: beyond the context many models have none.
+        padded = self.forward.pads and longest + decoding.max_new_tokens <= self.context_length
+        together = [range(len(prompts))] if padded else list(_by_length(prompts).values())
+        made: dict[int, Generation] = {}
+        try:
+            with _telling_out_of_memory(), torch.inference_mode():
+                for rows in together:
+                    keys = tuple(decoding.keys[row] for row in rows) if decoding.keys else ()
+                    part = self._generate([prompts[row] for row in rows], replace(decoding, keys=keys))
+                    made |= dict(zip(rows, part, strict=True))
+        except OutOfMemoryError:
+            self.forward.forget()
+            raise
+        return [made[row] for row in range(len(prompts))]
+
+    def _generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
+        rows = len(prompts)
+        limits = [min(decoding.max_new_tokens, self.context_length - len(prompt)) for prompt in prompts]
+        stream = philox.uniforms(decoding.keys, max(limits)).to(self.device) if decoding.temperature else None
+        limit = torch.tensor(limits, device=self.device)
+
+        alive = torch.arange(rows, device=self.device)  # which prompt each row of the batch belongs to
+        chosen = torch.zeros((rows, max(limits)), dtype=torch.long, device=self.device)
+        ended = torch.zeros(rows, dtype=torch.bool, device=self.device)
+        lengths = torch.zeros(rows, dtype=torch.long, device=self.device)
+        finish: list[Finish] = ["length"] * rows
+        # only the base's prompts come again: every draw of a perturbation arm is another model
+        logits = self.forward.start([list(prompt) for prompt in prompts], remember=self.current is None)  # (alive, vocabulary)
+        for step in range(max(limits)):
+            token = _choose(logits, decoding.temperature, None if stream is None else stream[alive, step])
+            broken = ~logits.amax(-1).isfinite()  # one that is not a number makes the largest none
+            going = ~ended[alive]
+            chosen[alive[going], step] = token[going]
+            lengths[alive[going]] = step + 1
+            stopped = torch.isin(token, self.end_ids)
+            for row in alive[going & (stopped | broken)].tolist():
+                finish[row] = "stop"
+            for row in alive[going & broken].tolist():
+                finish[row] = "nan"
+            ended[alive] |= stopped | broken | (limit[alive] <= step + 1)
+            keep = (~ended[alive]).nonzero().squeeze(1)
+            if len(keep) == 0:
+                break
+            if self.forward.shrinks and len(keep) < COMPACT_BELOW * len(alive):
+                self.forward.keep(keep)
+                alive, token = alive[keep], token[keep]
+            logits = self.forward.step(token)
+        return [Generation(chosen[row, : lengths[row]].tolist(), finish[row]) for row in range(rows)]
+
+    def close(self) -> None:
+        """See Backend. A second call does nothing."""
+        self.weights, self.base = {}, {}
+        for held in ("model", "forward"):
+            vars(self).pop(held, None)
+
+
+def _by_length(prompts: Sequence[Sequence[int]]) -> dict[int, list[int]]:
+    """The positions of the prompts of each length."""
+    found: dict[int, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        found.setdefault(len(prompt), []).append(row)
+    return found
+
+
+@contextmanager
+def _out_of_memory_is(line: str) -> Iterator[None]:
+    """Raises UserError with the line where memory runs out."""
+    try:
+        with _telling_out_of_memory():
+            yield
+    except OutOfMemoryError:
+        raise UserError(line) from None
+
+
+@contextmanager
+def _telling_out_of_memory() -> Iterator[None]:
+    """Raises OutOfMemoryError in place of the many kinds there are; by then what did not fit is given back."""
+    try:
+        yield
+        return
+    except (torch.OutOfMemoryError, MemoryError):
+        pass
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    raise OutOfMemoryError
+
+
+def _choose(logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:
+    """The next token of each row (rows,): the largest logit, or the inverse of the cumulative softmax at `uniform` (rows,)."""
+    if uniform is None:
+        return logits.argmax(-1)
+    cumulative = (logits / max(temperature, LEAST_TEMPERATURE)).softmax(-1).double().cumsum(-1)
+    wanted = uniform.unsqueeze(1) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, wanted, right=True).squeeze(1).clamp(max=logits.shape[1] - 1)

@@ -1,0 +1,346 @@
+"""Perturbs the weights inside vLLM's worker, by the names of the checkpoint, and proves that the whole model was perturbed.
+
+vLLM imports this module in every worker process before it loads the model, and mixes `Perturber` into its worker class. Knows
+weights and noise; prompts, tokens and sampling stay on the other side.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import astuple
+from math import nan, prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from torch.nn import functional
+from vllm.model_executor.layers import utils as layers
+from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
+from vllm.platforms import current_platform
+from vllm.v1.kv_cache_interface import KVCacheConfig
+
+from esprobe.arms import NoiseScheme, Perturbation
+from esprobe.weights import perturb
+from esprobe.weights import rounding as noise_rounding
+
+CHUNK = 1 << 22  # elements at a time when contents are summed up
+SPARE_BYTES = 2 << 30  # of an accelerator's memory: what making noise and running the model need beside a second copy
+
+pack_cpu_linear = layers.dispatch_cpu_unquantized_gemm
+
+
+def keep_cpu_linear(layer: Any, remove_weight: bool) -> None:
+    """Takes the place of vLLM's packing of linear weights on a CPU, after which they could no longer be written to."""
+    if layer.weight.ndim == 2:
+        layer.cpu_linear = functional.linear
+    else:
+        pack_cpu_linear(layer, remove_weight)
+
+
+if current_platform.is_cpu():
+    layers.dispatch_cpu_unquantized_gemm = keep_cpu_linear
+    # The CPU's attention multiplies what an earlier rollout left in a block by zero, and zero times NaN is NaN.
+    cache_config: Any = KVCacheConfig
+    cache_config.needs_kv_cache_zeroing = property(lambda _: True)
+
+
+load_weights = DefaultModelLoader.load_weights
+
+
+def load_and_look(loader: Any, model: Any, model_config: Any) -> None:
+    """Takes the place of vLLM's loading: notes which parameters the checkpoint has no numbers for.
+
+    vLLM's own check leaves linear layers out, and what is not loaded is whatever the memory held. Quantized models have
+    parameters that no checkpoint has, and are left to that check.
+    """
+    watched = {} if model_config.quantization else _parameters(model)
+    for weight in watched.values():
+        weight.fill_(nan)
+    load_weights(loader, model, model_config)
+    model.esprobe_lost = [name for name, weight in watched.items() if weight.isnan().any()]
+
+
+DefaultModelLoader.load_weights = load_and_look
+
+
+class NotTheWholeModelError(Exception):
+    """What was perturbed, or would be, is not the whole model; the message says what is wrong, for the user."""
+
+
+class Perturber:
+    """What the worker can do beyond vLLM's own: the `esprobe_…` functions, called by name from the backend."""
+
+    def esprobe_perturb(self, scheme: NoiseScheme | None, seed: int, sigma: float) -> tuple[str | None, int, int]:
+        """Sets the weights to base + σ·noise, or to the base if `scheme` is None.
+
+        Returns why that was refused, if it was, and the elements held by this worker and by the checkpoint. A value and no
+        exception, because exceptions lose their kind between processes.
+        """
+        refused: str | None = getattr(self, "_esprobe_refused", None)  # once is for good: the weights may be half written
+        if refused:
+            return refused, 0, 0
+        try:
+            if not hasattr(self, "_esprobe_weights"):
+                self._esprobe_weights = self.esprobe_weights()
+            weights = self._esprobe_weights
+            with torch.no_grad():
+                weights.set(None if scheme is None else Perturbation(scheme, seed, sigma))
+        except NotTheWholeModelError as error:
+            self._esprobe_refused = str(error)
+            return self._esprobe_refused, 0, 0
+        return None, weights.held, weights.wanted
+
+    def esprobe_lost(self) -> list[str]:
+        """The parameters that the checkpoint had no numbers for."""
+        worker: Any = self
+        lost: list[str] = worker.model_runner.model.esprobe_lost
+        return lost
+
+    def esprobe_rounding(self, scheme: NoiseScheme, seed: int, sigma: float) -> dict[str, tuple[float, ...]]:
+        """What rounding leaves of the perturbation that is set, as `rounding.Sums` of each group of weights."""
+        with torch.no_grad():
+            sums = self._esprobe_weights.rounding(Perturbation(scheme, seed, sigma))
+        return {name: astuple(found) for name, found in sums.items()}
+
+    def esprobe_weights(self) -> "LiveWeights":
+        """The live weights of this worker's model."""
+        worker: Any = self
+        config = worker.model_config
+        if getattr(config, "use_mla", False):
+            # its attention runs on matrices computed once from the weights
+            raise NotTheWholeModelError(
+                "vLLM keeps products of this model's weights (latent attention), which noise cannot reach"
+            )
+        alone = worker.parallel_config.world_size == 1
+        return LiveWeights(worker.model_runner.model, Path(config.model), config.dtype, alone)
+
+    def esprobe_nan(self) -> bool:
+        """Whether a logit was not a number since the last call; then the cache of keys and values is zeroed, so that nothing
+        of it reaches another rollout, and the caller must empty the prefix cache. The first call begins to watch.
+        """
+        worker: Any = self
+        if not hasattr(self, "_esprobe_nan"):
+            model = worker.model_runner.model
+            self._esprobe_nan = torch.zeros((), dtype=torch.bool, device=worker.device)
+            model.compute_logits = _watched(model.compute_logits, self._esprobe_nan)
+        found = bool(self._esprobe_nan)
+        if found:
+            self._esprobe_nan.zero_()
+            for cache in worker.model_runner.kv_caches:
+                cache.zero_()
+        return found
+
+
+class LiveWeights:
+    """The parameters of a running model, and the base they are computed from: always from it, never back from themselves."""
+
+    def __init__(self, model: Any, folder: Path, dtype: torch.dtype, alone: bool) -> None:
+        """`dtype` is the engine's; `alone` says that this worker holds all of the model and not a shard of it."""
+        self.model, self.folder, self.dtype, self.alone = model, folder, dtype, alone
+        self.live: dict[str, Tensor] = _parameters(model)
+        self.device = next(iter(self.live.values())).device
+        # Asked of the engine, since it unties where checkpoint and config disagree, as transformers does.
+        self.tied = not any(name.endswith("lm_head.weight") for name in self.live)
+        self.held = sum(weight.numel() for weight in self.live.values())
+        self.wanted = 0
+        self.prints: dict[str, int] = {}  # of every live parameter as the engine loaded it
+        self.checkpoint: dict[str, Tensor] = {}  # the base by the checkpoint's names; empty until `iid` needs it
+        self.parameters: dict[str, Tensor] = {}  # the base by the engine's names; empty until `shared-seed` needs it
+        self.proven = False
+
+    def set(self, perturbation: Perturbation | None) -> None:
+        """Writes base + σ·noise into the live parameters. Raises NotTheWholeModelError, after which the engine is of no use."""
+        if not self.prints:
+            self.check_layout()
+            self.prints = {name: content(weight, ordered=True) for name, weight in self.live.items()}
+        if perturbation is not None and perturbation.scheme == "shared-seed":
+            self.open_parameters()
+            self.write_parameters(perturbation)
+            return
+        if perturbation is None and self.parameters:
+            for name, weight in self.live.items():
+                weight.copy_(self.parameters[name])
+            return
+        self.open_checkpoint()
+        streamed = 0
+
+        def pairs() -> Iterator[tuple[str, Tensor]]:
+            nonlocal streamed
+            for name, weight in self.stream(perturbation):
+                if not self.proven:
+                    streamed = _wrap(streamed + content(weight))
+                yield name, weight
+
+        self.write(pairs())
+        if perturbation is not None and not self.proven:
+            self.prove(streamed)
+
+    def write(self, pairs: Iterator[tuple[str, Tensor]]) -> None:
+        """Hands (checkpoint name, tensor) to the model's own loader, which fuses and shards them."""
+        self.model.load_weights(pairs)
+
+    def stream(self, perturbation: Perturbation | None) -> Iterator[tuple[str, Tensor]]:
+        """(checkpoint name, base + σ·noise) of every tensor, on the device and in the engine's dtype."""
+        for names in perturb.runs(self.checkpoint):
+            base = {name: self.checkpoint[name].to(self.device, non_blocking=True) for name in names}
+            weights = base
+            if perturbation is not None:
+                weights = {name: torch.empty_like(tensor) for name, tensor in base.items()}
+                perturb.perturb_all(weights, base, perturbation)
+            yield from weights.items()
+
+    def rounding(self, perturbation: Perturbation) -> dict[str, noise_rounding.Sums]:
+        """What rounding leaves of a perturbation of the scheme that is set."""
+        base = self.parameters if perturbation.scheme == "shared-seed" else self.checkpoint
+        return noise_rounding.measure(((name, weight.to(self.device)) for name, weight in base.items()), perturbation)
+
+    def check_layout(self) -> None:
+        """Every linear layer reads its weight where we write it, and the model has as many elements as its checkpoint."""
+        empty = sorted(name for name, weight in self.live.items() if not weight.numel())
+        if empty:
+            raise NotTheWholeModelError(f"vLLM has packed away {len(empty)} of {len(self.live)} weights, {empty[0]!r} for one")
+        for name, module in self.model.named_modules():
+            if getattr(module, "cpu_linear", functional.linear) is not functional.linear:
+                raise NotTheWholeModelError(f"vLLM computes {name!r} from a packed copy of its weight")
+        few = [name for name, p in self.model.named_parameters() if not p.is_floating_point() or p.dtype.itemsize < 2]
+        if few:
+            raise NotTheWholeModelError(f"vLLM holds {few[0]!r} in too few bits for noise")
+        files = checkpoint_files(self.folder, self.tied)
+        self.wanted = sum(_elements(path, name) for name, path in files.items())
+        padding = sum(_padding(self.model).values())
+        if self.alone and self.held - padding != self.wanted:
+            raise NotTheWholeModelError(f"vLLM holds {self.held - padding:,} weights, the checkpoint {self.wanted:,}")
+
+    def open_checkpoint(self) -> None:
+        """Reads the base from the checkpoint, once, and checks that reloading it restores every parameter bit for bit."""
+        if self.checkpoint:
+            return
+        files = checkpoint_files(self.folder, self.tied)
+        keep = _keeper(self.device, self.wanted * self.dtype.itemsize)
+        for path in sorted(set(files.values())):
+            with safe_open(path, framework="pt") as file:
+                for name in (name for name, where in files.items() if where == path):
+                    tensor = file.get_tensor(name)
+                    if tensor.is_floating_point():
+                        self.checkpoint[name] = keep(tensor.to(self.dtype))
+        for weight in self.live.values():
+            weight.fill_(nan)  # so that what the loader does not reach is seen
+        try:
+            self.write(self.stream(None))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # each model's loader has its own way of not knowing a tensor
+            raise NotTheWholeModelError(f"vLLM does not take the checkpoint's weights twice ({error})") from error
+        for name, weight in self.live.items():
+            if content(weight, ordered=True) != self.prints[name]:
+                raise NotTheWholeModelError(f"writing the checkpoint's weights into vLLM does not restore {name!r}")
+
+    def prove(self, streamed: int) -> None:
+        """After a perturbation: what the model holds now is what was streamed, element for element in some order.
+
+        A shard among several holds only a part of it; there the reload, which reached every element, has to do.
+        """
+        if self.alone:
+            held = 0
+            for weight in self.live.values():
+                held = _wrap(held + content(weight))
+            if held != streamed:
+                raise NotTheWholeModelError("the weights that vLLM holds after a perturbation are not the perturbed ones")
+        self.proven = True
+
+    def open_parameters(self) -> None:
+        """Copies the base as the engine holds it, once, from an engine that holds the base."""
+        if self.parameters:
+            return
+        if self.checkpoint:
+            self.write(self.stream(None))
+        keep = _keeper(self.device, sum(weight.nbytes for weight in self.live.values()))
+        self.parameters = {name: keep(weight.clone()) for name, weight in self.live.items()}
+
+    def write_parameters(self, perturbation: Perturbation) -> None:
+        """The published scheme: in the engine's order, fused as the engine has them, in their own dtype."""
+        for name, weight in self.live.items():
+            perturb.perturb(weight, self.parameters[name].to(self.device, non_blocking=True), name, perturbation)
+
+
+def checkpoint_files(folder: Path, tied: bool) -> dict[str, Path]:
+    """Which file holds each tensor of a model's checkpoint that is a parameter of the model."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        found = {name: folder / file for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()}
+    else:
+        found = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, framework="pt") as file:
+                found |= dict.fromkeys(file.keys(), path)
+    # Old checkpoints hold the rotary frequencies, which are no parameter; a tied head is the embedding under a second name.
+    return {
+        name: path
+        for name, path in found.items()
+        if "rotary_emb." not in name and not (tied and name.split(".")[-2:] == ["lm_head", "weight"])
+    }
+
+
+def content(tensor: Tensor, ordered: bool = False) -> int:
+    """A 64-bit sum over the float32 values of a tensor, zeros adding nothing: of the values alone, or of their places as well."""
+    flat, total = tensor.detach().reshape(-1), 0
+    for start in range(0, len(flat), CHUNK):
+        bits = flat[start : start + CHUNK].float().view(torch.int32).long()
+        bits = bits * 0x1E3779B97F4A7C15  # int64 wraps around; any mixing will do that is the same on every device
+        bits = (bits ^ (bits >> 31)) * 0x2545F4914F6CDD1D
+        if ordered:
+            bits = bits * (2 * torch.arange(start, start + len(bits), device=bits.device) + 1)
+        total += int(bits.sum())
+    return _wrap(total)
+
+
+def _wrap(total: int) -> int:
+    return total & 0xFFFFFFFFFFFFFFFF
+
+
+def _parameters(model: Any) -> dict[str, Tensor]:
+    """The floating-point parameters in the engine's order, each storage once."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, parameter in model.named_parameters():
+        place = parameter.data_ptr()
+        if parameter.is_floating_point() and not (place and place in seen):  # an empty tensor has no place
+            found[name] = parameter.data
+            seen.add(place)
+    return found
+
+
+def _padding(model: Any) -> dict[int, int]:
+    """Elements that vLLM adds to fill up the vocabulary, by storage: an embedding has rows that no token has."""
+    return {
+        module.weight.data_ptr(): (len(module.weight) - module.org_vocab_size) * module.weight.shape[1]
+        for module in model.modules()
+        if hasattr(module, "num_embeddings_padded") and hasattr(module, "org_vocab_size") and module.weight.ndim == 2
+    }
+
+
+def _elements(path: Path, name: str) -> int:
+    with safe_open(path, framework="pt") as file:
+        piece = file.get_slice(name)
+        return prod(piece.get_shape()) if piece.get_dtype().startswith(("F", "BF")) else 0  # F32, F16, BF16
+
+
+def _keeper(device: torch.device, needed: int) -> Callable[[Tensor], Tensor]:
+    """Where a base of `needed` bytes is kept: on the device if it has room for it, otherwise in pinned host memory."""
+    if device.type != "cuda":
+        return lambda tensor: tensor.to(device)
+    free, _ = torch.cuda.mem_get_info(device)
+    if free >= needed + SPARE_BYTES:
+        return lambda tensor: tensor.to(device)
+    return lambda tensor: tensor.cpu().pin_memory()
+
+
+def _watched(compute_logits: Callable[..., Tensor | None], flag: Tensor) -> Callable[..., Tensor | None]:
+    def watched(*args: Any, **kwargs: Any) -> Tensor | None:
+        logits = compute_logits(*args, **kwargs)
+        if logits is not None:  # only one of several shards has them
+            flag.logical_or_(~logits.amax(-1).isfinite().all())  # one that is not a number makes the largest none
+        return logits
+
+    return watched

@@ -1,0 +1,121 @@
+"""Imports rollouts made elsewhere, as an arm of their own. Knows the file's form, a task's problems and the store."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from esprobe import __version__
+from esprobe.arms import Arm, Method
+from esprobe.errors import UserError
+from esprobe.store.store import RolloutRow, Store
+from esprobe.tasks.base import Problem, Score, Task, lacking
+from esprobe.tasks.records import read_records, task_problem
+from esprobe.tasks.registry import all_tasks
+
+MAX_DRAW = 10**9
+_Key = tuple[int, str]  # draw, problem digest
+_Read = tuple[str, Problem, str]  # place in the file, problem, text
+
+
+@dataclass(frozen=True)
+class Imported:
+    """How many rollouts the file holds, and how many of them were new."""
+
+    read: int
+    new: int
+
+
+def import_rollouts(path: Path, db: Path, command: str, model: str, label: str, method: Method, value: float | None) -> Imported:
+    """Reads JSON Lines of problem, `draw` and `text` into the arm (model, method, value, label) and scores them.
+
+    All is one transaction: what is there is compared under the write lock, so that of two imports at once the second sees the
+    first. The same file again adds nothing. Raises UserError naming the line; then nothing is written.
+    """
+    _check_arm(model, label, method, value)
+    task = all_tasks()[0]
+    rollouts = _read(task, path)
+    digest = hashlib.sha256(f"imported:{model}".encode()).hexdigest()[:32]
+    arm = Arm(model, digest, method, value, {"task": task.name, "imported": label})
+    problems = list({problem.digest: problem for _, problem, _ in rollouts.values()}.values())
+    scorer = task.scorers[task.default_scorer]
+    scores = {key: scorer(problem.payload, text) for key, (_, problem, text) in rollouts.items()}
+    store = Store(db)
+    try:
+        facts = [(problem, task.facts(problem)) for problem in store.unknown_problems(problems)]
+        with store.at_once():
+            store.add_problems(facts)
+            ids = dict(zip((p.digest for p in problems), store.problem_ids(problems), strict=True))
+            arm_id = store.arm_id(arm)
+            rows = _new_rows(rollouts, scores, ids, store.texts(arm_id, [draw for draw, _ in rollouts]))
+            if not rows:
+                return Imported(len(rollouts), 0)
+            run_id = store.start_run(command, {"esprobe": __version__}, {})
+            new = store.save(arm_id, run_id, task.default_scorer, rows)
+            store.end_run(run_id, "done")
+        return Imported(len(rollouts), new)
+    finally:
+        store.close()
+
+
+def _check_arm(model: str, label: str, method: Method, value: float | None) -> None:
+    for option, text in (("--model", model), ("--label", label)):
+        if not _is_text(text):
+            raise UserError(f"{option} {text!r} is not UTF-8 text; name it otherwise")
+    if not model.strip():
+        raise UserError("--model is empty; name the model that the rollouts came from")
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise UserError(f"--value must be a T or σ of 0 or above, not {value:g}")
+    if value is not None and method == "greedy":
+        raise UserError("greedy decoding has no --value; leave it out")
+
+
+def _new_rows(
+    rollouts: Mapping[_Key, _Read], scores: Mapping[_Key, Score], ids: Mapping[str, int], known: Mapping[tuple[int, int], str]
+) -> list[RolloutRow]:
+    """The rollouts that `known` ((draw, problem id) → text) lacks. Raises UserError where it has another text."""
+    rows = []
+    for (draw, digest), (where, _, text) in rollouts.items():
+        there = known.get((draw, ids[digest]))
+        if there is None:
+            rows.append(RolloutRow(draw, ids[digest], text, None, "imported", scores[draw, digest]))
+        elif there != text:
+            raise UserError(f"{where}: draw {draw} of this problem is there already with another text; use another --label")
+    return rows
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _read(task: Task, path: Path) -> dict[_Key, _Read]:
+    found: dict[_Key, _Read] = {}
+    for where, record in read_records(path):
+        problem = task_problem(task, record, where)
+        if line := lacking(record, "draw") or lacking(record, "text"):
+            raise UserError(f"{where}: {line}")
+        draw, text = record["draw"], record["text"]
+        if type(draw) is not int or not 0 <= draw <= MAX_DRAW:
+            raise UserError(f'{where}: "draw" must be a whole number from 0 to {MAX_DRAW:,}, not {_short(draw)}')
+        if not isinstance(text, str):
+            raise UserError(f'{where}: "text" must be the generated text, not {_short(text)}')
+        if not _is_text(text):
+            raise UserError(f'{where}: "text" holds half a surrogate pair, which is not text')
+        key = (draw, problem.digest)
+        if key in found and found[key][2] != text:
+            raise UserError(f"{where}: draw {draw} of this problem stands twice in the file, with different texts")
+        found[key] = (where, problem, text)
+    return found
+
+
+def _short(value: Any) -> str:
+    try:
+        return repr(value)[:40]
+    except (ValueError, RecursionError):  # more digits or a deeper nesting than Python writes out
+        return type(value).__name__

@@ -1,0 +1,33 @@
+"""Scores stored rollouts again, without generating: by another scorer, or all of them.
+
+Knows scorers and the store, no model.
+"""
+
+from pathlib import Path
+
+from esprobe.pipeline.meter import Meter
+from esprobe.store import schema
+from esprobe.store.store import Store
+from esprobe.tasks.registry import scorer_named
+
+
+def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
+    """Scores the rollouts that the scorer `name` has not scored yet, or all; returns how many. Raises UserError.
+
+    Proves again what an older esprobe knew of the task's problems, where some of it is missing.
+    """
+    task, scorer = scorer_named(name)
+    schema.existing(db)
+    store = Store(db)
+    try:
+        store.complete_facts([(problem, task.facts(problem)) for problem in store.older_problems(task.name)])
+        total = store.count_to_score(task.name, name, everything)
+        advance = meter.start(name, total, "rollouts")
+        judged = 0
+        for batch in store.to_score(task.name, name, everything):
+            store.save_scores(name, [(rollout, scorer(rollout.payload, rollout.text)) for rollout in batch])
+            judged += len(batch)  # rollouts may have come or gone since they were counted
+            advance(len(batch))
+        return judged
+    finally:
+        store.close()

@@ -1,0 +1,164 @@
+"""What a sweep consists of: which arms, which draws, cut into which units of work.
+
+Units are cut by the plan alone, never by what happens to be missing, so that a continued sweep repeats the same batches. They are
+made as they are asked for: a million draws cost no memory. Knows a model's name and digest, no weights, engine or database.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from esprobe.arms import SEED_BITS, Arm, NoiseScheme, Perturbation, perturbation_seed
+from esprobe.bundled import BUNDLED
+from esprobe.errors import UserError
+from esprobe.tasks.prompts import PromptFormat
+from esprobe.tasks.texts import TEXT
+
+TEMPERATURES = (0.4, 0.8, 1.2)
+SIGMAS = (0.003, 0.01, 0.02)
+DRAWS = 64
+
+
+BATCH_SIZE = 128
+# Logits of language models are of the order of ten, and float32 tells such numbers apart by 1e-6: below this temperature the
+# softmax leaves every token but the likeliest a probability of 0.
+LEAST_TEMPERATURE = 1e-6
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the user asked for: one method over several values, the problems, and how the model is run."""
+
+    method: Literal["temperature", "perturbation"]
+    values: tuple[float, ...] = ()  # T or σ; none means a short default sweep
+    draws: int = DRAWS
+    model: str = BUNDLED
+    backend: str = "auto"
+    dtype: str = "auto"
+    data: Path | None = None
+    prompt: PromptFormat = "chat"
+    offset: int = 0
+    limit: int | None = None
+    max_new_tokens: int | None = None  # none means 64 for the bundled model, 1024 for others
+    seed: int = 42
+    noise: NoiseScheme = "iid"
+    greedy: bool = True
+    batch_size: int = BATCH_SIZE
+
+    def __post_init__(self) -> None:
+        """Raises UserError for values that no sweep can have."""
+        values = self.values or (TEMPERATURES if self.method == "temperature" else SIGMAS)
+        object.__setattr__(self, "values", tuple(dict.fromkeys(float(v) + 0.0 for v in values)))  # −0.0 is 0
+        for value in self.values:
+            if self.method == "temperature" and not 0 < value < 1000:
+                raise UserError(f"a temperature must be above 0 (and below 1000), not {value:g}; T = 0 is the greedy baseline")
+            if self.method == "temperature" and value < LEAST_TEMPERATURE:
+                raise UserError(
+                    f"T = {value:g} is greedy decoding in all but name, every draw the same; "
+                    f"take at least {LEAST_TEMPERATURE:g}, or the greedy baseline"
+                )
+            if self.method == "perturbation" and not 0 < value < 1000:
+                raise UserError(f"σ must be above 0 (and below 1000), not {value:g}; σ = 0 is the greedy baseline")
+        if self.method == "perturbation":
+            for value, other in pairwise(sorted(self.values)):
+                if struct.pack("f", value) == struct.pack("f", other):  # noise is made in float32
+                    raise UserError(f"σ {value!r} and {other!r} make the same perturbed models; give one of them")
+        if not 0 <= self.seed < 1 << SEED_BITS:
+            raise UserError(f"--seed must be from 0 to 2^{SEED_BITS} − 1, not {self.seed}")
+
+    def debug(self) -> "Sweep":
+        """A small version of the same: 32 problems, the first value only, 32 draws."""
+        return replace(self, limit=32, values=self.values[:1], draws=32)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedArm:
+    """An arm with the number of draws asked for."""
+
+    arm: Arm
+    draws: int
+
+    def perturbation(self, draw: int) -> Perturbation | None:
+        """The weights of a draw: a model of its own in a perturbation arm, the base in every other."""
+        if self.arm.method != "perturbation":
+            return None
+        scheme, base_seed = self.arm.settings["noise"], self.arm.settings["seed"]
+        return Perturbation(scheme, perturbation_seed(scheme, base_seed, draw), float(self.arm.value or 0.0))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Work done in one batch and written in one transaction: some draws of an arm × some of the sweep's problems."""
+
+    draws: range
+    problems: range  # positions in the sweep's list of problems
+
+    def cells(self) -> list[tuple[int, int]]:
+        """(draw, position of the problem) in the order of the batch."""
+        return [(draw, i) for draw in self.draws for i in self.problems]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a sweep runs on once `auto` is resolved, as far as it changes the distribution."""
+
+    backend: str
+    dtype: str
+    prompts: Mapping[str, Any]  # what identifies the rendering of prompts (`Prompter.identity`)
+    end_ids: tuple[int, ...]  # tokens that end a generation
+    device: str = "cpu"  # whose generator makes the noise of `shared-seed`
+
+
+class Model(Protocol):
+    """What a plan needs of a model."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies the content of its files."""
+
+    @property
+    def new_tokens(self) -> int:
+        """The longest generation where the sweep does not say."""
+
+
+def plan_arms(sweep: Sweep, task: str, model: Model, resolved: Resolved) -> list[PlannedArm]:
+    """The arms of a sweep, the greedy baseline first."""
+    common: dict[str, Any] = {
+        "task": task,
+        **resolved.prompts,
+        "end_ids": sorted(set(resolved.end_ids)),
+        "text": TEXT,
+        "max_new_tokens": sweep.max_new_tokens or model.new_tokens,
+        "backend": resolved.backend,
+        "dtype": resolved.dtype,
+    }
+    noise: dict[str, Any] = {"seed": sweep.seed, "noise": sweep.noise}
+    if sweep.noise == "iid":
+        noise["seeds"] = f"{SEED_BITS} bits"
+    else:
+        noise["device"] = resolved.device
+    own = noise if sweep.method == "perturbation" else {"seed": sweep.seed}
+    greedy = [PlannedArm(Arm(model.name, model.digest, "greedy", None, common), 1)] if sweep.greedy else []
+    return greedy + [
+        PlannedArm(Arm(model.name, model.digest, sweep.method, value, common | own), sweep.draws) for value in sweep.values
+    ]
+
+
+def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]:
+    """Cuts an arm into units of at most `batch_size` rollouts, in order of draws.
+
+    A draw of a perturbation arm is a model of its own, so no unit spans two. In other arms several draws of few problems
+    share a batch; such blocks are aligned to draw 0 and may reach beyond the last draw asked for, so that extending the arm
+    later cuts it in the same places.
+    """
+    together = 1 if planned.arm.method != "temperature" or problems >= batch_size else batch_size // problems
+    for draw in range(0, planned.draws, together):
+        for start in range(0, problems, batch_size):
+            yield Unit(range(draw, draw + together), range(start, min(start + batch_size, problems)))

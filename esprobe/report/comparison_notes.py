@@ -1,0 +1,145 @@
+"""The sentences below a comparison of two arms: what its columns mean, and what would be unfair to leave unsaid.
+
+Knows what a comparison holds. Knows neither tables nor the database.
+"""
+
+from collections.abc import Iterator
+
+from esprobe.analysis.best import unlike
+from esprobe.analysis.chosen import SPLITS, Draws, Halves
+from esprobe.analysis.comparison import Comparison
+from esprobe.report.words import arm_name, percent, points
+
+
+def comparison_notes(one: Comparison, a: str, b: str) -> list[str]:
+    """One line for each thing to know; `a` and `b` are what the arms are called in the tables."""
+    return [*_columns(one, a, b), *_fairness(one), *_doubts(one, a, b), *_choice(one), *_models(one)]
+
+
+def _columns(one: Comparison, a: str, b: str) -> Iterator[str]:
+    yield (
+        f"difference: {a} − {b} in percentage points, paired by problem, with its 95% interval; p: of no difference. "
+        "bootstrap: the interval from resampled problems and perturbed models."
+    )
+    yield "union: k/2 draws of each arm, the same budget as k of one."
+    last = one.steps[-1]
+    if last.chance is not None:
+        floor = "" if last.floor is None else " greedy+: the greedy answer and k − 1 guesses."
+        scored = f"{percent(last.chance)} at k = {last.difference.k}"
+        yield f"chance: guessing alone, with uniformly random valid answers, would score {scored}.{floor}"
+    if one.unknown < one.problems:
+        most = one.solvable + one.unknown
+        bound = f"at most {most:,}" if one.unknown else f"{most:,}"
+        apart = f"; {one.unknown:,} of them are not proven solvable" if one.unknown else ""
+        yield f"ceiling: {bound} of the {one.problems:,} problems can be solved{apart}."
+    if one.cover:
+        yield (
+            "cover@τ: the share of problems of which at least a share τ of the draws is right; chance: the same of random valid "
+            f"answers. A τ below 2/{one.depth} is left out, since one lucky draw would do."
+        )
+    else:
+        yield f"cover@τ is left out: with {one.depth} draws one lucky draw would do at any τ."
+
+
+def _fairness(one: Comparison) -> Iterator[str]:
+    last = one.steps[-1]
+    for share, what in ((last.chance, "random valid answers"), (last.floor, "the greedy answer and guesses")):
+        if share is not None and share >= max(last.difference.first, last.difference.second):
+            yield f"At k = {last.difference.k} {what} ({percent(share)}) do at least as well as either arm."
+            break
+    solves = "" if one.greedy is None else f"greedy decoding solves {percent(one.greedy)}. "
+    yield (
+        f"fair comparison: {solves}One greedy answer, of this or of a trained model, is to be compared with pass@1, "
+        "never with pass@k."
+    )
+    names = unlike(one.first, one.second)
+    if names:
+        both = ", ".join(f"{key} ({one.first.settings[key]} / {one.second.settings[key]})" for key in names)
+        yield f"note: the arms also differ in {both}."
+    if "shared-seed" in (one.first.settings.get("noise"), one.second.settings.get("noise")):
+        yield "shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme)."
+    if one.common_seeds:
+        yield (
+            f"shared directions: {one.common_seeds:,} models of either arm have the same seeds, so they are the same directions "
+            "at another σ, and the arms are not independent."
+        )
+    if one.left_out:
+        yield f"note: {one.left_out:,} problems are left out, which only one arm has, or with fewer draws."
+
+
+def _doubts(one: Comparison, a: str, b: str) -> Iterator[str]:
+    """Intervals of the difference that cannot be had or are not to be trusted, and the test that does not hold."""
+    doubts: dict[str, list[int]] = {}
+    for step in one.steps:
+        interval = step.difference.interval
+        if interval is not None and interval.doubt:
+            doubts.setdefault(interval.doubt, []).append(step.difference.k)
+    for why, ks in doubts.items():
+        yield f"not trustworthy: the interval at k = {', '.join(map(str, ks))}: {why}."
+    if any(step.difference.interval is None for step in one.steps):
+        single = " and ".join(
+            name for name, arm in ((a, one.first), (b, one.second)) if arm.method == "perturbation" and arm.draws == 1
+        )
+        yield f"1 model: {single or 'one arm'} is a single perturbed model, so that the difference has no interval and no p."
+    if one.overlap.p is None:
+        yield "McNemar's test is left out: it does not hold for models that all problems share; see p."
+
+
+def _choice(one: Comparison) -> Iterator[str]:
+    """How the two arms came to be compared, and what that does to the difference."""
+    if one.choice is None:
+        yield "These arms were named, not chosen; if their own results led to them, the difference flatters the better one."
+        return
+    for arm, tied in zip((one.first, one.second), one.choice.tied, strict=True):
+        if len(tied) > 1:
+            yield f"tie: {len(tied)} {arm.method} arms are equally good at k = {one.choice.k}; {arm_name(arm)} is shown."
+    if all(len(found) == 1 for found in one.choice.candidates):
+        yield "There is one arm of each kind, so no winner was chosen."
+    elif one.halves is not None:
+        yield _curse(one.halves, one)
+    if one.choice.left_out:
+        yield f"note: {len(one.choice.left_out)} arms have fewer draws or other problems and were not candidates."
+
+
+def _curse(halves: Halves, one: Comparison) -> str:
+    those = "problems" if halves.problems == one.problems else f"{halves.problems:,} problems that every candidate has"
+    doubt = "" if halves.interval is None or halves.interval.trustworthy else f" (not trustworthy: {halves.interval.doubt})"
+    return (
+        f"winner's curse: these are the best of {halves.first_arms} temperature and {halves.second_arms} perturbation arms on "
+        f"these very problems and draws, which flatters both. Chosen on one half of the {those} and of the draws and "
+        f"compared on the other half of both, {SPLITS} random splits: pass@{halves.k} {percent(halves.first)} against "
+        f"{percent(halves.second)}, difference {points(halves.difference, halves.interval)} points{doubt}; without such a split "
+        f"{points(halves.flattered)}. The choice was the same {100 * halves.same:.0f}% of the time."
+    )
+
+
+def _models(one: Comparison) -> Iterator[str]:
+    for draws in one.draws:
+        yield " ".join(_of_models(draws))
+
+
+def _of_models(draws: Draws) -> Iterator[str]:
+    """A perturbation arm's models one by one: how many beat greedy decoding, how much of that is luck, what the best is worth."""
+    models = f"{'model' if draws.count == 1 else 'models'} of {arm_name(draws.arm)}"
+    if draws.greedy is None or draws.better is None:
+        yield f"{draws.count:,} perturbed {models} solve {percent(draws.mean)} on average; there is no greedy baseline to beat."
+    else:
+        yield (
+            f"{draws.better:,} of {draws.count:,} perturbed {models} beat greedy decoding ({percent(draws.greedy)}) on these "
+            f"problems; on average they solve {percent(draws.mean)}."
+        )
+    if draws.spread is not None:
+        s = draws.spread
+        p = "" if s.p is None else f" (p = {s.p:.2g} of none)"
+        truly = f"the rest is a true difference of {100 * s.tau:.1f} points" if s.true > 0 else "no true difference can be seen"
+        seen, luck = 100 * s.observed**0.5, 100 * s.luck**0.5
+        yield (
+            f"Their accuracies have a standard deviation of {seen:.1f} points; luck alone would give {luck:.1f}, and {truly}{p}."
+        )
+    if draws.held_out is not None:
+        h = draws.held_out
+        over = "" if h.over_greedy is None else f", {points(h.over_greedy, h.interval)} points over greedy decoding there"
+        yield (
+            f"The best of {h.models:,}, chosen on one half of the problems, has {percent(h.on_chosen)} there and "
+            f"{percent(h.on_held)} on the other half{over}."
+        )

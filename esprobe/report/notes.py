@@ -1,0 +1,174 @@
+"""The notes under a report: what its columns and baselines mean, and what a reader could otherwise misunderstand.
+
+Knows the arms and their problems. Knows neither tables nor the database.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from esprobe.analysis.arms import ArmRow
+from esprobe.analysis.baselines import Tried, chance_at, distinct_at
+from esprobe.report.words import names_of, percent
+
+OFF = 0.05  # how far the effective σ may be from the nominal one, and how many weights may stay as they were, unsaid
+
+
+def notes(
+    arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str, greedy: bool
+) -> list[str]:
+    """One line for each thing to know, in the order of the tables. `greedy`: whether an arm has a greedy baseline."""
+    names = _names(arms)
+    return [
+        *_columns(arms, tried, ks, scorer, greedy),
+        *_ceilings(arms),
+        *_doubts(arms, ks, names),
+        *_unfinished(arms, names),
+        *_rounding(arms, names),
+        *_alike(arms, tried, names),
+        *_depths(arms, ks, names),
+    ]
+
+
+def _names(arms: Sequence[ArmRow]) -> dict[int, str]:
+    """Short names that no two arms share, with the model where there are several."""
+    names = names_of(arms)
+    if len({arm.model_digest for arm in arms}) == 1:
+        return names
+    return {arm.arm_id: f"{arm.model} {names[arm.arm_id]}" for arm in arms}
+
+
+def _columns(
+    arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str, greedy: bool
+) -> list[str]:
+    shared = any(arm.method == "perturbation" for arm in arms)
+    over = "problems, and over the perturbed models that all problems share" if shared else "problems"
+    said = [f"[low, high]: 95% interval over {over}."]
+    deepest = max(arms, key=lambda arm: arm.draws)
+    k = max((k for k in ks if k <= deepest.draws), default=deepest.draws)
+    guessing, distinct = chance_at(tried[deepest.arm_id], k), distinct_at(tried[deepest.arm_id], k)
+    if guessing is None:
+        if any(_proven(problem) for arm in arms for problem in tried[arm.arm_id]):
+            said.append("chance is not known for every problem, so there is no comparison with guessing.")
+        else:
+            said.append(f"chance and ceiling are not known under {scorer}.")
+        return said
+    said.append(
+        f"chance: guessing alone, with uniformly random valid answers, would score {percent(guessing)} at k = {k}."
+        + ("" if distinct is None else f" values: {percent(distinct)}, if each value that valid answers have is as likely.")
+    )
+    if greedy:
+        said.append("greedy+: the greedy answer and k − 1 guesses. A model that adds nothing but variety reaches this.")
+    said.append("solved: problems with at least one correct draw, out of all draws of the arm.")
+    return said
+
+
+def _proven(problem: Tried) -> bool:
+    """Whether anything is proven of the problem under this scorer."""
+    return problem.chance is not None or problem.solvable is not None
+
+
+def _ceilings(arms: Sequence[ArmRow]) -> list[str]:
+    """How many problems can be solved: proven, unknown and impossible apart."""
+    said = []
+    for problems, solvable, unknown in sorted({(arm.problems, arm.solvable, arm.unknown) for arm in arms}):
+        impossible = problems - solvable - unknown
+        if unknown == problems:
+            continue
+        if unknown:
+            said.append(
+                f"at most: of {problems:,} problems {solvable:,} are proven solvable, {impossible:,} proven impossible and "
+                f"{unknown:,} unknown, so at most {percent((solvable + unknown) / problems)} can be solved."
+            )
+        else:
+            apart = f", {impossible:,} are proven impossible" if impossible else ""
+            said.append(f"ceiling: {solvable:,} of {problems:,} problems ({percent(solvable / problems)}) can be solved{apart}.")
+    return said
+
+
+def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
+    """Intervals that cannot be had, or are not to be trusted, and why."""
+    said = []
+    one = [names[arm.arm_id] for arm in arms if arm.method == "perturbation" and arm.draws == 1]
+    if one:
+        said.append(f"1 model: {_listed(one)} has no interval; its share is over problems only, and another model may differ.")
+    doubts: dict[str, dict[str, list[int]]] = {}  # why → arm → k
+    for arm in arms:
+        for k in (k for k in ks if k in arm.at):
+            interval = arm.at[k].interval
+            if interval is not None and interval.doubt:
+                doubts.setdefault(interval.doubt, {}).setdefault(names[arm.arm_id], []).append(k)
+    for why, found in doubts.items():
+        where = [f"{name} at k = {_listed([str(k) for k in places])}" for name, places in found.items()]
+        said.append(f"not trustworthy: the interval of {_listed(where)}: {why}.")
+    return said
+
+
+def _unfinished(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:
+    """Rollouts that ended in no number, and those cut off at the limit of tokens, with their share of each arm."""
+
+    def shares(count: Callable[[ArmRow], int]) -> list[str]:
+        return [f"{names[arm.arm_id]} {_share(count(arm), arm.rollouts)}" for arm in arms if count(arm)]
+
+    said = []
+    nan, cut = shares(lambda arm: arm.nan), shares(lambda arm: arm.cut_off)
+    if nan:
+        said.append(
+            f"nan: {_listed(nan)} of the rollouts ended because the model's output was not a number (NaN): weights or dtype are "
+            "at fault, not the model's answers. Try --dtype float32 or bfloat16."
+        )
+    if cut:
+        said.append(f"cut off: {_listed(cut)} of the rollouts reached --max-new-tokens before they ended.")
+    return said
+
+
+def _share(count: int, total: int) -> str:
+    share = count / total
+    return percent(share) if share >= 0.0001 else "under 0.01%"
+
+
+def _rounding(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:
+    """Groups of weights in which the dtype leaves another σ than the one asked for, or leaves weights as they were."""
+    said = []
+    for arm in arms:
+        groups = (arm.rounding or {}).get("groups", {})
+        off = [
+            f"{name} (σ × {group['sigma']:.2f}, {percent(group['unchanged'])} unchanged)"
+            for name, group in groups.items()
+            if abs(group["sigma"] - 1) > OFF or group["unchanged"] > OFF
+        ]
+        if off:
+            said.append(
+                f"rounding: with {arm.settings.get('dtype')} {names[arm.arm_id]} perturbs other than asked: {_listed(off)}."
+            )
+    return said
+
+
+def _alike(arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], names: Mapping[int, str]) -> list[str]:
+    """Arms whose draws never differ in their verdict, as with σ = 0 or a T near 0."""
+    found = [
+        names[arm.arm_id]
+        for arm in arms
+        if arm.draws > 1 and arm.correct and all(problem.c in (0, problem.n) for problem in tried[arm.arm_id])
+    ]
+    return [f"all alike: the draws of {_listed(found)} agree on every problem, as if there were only one."] if found else []
+
+
+def _depths(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
+    said = []
+    deepest = max(arm.draws for arm in arms)
+    if ks[-1] > deepest:
+        said.append(f"note: no arm has more than {deepest:,} draws, so there is no pass@k beyond.")
+    partial = [names[arm.arm_id] for arm in arms if any(k in arm.at and arm.at[k].problems < arm.problems for k in ks)]
+    if partial:
+        said.append(
+            f"note: some problems of {_listed(partial)} have fewer draws; their pass@k is over those that have at least k."
+        )
+    if any(arm.settings.get("noise") == "shared-seed" for arm in arms):
+        said.append("shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme).")
+    return said
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`, cut after `most`."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

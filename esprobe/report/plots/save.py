@@ -1,0 +1,53 @@
+"""Draws every plot of a report into a folder, as PNG and SVG, and says which the data do not allow.
+
+Knows the list of plots and their file names. Only `report --plots` comes here, so that nothing else loads matplotlib.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from esprobe.analysis.arms import Filter
+from esprobe.errors import UserError
+from esprobe.report.plots import curves, problems, style
+from esprobe.report.plots.data import Group, load_groups
+
+# File name → what draws it. Files are called MODEL-NAME.png and MODEL-NAME.svg.
+PLOTS: dict[str, Callable[[Group], Figure | str]] = {
+    "pass-at-k-temperature": partial(curves.of_method, method="temperature"),
+    "pass-at-k-perturbation": partial(curves.of_method, method="perturbation"),
+    "pass-at-k-imported": partial(curves.of_method, method="imported"),
+    "pass-at-k-overlaid": curves.overlaid,
+    "best-against-best": curves.best_against_best,
+    "coverage-against-depth": problems.coverage_against_depth,
+    "solve-overlap": problems.solve_overlap,
+    "problem-strip": problems.problem_strip,
+    "pass-at-k-over-values": curves.over_values,
+    "correct-counts": problems.correct_counts,
+    "draw-accuracy": problems.accuracy_of_draws,
+}
+
+
+def save_plots(connection: sqlite3.Connection, chosen: Filter, folder: Path) -> list[str]:
+    """Writes every plot that the data allow; returns a line for each file and for each plot skipped. Raises UserError.
+
+    Plots are made for each model apart, since models are not compared in one.
+    """
+    groups = load_groups(connection, chosen)
+    lines = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with style.applied():
+            for group in groups:
+                for name, draw in PLOTS.items():
+                    made = draw(group)
+                    if isinstance(made, Figure):
+                        lines += [str(path) for path in style.save(made, folder / f"{group.slug}-{name}")]
+                    elif name != "pass-at-k-imported":  # most have nothing imported, and need not hear of it
+                        lines.append(f"skipped {group.slug}-{name}: {made}")
+    except OSError as error:
+        raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None
+    return lines

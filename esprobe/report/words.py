@@ -1,0 +1,38 @@
+"""How an arm, a share and a difference are written, the same everywhere in a report."""
+
+from collections.abc import Iterable, Sequence
+
+from esprobe.analysis.arms import ArmRow
+
+
+def percent(share: float, interval: Iterable[float] | None = None) -> str:
+    """`43.8%`, with an interval `43.8% [35.4, 52.6]`; shares below 1% with one more digit."""
+    digits = 2 if 0 < share < 0.00995 else 1
+    if 0 < share < 0.00005 and interval is None:
+        return "<0.01%"
+    text = f"{100 * share:.{digits}f}%"
+    return text if interval is None else f"{text} [{', '.join(f'{100 * end:.{digits}f}' for end in interval)}]"
+
+
+def points(difference: float, interval: Iterable[float] | None = None) -> str:
+    """A difference of two shares in percentage points: `+7.8`, with an interval `+7.8 [−0.3, +15.9]`."""
+    text = f"{100 * difference:+.1f}"
+    if interval is not None:
+        text += f" [{', '.join(f'{100 * end:+.1f}' for end in interval)}]"
+    return text.replace("-", "−").replace("+0.0", "0.0").replace("−0.0", "0.0")
+
+
+def arm_name(arm: ArmRow) -> str:
+    """`greedy`, `T 0.6`, `σ 0.01`, `imported`, `imported 0.5`."""
+    if arm.value is None:
+        return arm.method
+    symbol = {"temperature": "T", "perturbation": "σ"}.get(arm.method, arm.method)
+    return f"{symbol} {arm.value:g}"
+
+
+def names_of(arms: Sequence[ArmRow]) -> dict[int, str]:
+    """Arm id → a short name that no other of these arms has: `T 0.6`, or `T 0.6 #12` with its id where two are alike."""
+    names = [arm_name(arm) for arm in arms]
+    return {
+        arm.arm_id: name if names.count(name) == 1 else f"{name} #{arm.arm_id}" for arm, name in zip(arms, names, strict=True)
+    }

@@ -1,0 +1,20 @@
+"""The list of tasks. Another task is one more package and one more line here."""
+
+from esprobe.errors import UserError
+from esprobe.tasks.base import Scorer, Task
+
+
+def all_tasks() -> list[Task]:
+    """Every task there is, the default one first."""
+    from esprobe.tasks.countdown.task import Countdown
+
+    return [Countdown()]
+
+
+def scorer_named(name: str) -> tuple[Task, Scorer]:
+    """The scorer of that name with the task it judges. Raises UserError."""
+    for task in all_tasks():
+        if name in task.scorers:
+            return task, task.scorers[name]
+    known = ", ".join(scorer for task in all_tasks() for scorer in task.scorers)
+    raise UserError(f"there is no scorer {name!r}; known scorers: {known}")

@@ -1,0 +1,123 @@
+"""The view `vote_at_k` equals a plain count of every block's ballots, in exact fractions."""
+
+import random
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from esprobe.analysis.reading import open_database, query
+from esprobe.arms import Arm
+from esprobe.store.store import RolloutRow, Store
+from esprobe.tasks.base import Facts, Score
+from esprobe.tasks.countdown.task import Countdown
+
+Vote = tuple[str | None, bool]  # (ballot, correct)
+Drawn = dict[int, dict[int, Vote]]  # problem → draw → vote
+
+
+def fill(path: Path, arms: list[Drawn]) -> None:
+    task, store = Countdown(), Store(path)
+    problems = [task.problem({"numbers": [1, i], "target": i}) for i in range(1 + max(max(arm) for arm in arms))]
+    store.add_problems([(problem, Facts(None, None, None)) for problem in problems])
+    ids = store.problem_ids(problems)
+    run_id = store.start_run("test", {}, {})
+    for number, arm in enumerate(arms):
+        arm_id = store.arm_id(Arm("m", "d", "temperature", float(number)))
+        rows = [
+            RolloutRow(draw, ids[problem], "", 1, "stop", Score(right, "", ballot, ballot, float(right)))
+            for problem, drawn in arm.items()
+            for draw, (ballot, right) in drawn.items()
+        ]
+        store.save(arm_id, run_id, "countdown", rows)
+    store.close()
+
+
+def share(votes: list[Vote]) -> Fraction:
+    """The probability that the most frequent ballot is correct, a tie broken at random."""
+    counts = Counter(ballot for ballot, _ in votes if ballot is not None)
+    leaders = [ballot for ballot in counts if counts[ballot] == max(counts.values())]
+    right = {ballot for ballot, correct in votes if correct}
+    return Fraction(sum(ballot in right for ballot in leaders), len(leaders)) if leaders else Fraction(0)
+
+
+def expected(arm: Drawn) -> dict[int, tuple[int, Fraction]]:
+    """k → (problems, vote@k)."""
+    most = max(map(len, arm.values()))
+    found = {}
+    for k in {2**i for i in range(20) if 2**i <= most} | {most}:
+        each = []
+        for drawn in arm.values():
+            votes = [drawn[draw] for draw in sorted(drawn)]
+            blocks = [votes[i : i + k] for i in range(0, len(votes) - k + 1, k)]
+            each += [sum(map(share, blocks), Fraction(0)) / len(blocks)] if blocks else []
+        found[k] = len(each), sum(each, Fraction(0)) / len(each)
+    return found
+
+
+def voted(path: Path) -> dict[float, dict[int, tuple[int, float]]]:
+    found: dict[float, dict[int, tuple[int, float]]] = {}
+    for value, k, problems, vote in query(open_database(path), "SELECT value, k, problems, vote_at_k FROM vote_at_k")[1]:
+        found.setdefault(value, {})[k] = problems, vote
+    return found
+
+
+def some(rng: random.Random) -> Drawn:
+    """Problems of unequal depth; draws may be missing, may not vote, and two right answers may differ."""
+    ballots: list[Vote] = [
+        (None, False),
+        ("98", True),
+        ("98", True),
+        ("97.99999", True),
+        ("1", False),
+        ("2", False),
+        ("1/3", False),
+    ]
+    able = rng.sample(ballots, rng.randint(1, len(ballots)))
+    arm = {}
+    for problem in range(rng.randint(1, 4)):
+        first, n = rng.choice([0, 0, 7]), rng.randint(1, 21)
+        draws = range(first, first + n) if rng.random() < 0.6 else sorted(rng.sample(range(50), n))
+        arm[problem] = {draw: rng.choice(able) for draw in draws}
+    return arm
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_vote_at_k_equals_a_count_of_every_block(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    arms = [some(rng) for _ in range(40)]
+    fill(tmp_path / "r.db", arms)
+    found = voted(tmp_path / "r.db")
+    for number, arm in enumerate(arms):
+        wanted = expected(arm)
+        assert found[number].keys() == wanted.keys()
+        for k, (problems, vote) in wanted.items():
+            assert found[number][k] == (problems, pytest.approx(float(vote), abs=1e-12)), (arm, k)
+
+
+R, W, V, N = ("98", True), ("1", False), ("2", False), (None, False)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "k", "vote"),
+    [
+        ([R], 1, 1.0),
+        ([R, W], 2, 0.5),  # a tie is shared
+        ([R, R, W, V], 4, 1.0),
+        ([R, W, V, N], 4, 1 / 3),
+        ([N, N], 2, 0.0),  # nobody votes
+        ([N, R], 2, 1.0),
+        ([R, R, W, W, W, W], 2, 1 / 3),  # three blocks
+        ([R, R, W, W, W, W], 4, 0.5),  # the last two draws are no whole block
+        ([R, R, W, W, W, W], 6, 0.0),
+    ],
+)
+def test_what_a_vote_is(tmp_path: Path, drawn: list[Vote], k: int, vote: float) -> None:
+    fill(tmp_path / "r.db", [{0: dict(enumerate(drawn))}])
+    assert voted(tmp_path / "r.db")[0][k] == (1, pytest.approx(vote))
+
+
+def test_a_problem_with_too_few_draws_is_left_out_of_its_k(tmp_path: Path) -> None:
+    fill(tmp_path / "r.db", [{0: {0: R}, 1: dict.fromkeys(range(4), W)}])
+    assert voted(tmp_path / "r.db")[0] == {1: (2, 0.5), 2: (1, 0.0), 4: (1, 0.0)}

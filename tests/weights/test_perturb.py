@@ -1,0 +1,114 @@
+"""The noise is Philox, is normal, is independent, and is the same whatever the chunking."""
+
+from math import sqrt
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esprobe.arms import Perturbation, perturbation_seeds
+from esprobe.weights import perturb, philox
+
+MASK = 0xFFFFFFFF
+
+
+def philox_reference(key: tuple[int, int], counter: int) -> list[int]:
+    """Philox4x32-10 in plain integers, written from the paper."""
+    c, k = [counter & MASK, counter >> 32, 0, 0], list(key)
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & MASK, (p0 >> 32) ^ c[3] ^ k[1], p0 & MASK]
+        k = [(k[0] + 0x9E3779B9) & MASK, (k[1] + 0xBB67AE85) & MASK]
+    return c
+
+
+def words(key: tuple[int, int], counter: int) -> list[int]:
+    return [int(w) for w in philox.philox(key, torch.tensor([counter]))]
+
+
+def test_philox_gives_the_published_vector() -> None:
+    assert words((0, 0), 0) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+
+
+@given(st.integers(0, MASK), st.integers(0, MASK), st.integers(0, 2**62))
+def test_philox_agrees_with_plain_integers(k0: int, k1: int, counter: int) -> None:
+    assert words((k0, k1), counter) == philox_reference((k0, k1), counter)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.sampled_from([0, 2**20, 2**34]))
+def test_any_chunk_holds_the_same_numbers(start: int, count: int, far: int) -> None:
+    whole = perturb.normals(7, "layer.weight", far, 80)
+    assert torch.equal(perturb.normals(7, "layer.weight", far + start, count), whole[start : start + count])
+
+
+def test_the_inner_chunk_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = perturb.normals(7, "layer.weight", 3, 5000)
+    monkeypatch.setattr(perturb, "CHUNK", 64)
+    assert torch.equal(perturb.normals(7, "layer.weight", 3, 5000), whole)
+
+
+def test_the_noise_is_standard_normal() -> None:
+    z = perturb.normals(1, "w", 0, 1_000_000).double()
+    n = len(z)
+    moments = [z.mean(), (z**2).mean() - 1, (z**3).mean(), (z**4).mean() - 3]
+    for moment, variance in zip(moments, [1, 2, 15, 96], strict=True):
+        assert abs(moment) < 4 * sqrt(variance / n)
+    empirical = torch.arange(1, n + 1).double() / n
+    kolmogorov = (torch.special.ndtr(z.sort().values) - empirical).abs().max()
+    assert kolmogorov < 1.95 / sqrt(n)  # the 0.1% point
+    assert 4.5 < z.max() < 6.7
+
+
+def test_parameters_seeds_and_neighbours_are_independent() -> None:
+    n = 200_000
+    names = [
+        perturb.normals(1, name, 0, n) for name in ("model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.gate_proj.weight")
+    ]
+    seeds = [perturb.normals(seed, "w", 0, n) for seed in (0, 1, 2**40)]
+    shifted = [seeds[0][lag:-4] for lag in (0, 1, 2, 3)]
+    for group in (names, seeds, [s[: n - 8] for s in shifted]):
+        together = torch.corrcoef(torch.stack(group))
+        off = together - torch.eye(len(group))
+        assert off.abs().max() < 4.5 / sqrt(n)
+        squares = torch.corrcoef(torch.stack([g**2 for g in group])) - torch.eye(len(group))
+        assert squares.abs().max() < 4.5 / sqrt(n)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_perturb_writes_base_plus_sigma_noise_and_leaves_the_base_alone(dtype: torch.dtype) -> None:
+    base = torch.randn(33, 7, generator=torch.Generator().manual_seed(0)).to(dtype)
+    kept, out = base.clone(), torch.empty_like(base)
+    perturb.perturb(out, base, "w", Perturbation("iid", 5, 0.01))
+    expected = (base.float() + 0.01 * perturb.normals(5, "w", 0, base.numel()).view(33, 7)).to(dtype)
+    torch.testing.assert_close(out, expected, rtol=0, atol=0 if dtype != torch.float32 else 1e-7)
+    assert torch.equal(base, kept)
+    perturb.perturb(out, base, "w", Perturbation("iid", 5, 0.0))
+    assert torch.equal(out, base)
+
+
+def test_the_shared_seed_scheme_is_the_published_one_and_is_correlated() -> None:
+    base = torch.zeros(4, 5)
+    first, second = torch.empty_like(base), torch.empty_like(base)
+    perturb.perturb(first, base, "a", Perturbation("shared-seed", 9, 0.5))
+    perturb.perturb(second, base, "b", Perturbation("shared-seed", 9, 0.5))
+    assert torch.equal(first, second)
+    assert torch.equal(first, 0.5 * torch.randn(4, 5, generator=torch.Generator().manual_seed(9)))
+
+
+def test_uniforms_belong_to_their_key_and_are_uniform() -> None:
+    keys = [1, 2**63 + 5, 77]
+    u = philox.uniforms(keys, 50_000)
+    assert torch.equal(philox.uniforms([77], 20)[0], u[2, :20])
+    assert ((u >= 0) & (u < 1)).all()
+    assert (u.mean(1) - 0.5).abs().max() < 4 / sqrt(12 * 50_000)
+    assert (torch.corrcoef(u) - torch.eye(3)).abs().max() < 4.5 / sqrt(50_000)
+
+
+def test_a_longer_list_of_seeds_begins_with_the_shorter_one() -> None:
+    for scheme in ("iid", "shared-seed"):
+        assert perturbation_seeds(scheme, 42, 5000)[:64] == perturbation_seeds(scheme, 42, 64)
+        assert len(set(perturbation_seeds(scheme, 42, 5000))) == 5000
+    assert set(perturbation_seeds("iid", 42, 100)).isdisjoint(perturbation_seeds("iid", 43, 100))
+    # the published study's own first seeds: numpy's default_rng(42).integers(0, 2**30)
+    assert perturbation_seeds("shared-seed", 42, 3) == [95832482, 831028979, 702840816]
