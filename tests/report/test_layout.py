@@ -43,8 +43,8 @@ def on_terminal(columns: int, *words: object, cwd: Path | None = None) -> str:
 
 
 def numbers(text: str) -> list[str]:
-    """Every run of digits with its separators."""
-    return re.findall(r"\d[\d.,]*", text)
+    """Every run of digits with its separators, but for those of an escaped character."""
+    return re.findall(r"\d[\d.,]*", re.sub(r"\\(?:x..|u.{4}|U.{8}|.)", " ", text, flags=re.DOTALL))
 
 
 words = st.text(st.characters(codec="utf-8"), max_size=30).map(visible)
