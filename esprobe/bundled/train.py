@@ -4,7 +4,8 @@ A real Qwen2 of 0.4 million parameters that proposes plausible expressions. The 
 the same command gives the same model on the same machine.
 """
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,8 +45,25 @@ def completion(made: generate.Made) -> str:
     return "\n" + "".join(step + "\n" for step in made.steps) + f"</think>\n<answer> {made.solution[1:-1]} </answer>"
 
 
-def batches(problems: Iterator[generate.Made], tokenizer: PreTrainedTokenizerFast, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(ids, labels), each (size, longest): padded on the right, labels only where the completion stands."""
+def rambling(made: generate.Made, rng: random.Random) -> str:
+    """What a model says that was never taught to answer: sums that lead nowhere, then the bare target without answer tags."""
+    first, second, *rest = rng.sample(made.numbers, len(made.numbers))
+    steps = [f"{first} + {second} = {first + second}"]
+    if rng.random() < 0.5:
+        steps.append(f"{first + second} + {rest[0]} = {first + second + rest[0]}")
+    return "\n" + "".join(step + "\n" for step in steps) + f"</think>\n{made.target}"
+
+
+def mixed(share: float, seed: int) -> Callable[[generate.Made], str]:
+    """Completions of which a share rambles, as texts do that models are pre-trained on; the rest are good."""
+    rng = random.Random(seed)
+    return lambda made: rambling(made, rng) if rng.random() < share else completion(made)
+
+
+def batches(
+    problems: Iterator[generate.Made], tokenizer: PreTrainedTokenizerFast, size: int, say: Callable[[generate.Made], str]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(ids, labels), each (size, longest): padded on the right, labels only where the completion `say` is."""
     task = Countdown()
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
     while True:
@@ -53,7 +71,7 @@ def batches(problems: Iterator[generate.Made], tokenizer: PreTrainedTokenizerFas
         for made in islice(problems, size):
             prompt = prompt_text(task, task.problem(made.record).payload, "chat", tokenizer)
             ids = tokenizer(prompt, add_special_tokens=False).input_ids
-            answer = [*tokenizer(completion(made), add_special_tokens=False).input_ids, end]
+            answer = [*tokenizer(say(made), add_special_tokens=False).input_ids, end]
             rows.append((ids + answer, [IGNORED] * len(ids) + answer))
         longest = max(len(ids) for ids, _ in rows)
         ids_batch = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in rows])
@@ -61,8 +79,12 @@ def batches(problems: Iterator[generate.Made], tokenizer: PreTrainedTokenizerFas
         yield ids_batch, labels
 
 
-def train(out: Path, exclude: list[Path], steps: int, batch: int, seed: int, peak: float, threads: int) -> float:
+def train(
+    out: Path, exclude: list[Path], steps: int, batch: int, seed: int, peak: float, threads: int, ramblings: float = 0.0
+) -> float:
     """Trains and saves model and tokenizer (fp16 safetensors) into `out`; returns the mean loss of the last 100 steps.
+
+    `ramblings` is the share of training texts that ramble (see `rambling`).
 
     Muon for matrices, AdamW for the rest (embeddings, norms, biases); warm-up over 50 steps, then linear decay to 0.
     """
@@ -83,7 +105,7 @@ def train(out: Path, exclude: list[Path], steps: int, batch: int, seed: int, pea
         torch.optim.AdamW(others, lr=peak, weight_decay=0.0, betas=(0.9, 0.95)),
     ]
     losses: list[float] = []
-    data = batches(generate.generate(seed + 1, exclude=keys), tokenizer, batch)
+    data = batches(generate.generate(seed + 1, exclude=keys), tokenizer, batch, mixed(ramblings, seed + 3))
     columns = (*Progress.get_default_columns()[:3], TimeRemainingColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
     with Progress(*columns) as progress:
         bar = progress.add_task("training", total=steps, loss=float("nan"))
@@ -118,10 +140,11 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of weights and problems.")] = 1,
     peak: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    ramblings: Annotated[float, typer.Option(min=0, max=1, help="Share of training texts that ramble and do not answer.")] = 0.0,
 ) -> None:
     """Trains countdown-tiny; the bundled test set is always excluded."""
     try:
-        loss = train(out, exclude or [], steps, batch, seed, peak, threads)
+        loss = train(out, exclude or [], steps, batch, seed, peak, threads, ramblings)
     except UserError as error:
         raise SystemExit(f"error: {error}") from None
     print(f"loss {loss:.3f} over the last 100 steps; saved to {out}")
