@@ -70,7 +70,7 @@ def merge(other: Path, db: Path) -> Merged:
         raise UserError(f"{other}: cannot be merged (its schema cannot be read: {error}); nothing was taken in") from None
     if state == "new":
         raise UserError(f"{other}: there is no results database to merge")
-    logged = _log_of(other).exists()  # asked first, since reading may make one
+    logged = _has_log(other)  # asked first, since reading may make one
     with _current(other, state) as current:
         store = Store(db)
         try:
@@ -126,8 +126,10 @@ def _lock(connection: sqlite3.Connection, store: Store) -> None:
     store.file.check()
 
 
-def _log_of(database: Path) -> Path:
-    return database.with_name(f"{database.name}-wal")
+def _has_log(database: Path) -> bool:
+    """Whether a write-ahead log with something in it lies next to the file; reading may leave an empty one there."""
+    log = database.with_name(f"{database.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _without_end(connection: sqlite3.Connection) -> int:

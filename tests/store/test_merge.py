@@ -307,3 +307,19 @@ def test_nobody_writes_between_a_look_at_the_database_and_the_merge(tmp_path: Pa
 
     monkeypatch.setattr(disputes, "ours", looked)
     assert merge(other, ours).rollouts == 12
+
+
+@pytest.mark.parametrize("read_first", [False, True])
+def test_a_file_that_was_copied_without_its_log_is_merged_with_a_warning(tmp_path: Path, esprobe: Run, read_first: bool) -> None:
+    made = make(tmp_path / "made.db", range(2), range(3))
+    with closing(sqlite3.connect(made)) as connection, connection:
+        connection.execute("UPDATE run SET state = 'running', ended = NULL")
+    (tmp_path / "copy").mkdir()
+    copy = shutil.copy(made, tmp_path / "copy")
+    if read_first:  # which leaves an empty log
+        esprobe("--db", copy, "sql", "SELECT 1")
+        assert Path(f"{copy}-wal").stat().st_size == 0
+    said = esprobe("--db", "ours.db", "merge", copy)
+    assert said.returncode == 0
+    assert "1 run in it did not end" in said.stderr + said.stdout
+    assert "in the file that ends in -wal, so copy both and merge again" in said.stderr + said.stdout
