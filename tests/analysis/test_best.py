@@ -16,7 +16,7 @@ from esprobe.analysis.verdicts import read_firsts, read_solved, read_verdicts
 from esprobe.stats.estimator import pass_at_k
 from esprobe.stats.intervals import Cell
 from tests.conftest import Run
-from tests.made import make
+from tests.helpers.made import make
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Facts, Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.conftest import lacking
-from tests.made import make
+from tests.helpers.made import make
 
 WRONG = Score(False, "wrong_value", "1", "1", 0.0)
 RIGHT = Score(True, "correct", "2", "2", 1.0)

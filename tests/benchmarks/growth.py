@@ -30,7 +30,7 @@ from esprobe.report.table import report
 from esprobe.store.merge import merge
 from tests.benchmarks.store import new_store, rollouts
 from tests.benchmarks.table import Row
-from tests.made import honest
+from tests.helpers.made import honest
 
 PROBLEMS = 125
 ARMS: list[tuple[Method, float]] = [("temperature", t) for t in (0.4, 0.6, 0.8, 1.0)]

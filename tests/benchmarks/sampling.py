@@ -37,7 +37,7 @@ def plain_loop() -> None:
     from esprobe.tasks.countdown.task import Countdown
     from esprobe.tasks.prompts import prompt_text
     from esprobe.weights import perturb
-    from tests.published import published_rule
+    from tests.helpers.published import published_rule
 
     found, task = find_model(BUNDLED), Countdown()
     tokenizer, problems = load_tokenizer(found), task.bundled()

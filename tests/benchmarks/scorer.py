@@ -12,7 +12,7 @@ from itertools import islice
 from esprobe.tasks.countdown.generate import generate
 from esprobe.tasks.countdown.scorers import countdown, countdown_published
 from tests.benchmarks.table import Row, in_turns, ratio, render
-from tests.published import published_rule
+from tests.helpers.published import published_rule
 
 ROUNDS = 15
 

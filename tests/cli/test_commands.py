@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from tests.helpers.errors import one_line_error
 
 COMMANDS = ["sample-temp", "sample-perturb", "score", "report", "import", "merge", "runs", "sql"]
 
@@ -38,14 +39,6 @@ def test_light_commands_load_nothing_heavy(words: list[str], swept: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", code, "--db", str(swept), *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def one_line_error(done: subprocess.CompletedProcess[str], status: int) -> str:
-    assert done.returncode == status, done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 @pytest.mark.parametrize(

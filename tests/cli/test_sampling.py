@@ -13,21 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
-from tests.promises.midway import caught, count
-
-Rollouts = dict[tuple[str, str, int], tuple[str, int, str]]
-
-
-def rollouts(db: Path) -> Rollouts:
-    """(arm digest, problem digest, draw) → (text, tokens, finish)."""
-    with closing(sqlite3.connect(db)) as connection:
-        rows = connection.execute(
-            "select arm.digest, problem.digest, rollout.draw, rollout.text, rollout.tokens, rollout.finish "
-            "from rollout join arm on arm.id = arm_id join problem on problem.id = problem_id"
-        ).fetchall()
-    found = {tuple(row[:3]): tuple(row[3:]) for row in rows}
-    assert len(found) == len(rows)
-    return found
+from tests.helpers.midway import caught, count
+from tests.helpers.rollouts import Rollouts, rollouts
 
 
 def stop_in_the_middle(args: list[str], folder: Path, sign: signal.Signals, after: int) -> subprocess.CompletedProcess[str]:

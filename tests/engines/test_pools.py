@@ -34,9 +34,9 @@ from esprobe.errors import UserError
 from esprobe.pipeline import process
 from esprobe.tasks.countdown.task import Countdown
 from esprobe.tasks.prompts import prompt_text
-from tests.cli.test_sampling import Rollouts, rollouts
 from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
-from tests.promises.midway import caught, count
+from tests.helpers.midway import caught, count
+from tests.helpers.rollouts import Rollouts, rollouts
 
 MODEL = find_model(BUNDLED)
 TOKENIZER = load_tokenizer(MODEL)

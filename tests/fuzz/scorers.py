@@ -9,7 +9,7 @@ import atheris
 with atheris.instrument_imports(include=["esprobe"]):
     from esprobe.tasks.countdown.scorers import countdown, countdown_published
 
-from tests.published import published_rule
+from tests.helpers.published import published_rule
 
 RUNS = 1_000_000
 REASONS = {"no_answer", "bad_characters", "wrong_numbers", "not_an_expression", "division_by_zero", "wrong_value", "correct"}

@@ -14,8 +14,8 @@ from esprobe.pipeline.meter import Quiet
 from esprobe.pipeline.sample import sample
 from esprobe.pipeline.work import Alike
 from esprobe.plan.sweep import Sweep
-from tests.cli.test_commands import one_line_error
 from tests.conftest import Run
+from tests.helpers.errors import one_line_error
 
 SMALL = ["sample-temp", "-T", "0.8", "--limit", "4", "--max-new-tokens", "12", "--no-greedy"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from esprobe.store.store import Store
-from tests.cli.test_commands import one_line_error
 from tests.conftest import ESPROBE, HANGS_S, Run
+from tests.helpers.errors import one_line_error
 
 ROLLOUTS = 3000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ESPROBE, HANGS_S
-from tests.promises.midway import cpu_seconds, has_open, wait_until
+from tests.helpers.midway import cpu_seconds, has_open, wait_until
 
 
 @pytest.mark.parametrize("what", ["count(*)", "*"])

@@ -14,17 +14,14 @@ from esprobe.errors import UserError
 from esprobe.store import schema
 from esprobe.store.merge import merge
 from esprobe.store.store import Store
-from tests.cli.test_commands import one_line_error
-from tests.cli.test_sampling import rollouts
 from tests.conftest import ESPROBE, Run, lacking
-from tests.made import honest, make
-from tests.older import assert_kept_and_current, at_revision, rows_of
+from tests.helpers.errors import one_line_error
+from tests.helpers.made import honest, make
+from tests.helpers.mounts import mount
+from tests.helpers.older import assert_kept_and_current, at_revision, rows_of
+from tests.helpers.rollouts import rollouts
 
 SWEEP = ["--quiet", "sample-temp", "-T", "0.7", "-n", "16", "--limit", "24", "--batch-size", "48", "--max-new-tokens", "40"]
-
-
-def mount(*options: str) -> bool:
-    return shutil.which("mount") is not None and subprocess.run(["mount", *options], capture_output=True).returncode == 0
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from esprobe.store.merge import merge
 from esprobe.tasks.countdown.scorers import countdown, countdown_published
 from esprobe.tasks.countdown.task import Countdown
 from esprobe.tasks.records import load_problems, read_records
-from tests.made import make
-from tests.published import published_rule
+from tests.helpers.made import make
+from tests.helpers.published import published_rule
 
 REASONS = {"no_answer", "bad_characters", "wrong_numbers", "not_an_expression", "division_by_zero", "wrong_value", "correct"}
 texts = st.text(st.characters(codec="utf-8"), max_size=40)

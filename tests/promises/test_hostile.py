@@ -25,9 +25,9 @@ from esprobe.store.merge import merge
 from esprobe.tasks.prompts import prompt_text
 from esprobe.tasks.records import load_problems
 from esprobe.tasks.registry import all_tasks
-from tests.cli.test_commands import one_line_error
 from tests.conftest import ESPROBE, Run
-from tests.made import honest, make
+from tests.helpers.errors import one_line_error
+from tests.helpers.made import honest, make
 
 ARMS = [("temperature", 0.5, {0: "+---", 1: "++--"}), ("perturbation", 0.01, {0: "----", 1: "+---"}), ("greedy", None, {0: "+"})]
 NAME = "\x1b[31m\u202e[red]../x|<b>`$\\frac$`\n=1"

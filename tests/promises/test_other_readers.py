@@ -18,8 +18,8 @@ from esprobe.pipeline.rescore import rescore
 from esprobe.store import schema
 from esprobe.tasks.base import Facts
 from tests.conftest import ESPROBE, lacking
-from tests.made import make
-from tests.older import REVISIONS, at_revision
+from tests.helpers.made import make
+from tests.helpers.older import REVISIONS, at_revision
 
 OLD_SQLITE = Path(os.environ.get("ESPROBE_OLD_SQLITE", Path(sys.prefix) / "old-sqlite"))
 VIEWS = sorted(schema.view_statements())

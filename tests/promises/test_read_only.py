@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import one_line_error
 from tests.conftest import Run, lacking
-from tests.made import honest, make
-from tests.older import REVISIONS, at_revision
-from tests.promises.test_disk_full import mount
+from tests.helpers.errors import one_line_error
+from tests.helpers.made import honest, make
+from tests.helpers.mounts import mount
+from tests.helpers.older import REVISIONS, at_revision
 
 NOBODY = 65534
 READS = [

@@ -14,9 +14,9 @@ from esprobe.analysis.reading import open_database
 from esprobe.store import schema
 from esprobe.store.store import Store
 from esprobe.tasks.base import Problem
-from tests.cli.test_commands import one_line_error
 from tests.conftest import Run, needs
-from tests.older import REVISIONS, ROWS, assert_kept_and_current, at_revision, rows_of, with_reward
+from tests.helpers.errors import one_line_error
+from tests.helpers.older import REVISIONS, ROWS, assert_kept_and_current, at_revision, rows_of, with_reward
 from tests.promises.disk import perform, record
 
 

@@ -23,9 +23,9 @@ from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.benchmarks import big_database
-from tests.cli.test_commands import one_line_error
 from tests.conftest import Run
-from tests.made import make as made
+from tests.helpers.errors import one_line_error
+from tests.helpers.made import make as made
 
 WRONG, RIGHT = Score(False, "wrong_value", "1", "1", 0.0), Score(True, "correct", "2", "2", 1.0)
 

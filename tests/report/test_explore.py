@@ -18,7 +18,7 @@ from esprobe.report.explore.choose import ANSWER_BYTES, Few, encoded, shorten, s
 from esprobe.report.explore.write import MAX_BYTES, PER_CELL, explore
 from esprobe.tasks.base import Facts
 from tests.conftest import Run
-from tests.made import HOSTILE, make
+from tests.helpers.made import HOSTILE, make
 
 PAIR = [("temperature", 0.5, {0: "+---", 1: "++--", 2: "----"}), ("perturbation", 0.01, {0: "----", 1: "+---", 2: "----"})]
 

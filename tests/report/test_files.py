@@ -14,9 +14,9 @@ from esprobe.analysis.reading import open_database
 from esprobe.report.explore.write import explore
 from esprobe.report.files import write_whole
 from esprobe.report.plots.save import save_plots
-from tests.cli.test_commands import one_line_error
 from tests.conftest import ESPROBE, Run
-from tests.made import make
+from tests.helpers.errors import one_line_error
+from tests.helpers.made import make
 
 NOBODY = 65534
 ARMS = [("temperature", 0.5, {0: "+---", 1: "++--"}), ("perturbation", 0.01, {0: "----", 1: "+---"})]

@@ -1,12 +1,7 @@
 """Tables on a terminal: no number is ever cut, nothing is lost, and lines are no wider than the terminal."""
 
-import fcntl
-import os
-import pty
 import re
-import struct
 import subprocess
-import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,34 +12,9 @@ from hypothesis import strategies as st
 from esprobe.report.layout import fold, right_to_left, table, width_of
 from esprobe.report.render import visible
 from tests.conftest import ESPROBE
+from tests.helpers.terminal import numbers, on_terminal
 
 Terminal = Callable[..., str]
-
-
-def on_terminal(columns: int, *words: object, cwd: Path | None = None) -> str:
-    """What the installed command writes on a terminal of so many columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    env = {k: v for k, v in os.environ.items() if not k.startswith("ESPROBE_") and k != "COLUMNS"} | {"TERM": "xterm"}
-    process = subprocess.Popen(
-        [str(ESPROBE), *map(str, words)], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, cwd=cwd, env=env
-    )
-    os.close(theirs)
-    written = b""
-    try:
-        while part := os.read(ours, 65536):
-            written += part
-    except OSError:  # how a terminal says that its other side is closed
-        pass
-    os.close(ours)
-    _, said = process.communicate()
-    assert process.returncode == 0, said.decode()
-    return written.decode().replace("\r\n", "\n")
-
-
-def numbers(text: str) -> list[str]:
-    """Every run of digits with its separators, but for those of an escaped character."""
-    return re.findall(r"\d[\d.,]*", re.sub(r"\\(?:x..|u.{4}|U.{8}|.)", " ", text, flags=re.DOTALL))
 
 
 words = st.text(st.characters(codec="utf-8"), max_size=30).map(visible)

@@ -27,7 +27,7 @@ from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Facts, Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.conftest import Run
-from tests.report.test_layout import numbers, on_terminal
+from tests.helpers.terminal import numbers, on_terminal
 
 RIGHT, WRONG = Score(True, "correct", "2", "2", 1.0), Score(False, "wrong_value", "1", "1", 0.0)
 EASY = Facts(True, "1 + 7", 0.25, "3 numbers", 10)

@@ -11,7 +11,7 @@ from esprobe.analysis.reading import open_database
 from esprobe.stats.halves import best_model, compare_held, mixture, quarters, split
 from esprobe.stats.intervals import Cell, shared_draws
 from tests.benchmarks import coverage
-from tests.made import make
+from tests.helpers.made import make
 
 
 def test_each_quarter_is_the_mean_over_its_problems_and_draws() -> None:

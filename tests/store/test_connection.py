@@ -20,8 +20,8 @@ from esprobe.store import connection as connections
 from esprobe.store import store
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.countdown.task import Countdown
-from tests.cli.test_commands import one_line_error
 from tests.conftest import HANGS_S, Run
+from tests.helpers.errors import one_line_error
 
 TASK = Countdown()
 WAITING = "another process holds the write lock; waiting until it is free"

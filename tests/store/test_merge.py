@@ -19,7 +19,7 @@ from esprobe.store.merge import merge
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.countdown.task import Countdown
 from tests.conftest import HANGS_S, Run
-from tests.store.test_schema import foreign, newer, text, torn
+from tests.helpers.refused import foreign, newer, text, torn
 
 TASK = Countdown()
 PROBLEMS = [TASK.problem({"numbers": [n, n + 1, 3], "target": str(2 * n + 4)}) for n in range(10, 16)]

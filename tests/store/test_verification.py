@@ -14,8 +14,8 @@ from esprobe.errors import UserError
 from esprobe.store.merge import merge
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.countdown.task import Countdown
-from tests.cli.test_commands import one_line_error
 from tests.conftest import Run
+from tests.helpers.errors import one_line_error
 
 TASK = Countdown()
 PROBLEMS = [TASK.problem({"numbers": [n, n + 1, 3], "target": str(2 * n + 4)}) for n in range(10, 13)]

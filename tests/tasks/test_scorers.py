@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from esprobe.tasks.base import Scorer
 from esprobe.tasks.countdown.scorers import countdown, countdown_published, format_reward
-from tests.published import published_rule
+from tests.helpers.published import published_rule
 
 
 def payload(numbers: list[int], target: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ESPROBE, Run
-from tests.promises.midway import caught
+from tests.helpers.midway import caught
 
 ENV = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 TEMPERATURE = ("sample-temp", "--backend", "vllm", "-T", "0.8", "-n", "16", "--offset", "200", "--limit", "32")

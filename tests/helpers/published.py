@@ -1,4 +1,4 @@
-"""The published rule written down directly, as a user would: what ours is checked against and timed beside."""
+"""The published rule written down directly, as a user would: what ours is checked against, and timed against."""
 
 import re
 
