@@ -9,9 +9,17 @@ class UserError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what an error says, 200 characters at most, the next one with it where it only announces that one.
+    """The first line of an error's message, shortened; with the next one where the first only announces it.
 
-    The error's kind where it says nothing.
+    The error's type where it has no message.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])[:200]
+    return shortened(" ".join(lines[: 2 if lines[0].endswith(":") else 1]))
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """At most `most` characters of it: whole sentences where one ends in time, else whole words and an ellipsis."""
+    if len(text) <= most:
+        return text
+    sentences = text[:most].rpartition(". ")[0]
+    return f"{sentences}." if sentences else f"{text[: most - 1].rpartition(' ')[0] or text[: most - 2]} …"

@@ -10,6 +10,7 @@ import typer
 
 from esprobe import __version__
 from esprobe.arms import METHODS, MOST_DRAWS, Method, NoiseScheme
+from esprobe.cli.interruption import interruption
 from esprobe.cli.options import Group, sampling_command
 from esprobe.errors import UserError
 from esprobe.plan.sweep import DRAWS, SIGMAS, TEMPERATURES, Sweep
@@ -123,6 +124,7 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     del shared["preset"]  # it has done its work
     sweep = Sweep(**own, **shared, greedy=greedy)
     db, quiet = ctx.obj
+    interruption.continues = True
     with meter(quiet) as shown:
         outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool)
     if not quiet:
@@ -147,6 +149,7 @@ def score(
     from esprobe.store.soundness import explained
 
     db, quiet = ctx.obj
+    interruption.continues = True
     with meter(quiet) as shown, explained(db):
         count = rescore(db, scorer, all_, shown)
     if not quiet:

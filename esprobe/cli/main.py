@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,42 +10,36 @@ import typer
 
 from esprobe.cli import streams
 from esprobe.cli.commands import app
+from esprobe.cli.interruption import interruption
 from esprobe.errors import UserError
 from esprobe.report import encoding, render
 
-# typer brings a click of its own or uses the installed one; either way this is the base of all wrong usage
+# typer contains a copy of click or uses the installed one; either way this is the base class of all wrong usage
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-LONGEST_ERROR = 1000  # characters; a name in it may be as long as someone liked
+LONGEST_ERROR = 1000  # characters; a name that it quotes may have any length
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    stopped: list[int] = []
-
-    def stop(number: int, _frame: Any) -> None:
-        stopped.append(number)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGTERM ends like Ctrl-C: what is finished is kept
-        signal.signal(number, stop)
+    interruption.watch()
     _forget_impossible_sizes()
     words = list(sys.argv[1:] if args is None else args)
     try:
         status = int(app(args=words or ["--help"], prog_name="esprobe", standalone_mode=False) or 0)
         if sys.stdout is not None:
-            sys.stdout.flush()  # what cannot be written fails here, where it can be told
+            sys.stdout.flush()  # what cannot be written fails here, where the error can be reported
         return _interrupted() if status == 130 else status  # typer turns Ctrl-C into this status and says nothing
     except _UsageError as error:
         context: Any = getattr(error, "ctx", None)
         where = context.command_path if context else "esprobe"
         return _fail(f"{error.format_message()} (see: {where} --help)", 2)  # type: ignore[attr-defined]
     except UserError as error:
-        return _interrupted() if stopped else _fail(str(error), 1)
+        return _interrupted() if interruption.asked else _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError as error:
         return _unread(error)
-    except SystemExit as error:  # how typer ends when nobody reads its help, after it has put nothing in the output's place
+    except SystemExit as error:  # typer's answer to a closed pipe under its help, after it has redirected the output to nothing
         if isinstance(error.__context__, BrokenPipeError):
             return 0
         raise
@@ -54,7 +47,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             _drop_output()
             return _fail("the disk is full, so the output is not whole; free some space and run the same command again", 1)
-        if stopped:  # a library's import turns Ctrl-C into an error of its own
+        if interruption.asked:  # a library's import turns Ctrl-C into another error
             return _interrupted()
         if os.environ.get("ESPROBE_TRACEBACK"):
             raise
@@ -68,7 +61,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _forget_impossible_sizes() -> None:
-    """A terminal size in the environment that is no size is taken for none; the libraries that read it fail over it."""
+    """Removes a terminal size from the environment that is not one: the libraries that read it would fail."""
     for name in ("COLUMNS", "LINES"):
         value = os.environ.get(name, "1")
         if not (value.isascii() and value.isdecimal() and len(value) <= 4 and int(value)):
@@ -76,18 +69,18 @@ def _forget_impossible_sizes() -> None:
 
 
 def _drop_output() -> None:
-    """Nobody takes what is still to be printed, so that Python does not fail over it while it ends."""
+    """Discards what is still to be printed, so that Python does not fail over it while it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted() -> int:
-    return _fail("interrupted; what was finished is kept, and the same command continues", 130)
+    return _fail(interruption.line(), 130)
 
 
 def _unread(error: BrokenPipeError) -> int:
-    """Whoever read the output has closed it, as `head` does, and wants no more: no error. Any other pipe that broke is one."""
+    """Standard output whose reader has closed it, as `head` does, is no error; any other broken pipe is one."""
     if not streams.is_unread(sys.stdout):
-        return _fail(f"a process that this one works with has gone ({error.strerror}); what was finished is kept", 1)
+        return _fail(f"a process that this command works with has ended ({error.strerror}); what was finished is kept", 1)
     _drop_output()
     return 0
 

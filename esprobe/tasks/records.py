@@ -22,7 +22,10 @@ def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | N
     problems = task.bundled() if path is None else [task_problem(task, r, where) for where, r in read_records(path)]
     chosen = problems[offset:] if limit is None else problems[offset : offset + limit]
     if not chosen:
-        raise UserError(f"no problems selected: there are {len(problems)}, and --offset is {offset}; lower --offset")
+        many = f"{len(problems):,} problem{'' if len(problems) == 1 else 's'}"
+        raise UserError(
+            f"--offset {offset} (typed or from a preset) is beyond the {many} of {path or 'the bundled set'}; lower it"
+        )
     return list({p.digest: p for p in chosen}.values())
 
 

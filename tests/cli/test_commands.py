@@ -68,7 +68,10 @@ def test_wrong_usage_is_one_line_and_status_2(esprobe: Run, words: list[str], sa
     [
         (["sample-temp", "--data", "missing.json"], "public repository"),
         (["sample-temp", "--data", "broken.json"], "broken.json: not valid JSON"),
-        (["sample-temp", "--offset", "500"], "lower --offset"),
+        (
+            ["sample-temp", "--offset", "500"],
+            "is beyond the 128 problems of the bundled set; lower it",
+        ),
         (["sample-temp", "-T", "0"], "above 0"),
         (["sample-perturb", "--sigma", "-1"], "above 0"),
         (["sample-temp", "--model", "./missing"], "no such folder"),

@@ -25,6 +25,7 @@ def test_a_wheel_installed_elsewhere_samples_and_reports(tmp_path: Path) -> None
     assert {"esprobe/migrations/views.sql", "esprobe/cli/presets/paper.toml", "esprobe/tasks/countdown/problems.jsonl"} <= set(
         names
     )
+    assert "esprobe/py.typed" in names  # else type checkers take esprobe for untyped
     assert {f"esprobe/report/explore/{name}" for name in ("page.html.j2", "page.css", "page.js", "detail.js")} <= set(names)
 
     place = tmp_path / "elsewhere"
