@@ -35,7 +35,7 @@ from esprobe.pipeline import process
 from esprobe.tasks.countdown.task import Countdown
 from esprobe.tasks.prompts import prompt_text
 from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
-from tests.helpers.midway import caught, count
+from tests.helpers.midway import caught, count, descendants, engines_of
 from tests.helpers.rollouts import Rollouts, rollouts
 
 MODEL = find_model(BUNDLED)
@@ -64,23 +64,6 @@ def _ray() -> None:
         pytest.skip("needs ray: pip install esprobe[ray]")
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """Process id → command line of everything that the process has started, and what that has started."""
-    parents, names = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            names[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue  # it ended in between
-    found: dict[int, str] = {}
-    new = {pid}
-    while new:
-        new = {child for child, parent in parents.items() if parent in new} - set(found)
-        found |= {child: names[child] for child in new}
-    return found
-
-
 @contextmanager
 def in_mid_sweep(folder: Path, after: int = 80) -> Iterator["subprocess.Popen[str]"]:
     """The sweep on two engines; inside the block some of its rollouts are there, and no more come."""
@@ -90,7 +73,7 @@ def in_mid_sweep(folder: Path, after: int = 80) -> Iterator["subprocess.Popen[st
 
 
 def an_engine_of(started: "subprocess.Popen[str]") -> int:
-    return next(pid for pid, name in descendants(started.pid).items() if name.startswith("ray::Remote"))
+    return engines_of(started.pid)[0]
 
 
 def messages(db: Path) -> str:
@@ -290,7 +273,7 @@ def generations(pool: Pool, work: list[Piece], note: Callable[[str], None]) -> I
 def test_an_engine_that_hangs_is_replaced_and_its_work_done_again(clock: list[float]) -> None:
     from esprobe.engines.ray_pool import RayPool
 
-    others = descendants(os.getpid())
+    others = engines_of(os.getpid())
     work, notes = [Piece([prompt]) for prompt in PROMPTS[:4]], list[str]()
     pool, alone = RayPool(1, None, 100.0), LocalPool()
     try:
@@ -298,9 +281,7 @@ def test_an_engine_that_hangs_is_replaced_and_its_work_done_again(clock: list[fl
         finished = generations(pool, work, notes.append)
         answers = [next(finished)]
         let_answer(pool)
-        engine = next(
-            pid for pid, name in descendants(os.getpid()).items() if name.startswith("ray::Remote") and pid not in others
-        )
+        engine = next(pid for pid in engines_of(os.getpid()) if pid not in others)
         os.kill(engine, signal.SIGSTOP)
         answers.append(next(finished))  # the answer is taken; the engine is asked for the third and will never give it
         clock[0] = 101.0

@@ -44,6 +44,28 @@ def caught(process: "subprocess.Popen[str]", db: Path, after: int) -> Iterator[N
         lock.execute("ROLLBACK")
 
 
+def descendants(pid: int) -> dict[int, str]:
+    """Process id → command line of everything that the process has started, and what that has started."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            names[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue  # it ended in between
+    found: dict[int, str] = {}
+    new = {pid}
+    while new:
+        new = {child for child, parent in parents.items() if parent in new} - set(found)
+        found |= {child: names[child] for child in new}
+    return found
+
+
+def engines_of(pid: int) -> list[int]:
+    """The process ids of the engines on Ray that the process has started; other sweeps' are none of them."""
+    return [child for child, name in descendants(pid).items() if name.startswith("ray::Remote")]
+
+
 def cpu_seconds(pid: int) -> float:
     """The processor time that a process has used."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

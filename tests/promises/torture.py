@@ -23,6 +23,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from tests.conftest import ESPROBE, HANGS_S
+from tests.midway import engines_of
 
 SWEEP = ["sample-perturb", "--sigma", "0.01", "--sigma", "0.02", "--limit", "32", "--batch-size", "16"]
 STEP = 32  # draws that the sweep grows by whenever it finishes before there were enough kills
@@ -129,7 +130,7 @@ class Torture:
             for _ in range(rng.choice([0, 1, 2])):
                 self.wait_for_rollouts(process)
                 time.sleep(rng.uniform(0, 1))
-                self.kill_an_engine()
+                self.kill_an_engine(process)
             self.wait_for_rollouts(process)
             if rng.random() < 0.5:
                 self.wait(process, lambda: writer_of(self.db) == process.pid, PATIENCE_S, pause=0)
@@ -152,12 +153,9 @@ class Torture:
         while process.poll() is None and time.monotonic() < limit and not enough():
             time.sleep(pause)
 
-    def kill_an_engine(self) -> None:
+    def kill_an_engine(self, process: "subprocess.Popen[str]") -> None:
         with suppress(OSError):  # gone in between
-            engines = [
-                int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if p.read_bytes().startswith(b"ray::Remote")
-            ]
-            if engines:
+            if engines := engines_of(process.pid):
                 os.kill(self.rng.choice(engines), signal.SIGKILL)
                 self.engines += 1
 
