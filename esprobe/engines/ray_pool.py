@@ -20,6 +20,7 @@ from typing import Any
 from esprobe.engines.engine import Batch, Done, Engine, EngineSpec
 from esprobe.engines.models import find_model
 from esprobe.engines.pool import Failures, Note, W, device_here
+from esprobe.engines.ray_errors import why_failed
 from esprobe.engines.todo import Todo
 from esprobe.errors import UserError, one_line
 
@@ -190,12 +191,10 @@ class RayPool:
             try:
                 found.append((engine, ray.get(answer)))
             except Exception as error:  # Ray's own, and whatever an engine may raise
-                cause = getattr(error, "cause", None)
-                if isinstance(cause, UserError):
+                if isinstance(cause := getattr(error, "cause", None), UserError):
                     raise UserError(str(cause)) from None
                 _kill(engine.actor)
-                died = isinstance(error, ray.exceptions.RayActorError)
-                found.append((engine, "its process died" if died else one_line(cause or error)))
+                found.append((engine, why_failed(error)))
         for answer in late:
             if answer not in came:
                 engine = self.busy.pop(answer)

@@ -76,6 +76,13 @@ def an_engine_of(started: "subprocess.Popen[str]") -> int:
     return engines_of(started.pid)[0]
 
 
+def wait_until_gone(pids: set[int]) -> None:
+    limit = time.monotonic() + HANGS_S
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
 def messages(db: Path) -> str:
     with closing(sqlite3.connect(db)) as connection:
         return "\n".join(message or "" for (message,) in connection.execute("select message from run"))
@@ -117,10 +124,7 @@ def test_a_stopped_sweep_on_two_engines_leaves_no_process_and_continues(
     assert esprobe(*SWEEP).returncode == 0  # one engine goes on where two were stopped
     assert rollouts(tmp_path / "esprobe.db") == quiet
     assert kept.items() <= quiet.items()
-    limit = time.monotonic() + HANGS_S
-    while any(Path(f"/proc/{pid}").exists() for pid in left) and time.monotonic() < limit:
-        time.sleep(0.1)
-    assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
+    wait_until_gone(left)
 
 
 def test_rays_own_death_is_one_clear_line_and_the_command_continues(esprobe: Run, tmp_path: Path, quiet: Rollouts) -> None:
@@ -234,7 +238,7 @@ def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_
                 next(finished)
         finally:
             pool.close()
-        assert sum("index out of range" in note for note in notes) == 2
+        assert ["index out of range" in note for note in notes] == [True, True]
 
 
 def test_an_engine_whose_model_is_another_one_is_refused(tmp_path: Path) -> None:
@@ -291,6 +295,44 @@ def test_an_engine_that_hangs_is_replaced_and_its_work_done_again(clock: list[fl
     alone.open(SPEC, print)
     assert sorted(answers, key=itemgetter(0)) == list(generations(alone, work, notes.append))
     assert ["no answer in 101 s" in line and "was replaced" in line for line in notes] == [True]
+
+
+def test_a_note_of_a_dead_engine_says_what_is_known_of_its_death() -> None:
+    from esprobe.engines.ray_pool import RayPool
+
+    others = engines_of(os.getpid())
+    work, notes = [Piece([prompt]) for prompt in PROMPTS[:5]], list[str]()
+    pool = RayPool(1, None, None)
+    try:
+        pool.open(SPEC, print)
+        finished = generations(pool, work, notes.append)
+        answered = [next(finished)[0]]
+        for sign in (signal.SIGKILL, signal.SIGTERM):
+            let_answer(pool)
+            [engine] = [pid for pid in engines_of(os.getpid()) if pid not in others]
+            os.kill(engine, sign)
+            wait_until_gone({engine})
+            answered += [next(finished)[0], next(finished)[0]]  # the answer is taken; the next piece finds no engine
+    finally:
+        pool.close()
+    assert sorted(answered) == [0, 1, 2, 3, 4]
+    known = [
+        "(its process died: killed, perhaps for want of memory, or crashed)",
+        "The process receives a SIGTERM) and was replaced",
+    ]
+    assert [cause in note for note, cause in zip(notes, known, strict=True)] == [True, True], notes
+
+
+def test_an_engine_that_ray_ends_for_want_of_memory_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    from esprobe.engines.ray_pool import RayPool
+
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")  # of this machine's memory: any engine is over it
+    pool = RayPool(1, None, None)
+    try:
+        with pytest.raises(UserError, match=r"could not be started 3 times \(its process died: out of memory\)"):
+            pool.open(SPEC, print)
+    finally:
+        pool.close()
 
 
 def test_answers_that_nobody_looked_for_in_time_are_still_taken(clock: list[float]) -> None:

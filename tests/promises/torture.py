@@ -23,7 +23,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from tests.conftest import ESPROBE, HANGS_S
-from tests.midway import engines_of
+from tests.helpers.midway import engines_of
 
 SWEEP = ["sample-perturb", "--sigma", "0.01", "--sigma", "0.02", "--limit", "32", "--batch-size", "16"]
 STEP = 32  # draws that the sweep grows by whenever it finishes before there were enough kills
