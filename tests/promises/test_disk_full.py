@@ -67,7 +67,12 @@ def test_a_sweep_that_fills_the_disk_stops_in_one_line_and_continues_with_space(
     assert len(kept) % 24 == 0  # whole units
     sound(db)
     assert "disk is full" in one_line_error(esprobe("--db", db, *SWEEP), 1)
-    assert kept.items() <= rollouts(db).items()  # the log was copied and given up at the end, which may leave room for more
+    # Not the same ones: the log keeps its greatest length while a command runs and is given back at its end, so there is room for
+    # more in the second. How much depends on when the log was last copied; that nothing is lost or half written does not.
+    again = rollouts(db)
+    assert kept.items() <= again.items()
+    assert len(again) % 24 == 0
+    sound(db)
     assert mount("-o", "remount,size=8m", str(small))
     assert esprobe("--db", db, *SWEEP).returncode == 0
     assert esprobe(*SWEEP).returncode == 0
