@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-Method = Literal["greedy", "temperature", "perturbation", "imported"]
-METHODS: tuple[str, ...] = get_args(Method)
+from esprobe.methods import MethodName, named
+
 NoiseScheme = Literal["iid", "shared-seed"]
 MOST_DRAWS = 1_000_000  # of an arm
 SEED_BITS = 53  # the whole numbers that a double holds exactly
@@ -36,7 +36,7 @@ class Arm:
 
     model: str
     model_digest: str
-    method: Method
+    method: MethodName
     value: float | None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -51,6 +51,11 @@ class Arm:
         identity = [self.model_digest, self.method, self.value, dict(self.settings)]
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def shares_draws(self) -> bool:
+        """Whether a draw is one perturbed model that answers all problems."""
+        return named(self.method).shares_draws
 
     @property
     def label(self) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 
 from esprobe.analysis.baselines import Tried
 from esprobe.analysis.reading import query
-from esprobe.arms import METHODS
 from esprobe.errors import UserError
+from esprobe.methods import NAMES, named, place
 from esprobe.stats.estimator import pass_at_k
 from esprobe.stats.intervals import Cell, Interval, SharedDraws, share_interval, shared_draws, variance_over_problems
 from esprobe.stats.nulls import over_guessing
@@ -35,8 +35,8 @@ class Filter:
     def __post_init__(self) -> None:
         """Raises UserError for a method that there is not."""
         for method in self.methods:
-            if method not in METHODS:
-                raise UserError(f"there is no method {method!r}; methods: {', '.join(METHODS)}")
+            if method not in NAMES:
+                raise UserError(f"there is no method {method!r}; methods: {', '.join(NAMES)}")
 
     def passes(self, arm: "ArmRow") -> bool:
         """Whether the arm is shown."""
@@ -95,6 +95,11 @@ class ArmRow:
     rounding: dict[str, Any] | None  # what the weights' dtype leaves of σ, by group of weights
     at: dict[int, AtK]
 
+    @property
+    def shares_draws(self) -> bool:
+        """Whether a draw is one perturbed model that answers all problems."""
+        return named(self.method).shares_draws
+
 
 def load_arms(
     connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = (), only: Sequence[int] | None = None
@@ -118,16 +123,16 @@ def load_arms(
         "s.correct, s.problems_solved, s.mean_tokens, s.mean_prompt_tokens, s.cut_off, s.nan, s.solvable, s.unknown, s.settings, "
         "arm.rounding "
         "FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id JOIN model ON model.id = arm.model_id WHERE s.scorer = ? "
-        "ORDER BY s.model, model_digest, s.task, s.method = 'imported', s.method = 'perturbation', s.method = 'temperature', "
-        "s.method, s.value, s.arm_id",
+        "ORDER BY s.value, s.arm_id",
         [chosen.scorer],
     )
     arms = []
     for row in rows:
-        named = dict(zip(columns, row, strict=True))
-        named["settings"] = json.loads(named["settings"])
-        named["rounding"] = json.loads(named["rounding"] or "null")
-        arms.append(ArmRow(**named, at=at[named["arm_id"]]))
+        fields = dict(zip(columns, row, strict=True))
+        fields["settings"] = json.loads(fields["settings"])
+        fields["rounding"] = json.loads(fields["rounding"] or "null")
+        arms.append(ArmRow(**fields, at=at[fields["arm_id"]]))
+    arms.sort(key=lambda arm: (arm.model, arm.model_digest, arm.task, place(arm.method)))  # stable: then by value
     if not arms:
         raise UserError(f"no rollouts scored by {chosen.scorer!r} yet; run `esprobe sample-temp`, or `esprobe score --scorer …`")
     for arm_id in chosen.arms:
@@ -140,7 +145,7 @@ def load_arms(
         for k in ks:
             if k <= arm.draws and k not in arm.at:
                 arm.at[k] = _compute(connection, chosen.scorer, arm.arm_id, k)
-        if arm.method == "perturbation":
+        if arm.shares_draws:
             _add_shared_draws(connection, chosen.scorer, arm, [k for k in arm.at if only is None or k in only])
     return arms
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Protocol, TypeVar
 
+from esprobe.methods import COMPARED, GREEDY
 from esprobe.stats.estimator import pass_at_k
 from esprobe.stats.intervals import Cell
 
 Counts = Mapping[int, Cell]  # problem → draws and correct draws of one arm
-KINDS = ("temperature", "perturbation")
+KINDS = tuple(method.name for method in COMPARED)
 _ONLY_OF_DRAWS = frozenset({"seed", "seeds", "noise", "device"})  # settings of how draws are made, which greedy decoding has not
 _SAME = 1e-12  # equal up to rounding
 
@@ -32,7 +33,7 @@ class ArmLike(Protocol):
 
     @property
     def method(self) -> str:
-        """One of `arms.METHODS`."""
+        """One of `methods.NAMES`."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -172,7 +173,7 @@ def baseline(arm: ArmLike, arms: Sequence[A], solved: Mapping[int, Counts], prob
     found = [
         other
         for other in arms
-        if other.method == "greedy"
+        if other.method == GREEDY.name
         and other.model_digest == arm.model_digest
         and not unlike(arm, other)
         and solved.get(other.arm_id, {}).keys() >= asked

@@ -105,9 +105,9 @@ def chosen_arms(data: Data, choice: Choice) -> Halves | None:
     tables = [[quarters(verdicts, halves, k) for verdicts in kind] for kind in kinds]
     today = [ids.index(best) for ids, best in zip(choice.candidates, choice.best, strict=True)]
     held = compare_held(tables[0], tables[1], (today[0], today[1]))
-    methods = {arm.arm_id: arm.method for arm in data.arms}
+    shared = {arm.arm_id: arm.shares_draws for arm in data.arms}
     mixtures = [
-        mixture(kind, shares, k, shared=methods[best] == "perturbation")
+        mixture(kind, shares, k, shared=shared[best])
         for kind, shares, best in zip(kinds, (held.first_shares, held.second_shares), choice.best, strict=True)
     ]
     each = mixtures[0].each - mixtures[1].each

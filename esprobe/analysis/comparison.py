@@ -149,7 +149,7 @@ def _compared(data: Data, first: ArmRow, second: ArmRow, ks: Sequence[int], choi
         ),
         cover=_cover([side.first_draws(shared.depth) for side in sides], shared.depth, chances),
         greedy=None if answers is None else sum(answers) / len(answers),
-        draws=[model_by_model(data, arm, shared.problems) for arm in (first, second) if arm.method == "perturbation"],
+        draws=[model_by_model(data, arm, shared.problems) for arm in (first, second) if arm.shares_draws],
         halves=None if choice is None else chosen_arms(data, choice),
         choice=choice,
         common_seeds=_common_seeds(data.connection, first, second),
@@ -162,7 +162,7 @@ def _side(data: Data, arm: ArmRow, shared: Shared) -> Side:
         cells=[data.solved[arm.arm_id][problem] for problem in shared.problems],
         correct=[[model for model, right in verdicts[problem] if right] for problem in shared.problems],
         places=[[place for place, (_, right) in enumerate(verdicts[problem]) if right] for problem in shared.problems],
-        shared=arm.method == "perturbation",
+        shared=arm.shares_draws,
     )
 
 
@@ -234,7 +234,7 @@ def _cover(sides: Sequence[Sequence[Cell]], depth: int, chances: Sequence[float 
 
 def _common_seeds(connection: sqlite3.Connection, first: ArmRow, second: ArmRow) -> int:
     """How many models of the one arm were made with the same noise as one of the other, only larger or smaller."""
-    if {first.method, second.method} != {"perturbation"} or first.model_digest != second.model_digest:
+    if not (first.shares_draws and second.shares_draws) or first.model_digest != second.model_digest:
         return 0
     if first.settings.get("noise") != second.settings.get("noise"):
         return 0

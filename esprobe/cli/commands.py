@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from esprobe import __version__
-from esprobe.arms import METHODS, MOST_DRAWS, Method, NoiseScheme
+from esprobe.arms import MOST_DRAWS, NoiseScheme
 from esprobe.cli.interruption import interruption
 from esprobe.cli.options import Group, sampling_command
 from esprobe.errors import UserError
-from esprobe.plan.sweep import DRAWS, SIGMAS, TEMPERATURES, Sweep
+from esprobe.methods import IMPORTED, NAMES, PERTURBATION, TEMPERATURE, MethodName
+from esprobe.plan.sweep import DRAWS, Sweep
 from esprobe.report import encoding
 from esprobe.report import render as rendering
 from esprobe.report.render import Format
@@ -65,7 +66,9 @@ def sample_temp(
     ctx: typer.Context,
     temperature: Annotated[
         list[float] | None,
-        typer.Option("--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURES))} without it."),
+        typer.Option(
+            "--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURE.defaults))} without it."
+        ),
     ] = None,
     samples: Annotated[
         int, typer.Option("--samples", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_SAMPLES", help="Draws per problem.")
@@ -73,7 +76,7 @@ def sample_temp(
     **shared: Any,
 ) -> None:
     """Greedy baseline and temperature sampling of the unchanged model. Generates only what is missing."""
-    _sample(ctx, shared, method="temperature", values=tuple(temperature or ()), draws=samples)
+    _sample(ctx, shared, method=TEMPERATURE.name, values=tuple(temperature or ()), draws=samples)
 
 
 @app.command("sample-perturb", epilog="Example: esprobe sample-perturb --sigma 0.01 --sigma 0.03 -n 16 --limit 32")
@@ -82,7 +85,10 @@ def sample_perturb(
     ctx: typer.Context,
     sigma: Annotated[
         list[float] | None,
-        typer.Option("--sigma", help=f"Standard deviation of the noise (repeatable); {', '.join(map(str, SIGMAS))} without it."),
+        typer.Option(
+            "--sigma",
+            help=f"Standard deviation of the noise (repeatable); {', '.join(map(str, PERTURBATION.defaults))} without it.",
+        ),
     ] = None,
     perturbations: Annotated[
         int,
@@ -102,7 +108,7 @@ def sample_perturb(
     **shared: Any,
 ) -> None:
     """Greedy baseline and greedy decoding of randomly perturbed weights. Generates only what is missing."""
-    _sample(ctx, shared, method="perturbation", values=tuple(sigma or ()), draws=perturbations, noise=noise)
+    _sample(ctx, shared, method=PERTURBATION.name, values=tuple(sigma or ()), draws=perturbations, noise=noise)
 
 
 def _check_folder() -> None:
@@ -128,11 +134,13 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     with meter(quiet) as shown:
         outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool)
     if not quiet:
-        print(_counted(outcome.generated, outcome.asked, "generated") + f"; see: esprobe --db {rendering.shown(db)} report")
+        print(
+            _counted(outcome.generated, outcome.asked, "rollouts generated") + f"; see: esprobe --db {rendering.shown(db)} report"
+        )
 
 
 def _counted(new: int, asked: int, done: str) -> str:
-    return f"{new:,} of {asked:,} rollouts {done}" + ("" if new == asked else ", the rest is already in the database")
+    return f"{new:,} of {asked:,} {done}" + ("" if new == asked else ", the rest is already in the database")
 
 
 @app.command(epilog="Example: esprobe score --scorer countdown-published")
@@ -183,8 +191,8 @@ def report(
     from esprobe.store.soundness import explained
 
     for name in method or ():
-        if name not in METHODS:
-            raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(METHODS)}")
+        if name not in NAMES:
+            raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(NAMES)}")
     chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
     connection = reading.open_database(ctx.obj[0], snapshot=True)
     with explained(ctx.obj[0]):
@@ -224,9 +232,9 @@ def explore(
 def import_(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help='JSON Lines: {"numbers": …, "target": …, "draw": …, "text": …}.')],
-    model: Annotated[str, typer.Option(help="What to call the model they came from.")] = "imported",
+    model: Annotated[str, typer.Option(help="What to call the model they came from.")] = IMPORTED.name,
     label: Annotated[str, typer.Option(help="Tells apart several imports of one model.")] = "",
-    method: Annotated[Method, typer.Option(help="How they were made.")] = "imported",
+    method: Annotated[MethodName, typer.Option(help="How they were made.")] = IMPORTED.name,
     value: Annotated[float | None, typer.Option(help="The T or σ they were made at.")] = None,
 ) -> None:
     """Imports rollouts made elsewhere and scores them; the same file again adds nothing."""
@@ -236,7 +244,7 @@ def import_(
     db, quiet = ctx.obj
     imported = import_rollouts(file, db, command_line(), model, label, method, value)
     if not quiet:
-        print(_counted(imported.new, imported.read, "imported"))
+        print(_counted(imported.new, imported.read, "rollouts imported"))
 
 
 @app.command(epilog="Example: esprobe merge other.db")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from esprobe import __version__
-from esprobe.arms import Arm, Method
+from esprobe.arms import Arm
 from esprobe.errors import UserError
+from esprobe.methods import IMPORTED, MethodName, named
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Problem, Score, Task, lacking
 from esprobe.tasks.records import read_records, task_problem
@@ -28,7 +29,9 @@ class Imported:
     new: int
 
 
-def import_rollouts(path: Path, db: Path, command: str, model: str, label: str, method: Method, value: float | None) -> Imported:
+def import_rollouts(
+    path: Path, db: Path, command: str, model: str, label: str, method: MethodName, value: float | None
+) -> Imported:
     """Reads JSON Lines of problem, `draw` and `text` into the arm (model, method, value, label) and scores them.
 
     All is one transaction: what is there is compared under the write lock, so that of two imports at once the second sees the
@@ -37,8 +40,8 @@ def import_rollouts(path: Path, db: Path, command: str, model: str, label: str, 
     _check_arm(model, label, method, value)
     task = all_tasks()[0]
     rollouts = _read(task, path)
-    digest = hashlib.sha256(f"imported:{model}".encode()).hexdigest()[:32]
-    arm = Arm(model, digest, method, value, {"task": task.name, "imported": label})
+    digest = hashlib.sha256(f"{IMPORTED.name}:{model}".encode()).hexdigest()[:32]
+    arm = Arm(model, digest, method, value, {"task": task.name, IMPORTED.name: label})
     problems = list({problem.digest: problem for _, problem, _ in rollouts.values()}.values())
     scorer = task.scorers[task.default_scorer]
     scores = {key: scorer(problem.payload, text) for key, (_, problem, text) in rollouts.items()}
@@ -60,7 +63,7 @@ def import_rollouts(path: Path, db: Path, command: str, model: str, label: str, 
         store.close()
 
 
-def _check_arm(model: str, label: str, method: Method, value: float | None) -> None:
+def _check_arm(model: str, label: str, method: MethodName, value: float | None) -> None:
     for option, text in (("--model", model), ("--label", label)):
         if not _is_text(text):
             raise UserError(f"{option} {text!r} is not UTF-8 text; name it otherwise")
@@ -68,8 +71,8 @@ def _check_arm(model: str, label: str, method: Method, value: float | None) -> N
         raise UserError("--model is empty; name the model that the rollouts came from")
     if value is not None and not (math.isfinite(value) and value >= 0):
         raise UserError(f"--value must be a T or σ of 0 or above, not {value:g}")
-    if value is not None and method == "greedy":
-        raise UserError("greedy decoding has no --value; leave it out")
+    if value is not None and not named(method).valued:
+        raise UserError(f"{named(method).noun} has no --value; leave it out")
 
 
 def _new_rows(
@@ -80,7 +83,7 @@ def _new_rows(
     for (draw, digest), (where, _, text) in rollouts.items():
         there = known.get((draw, ids[digest]))
         if there is None:
-            rows.append(RolloutRow(draw, ids[digest], text, None, "imported", scores[draw, digest]))
+            rows.append(RolloutRow(draw, ids[digest], text, None, IMPORTED.name, scores[draw, digest]))
         elif there != text:
             raise UserError(f"{where}: draw {draw} of this problem is there already with another text; use another --label")
     return rows

@@ -26,6 +26,7 @@ from esprobe.engines.models import ModelFiles, find_model, load_tokenizer
 from esprobe.engines.open import open_pool
 from esprobe.engines.pool import Pool
 from esprobe.errors import UserError
+from esprobe.methods import named
 from esprobe.pipeline import process
 from esprobe.pipeline.meter import Advance, Meter
 from esprobe.pipeline.work import Alike, Setting, Work
@@ -106,7 +107,7 @@ def _planned(sweep: Sweep, pool: Pool) -> _Plan:
     model.check_prompts(prompts, tokenizer)
     end_ids = tuple(model.end_ids(tokenizer))
     arms = plan_arms(sweep, task.name, model, Resolved(backend, dtype, prompter.identity(), end_ids, device))
-    spec = EngineSpec(backend, model, dtype, end_ids, perturbs=sweep.method == "perturbation")
+    spec = EngineSpec(backend, model, dtype, end_ids, perturbs=named(sweep.method).shares_draws)
     return _Plan(task, problems, prompts, [prompt_digest(ids) for ids in prompts], tokenizer, spec, arms)
 
 
@@ -163,7 +164,7 @@ def _work(
             asked = {(draw, i) for draw, i in unit.cells() if draw < planned.draws}
             lacking = {(draw, i) for draw, i in asked if (draw, setting.ids[i]) not in done}
             if lacking:
-                first = unit.draws.start == unit.problems.start == 0 and planned.arm.method == "perturbation"
+                first = unit.draws.start == unit.problems.start == 0 and planned.arm.shares_draws
                 measure = first and (arm_id is None or store.rounding(arm_id) is None)
                 yield Work(setting, planned, unit, lacking, measure, begin)
 

@@ -10,6 +10,7 @@ from typing import Any
 from esprobe.arms import Perturbation
 from esprobe.engines.backend import Decoding, Generation
 from esprobe.engines.engine import Batch
+from esprobe.methods import TEMPERATURE
 from esprobe.plan.sweep import PlannedArm, Unit
 from esprobe.store.store import RolloutRow
 from esprobe.tasks.base import Problem, Task
@@ -50,7 +51,7 @@ class Work:
         self.begin(self.arm)
         arm, cells = self.arm.arm, self.unit.cells()
         decoding = Decoding(int(arm.settings["max_new_tokens"]))
-        if arm.method == "temperature":
+        if arm.method == TEMPERATURE.name:
             keys = tuple(arm.rollout_key(draw, self.setting.problems[i].digest) for draw, i in cells)
             decoding = Decoding(decoding.max_new_tokens, float(arm.value or 0.0), keys)
         return Batch(self.perturbation, [self.setting.prompts[i] for _, i in cells], decoding, self.measure)

@@ -9,30 +9,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from esprobe.arms import SEED_BITS, Arm, NoiseScheme, Perturbation, perturbation_seed
 from esprobe.bundled import BUNDLED
 from esprobe.errors import UserError
+from esprobe.methods import GREEDY, TEMPERATURE, MethodName, named
 from esprobe.tasks.prompts import PromptFormat
 from esprobe.tasks.texts import TEXT
 
-TEMPERATURES = (0.4, 0.8, 1.2)
-SIGMAS = (0.003, 0.01, 0.02)
 DRAWS = 64
-
-
 BATCH_SIZE = 128
-# Logits of language models are of the order of ten, and float32 tells such numbers apart by 1e-6: below this temperature the
-# softmax leaves every token but the likeliest a probability of 0.
-LEAST_TEMPERATURE = 1e-6
 
 
 @dataclass(frozen=True)
 class Sweep:
     """What the user asked for: one method over several values, the problems, and how the model is run."""
 
-    method: Literal["temperature", "perturbation"]
+    method: MethodName
     values: tuple[float, ...] = ()  # T or σ; none means a short default sweep
     draws: int = DRAWS
     model: str = BUNDLED
@@ -50,19 +44,13 @@ class Sweep:
 
     def __post_init__(self) -> None:
         """Raises UserError for values that no sweep can have."""
-        values = self.values or (TEMPERATURES if self.method == "temperature" else SIGMAS)
+        method = named(self.method)
+        values = self.values or method.defaults
         object.__setattr__(self, "values", tuple(dict.fromkeys(float(v) + 0.0 for v in values)))  # −0.0 is 0
         for value in self.values:
-            if self.method == "temperature" and not 0 < value < 1000:
-                raise UserError(f"a temperature must be above 0 (and below 1000), not {value:g}; T = 0 is the greedy baseline")
-            if self.method == "temperature" and value < LEAST_TEMPERATURE:
-                raise UserError(
-                    f"T = {value:g} is greedy decoding in all but name, every draw the same; "
-                    f"take at least {LEAST_TEMPERATURE:g}, or the greedy baseline"
-                )
-            if self.method == "perturbation" and not 0 < value < 1000:
-                raise UserError(f"σ must be above 0 (and below 1000), not {value:g}; σ = 0 is the greedy baseline")
-        if self.method == "perturbation":
+            if line := method.refusal(value):
+                raise UserError(line)
+        if method.shares_draws:
             for value, other in pairwise(sorted(self.values)):
                 if struct.pack("f", value) == struct.pack("f", other):  # noise is made in float32
                     raise UserError(f"σ {value!r} and {other!r} make the same perturbed models; give one of them")
@@ -83,7 +71,7 @@ class PlannedArm:
 
     def perturbation(self, draw: int) -> Perturbation | None:
         """The weights of a draw: a model of its own in a perturbation arm, the base in every other."""
-        if self.arm.method != "perturbation":
+        if not self.arm.shares_draws:
             return None
         scheme, base_seed = self.arm.settings["noise"], self.arm.settings["seed"]
         return Perturbation(scheme, perturbation_seed(scheme, base_seed, draw), float(self.arm.value or 0.0))
@@ -144,8 +132,8 @@ def plan_arms(sweep: Sweep, task: str, model: Model, resolved: Resolved) -> list
         noise["seeds"] = f"{SEED_BITS} bits"
     else:
         noise["device"] = resolved.device
-    own = noise if sweep.method == "perturbation" else {"seed": sweep.seed}
-    greedy = [PlannedArm(Arm(model.name, model.digest, "greedy", None, common), 1)] if sweep.greedy else []
+    own = noise if named(sweep.method).shares_draws else {"seed": sweep.seed}
+    greedy = [PlannedArm(Arm(model.name, model.digest, GREEDY.name, None, common), 1)] if sweep.greedy else []
     return greedy + [
         PlannedArm(Arm(model.name, model.digest, sweep.method, value, common | own), sweep.draws) for value in sweep.values
     ]
@@ -158,7 +146,7 @@ def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]
     share a batch; such blocks are aligned to draw 0 and may reach beyond the last draw asked for, so that extending the arm
     later cuts it in the same places.
     """
-    together = 1 if planned.arm.method != "temperature" or problems >= batch_size else batch_size // problems
+    together = 1 if planned.arm.method != TEMPERATURE.name or problems >= batch_size else batch_size // problems
     for draw in range(0, planned.draws, together):
         for start in range(0, problems, batch_size):
             yield Unit(range(draw, draw + together), range(start, min(start + batch_size, problems)))

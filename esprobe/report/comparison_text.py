@@ -11,6 +11,7 @@ from typing import Any
 from esprobe.analysis.arms import Filter
 from esprobe.analysis.chosen import Draws
 from esprobe.analysis.comparison import Comparison, compare
+from esprobe.methods import GREEDY
 from esprobe.report import layout
 from esprobe.report.comparison_notes import comparison_notes
 from esprobe.report.render import Format, render
@@ -61,7 +62,7 @@ def _figures(one: Comparison) -> Iterator[Figure]:
     yield "setting", None, "ceiling", (one.solvable + one.unknown) / one.problems, None, None
     yield "setting", None, "solvable", one.solvable, None, None
     yield "setting", None, "unknown", one.unknown, None, None
-    yield "setting", None, "greedy", one.greedy, None, None
+    yield "setting", None, GREEDY.name, one.greedy, None, None
     yield "setting", None, "common_seeds", one.common_seeds, None, None
     for step in one.steps:
         d = step.difference

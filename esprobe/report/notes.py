@@ -39,7 +39,7 @@ def _names(arms: Sequence[ArmRow]) -> dict[int, str]:
 def _columns(
     arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str, greedy: bool
 ) -> list[str]:
-    shared = any(arm.method == "perturbation" for arm in arms)
+    shared = any(arm.shares_draws for arm in arms)
     over = "problems, and over the perturbed models that all problems share" if shared else "problems"
     said = [f"[low, high]: 95% interval over {over}."]
     deepest = max(arms, key=lambda arm: arm.draws)
@@ -87,7 +87,7 @@ def _ceilings(arms: Sequence[ArmRow]) -> list[str]:
 def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
     """Intervals that cannot be had, or are not to be trusted, and why."""
     said = []
-    one = [names[arm.arm_id] for arm in arms if arm.method == "perturbation" and arm.draws == 1]
+    one = [names[arm.arm_id] for arm in arms if arm.shares_draws and arm.draws == 1]
     if one:
         said.append(f"1 model: {_listed(one)} has no interval; its share is over problems only, and another model may differ.")
     doubts: dict[str, dict[str, list[int]]] = {}  # why → arm → k

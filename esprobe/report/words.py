@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from esprobe.analysis.arms import ArmRow
+from esprobe.methods import named
 
 
 def percent(share: float, interval: Iterable[float] | None = None) -> str:
@@ -26,8 +27,7 @@ def arm_name(arm: ArmRow) -> str:
     """`greedy`, `T 0.6`, `σ 0.01`, `imported`, `imported 0.5`."""
     if arm.value is None:
         return arm.method
-    symbol = {"temperature": "T", "perturbation": "σ"}.get(arm.method, arm.method)
-    return f"{symbol} {arm.value:g}"
+    return f"{named(arm.method).symbol} {arm.value:g}"
 
 
 def names_of(arms: Sequence[ArmRow]) -> dict[int, str]:

@@ -11,8 +11,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from esprobe.arms import METHODS
 from esprobe.errors import UserError
+from esprobe.methods import NAMES
 from esprobe.store import schema
 from esprobe.tasks.registry import all_tasks
 
@@ -40,7 +40,7 @@ _TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         ("payload",),
     ),
     "arm": (
-        f"{_text('digest', 'task', 'method', 'settings')} AND method IN {METHODS} AND (value IS NULL OR {_number('value')}) "
+        f"{_text('digest', 'task', 'method', 'settings')} AND method IN {NAMES} AND (value IS NULL OR {_number('value')}) "
         f"AND (rounding IS NULL OR {_text('rounding')})",
         ("digest", "task", "rounding"),
         ("settings",),

@@ -22,6 +22,7 @@ from sqlmodel import SQLModel
 
 from esprobe import arms
 from esprobe.errors import UserError
+from esprobe.methods import PERTURBATION
 from esprobe.store import schema, tables
 from esprobe.store.connection import DatabaseFile, make_engine, reading
 from esprobe.store.faults import DAMAGED, FULL, damaged, disk_full, reason, unwritable
@@ -363,7 +364,7 @@ class Store:
 # there already is left alone.
 _NEW_DRAWS = (
     "INSERT INTO draw (arm_id, number, seed, sigma) "
-    "SELECT id, ?, ?, CASE WHEN method = 'perturbation' THEN value END FROM arm WHERE id = ? "
+    f"SELECT id, ?, ?, CASE WHEN method = '{PERTURBATION.name}' THEN value END FROM arm WHERE id = ? "
     "ON CONFLICT (arm_id, number) DO NOTHING"
 )
 _NEW_ROLLOUTS = (

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from esprobe.arms import Arm, recorded_seed
+from esprobe.methods import IMPORTED, named
 from esprobe.tasks.base import Facts, Problem, Score, Task
 from esprobe.tasks.registry import all_tasks
 
@@ -120,7 +121,7 @@ class Verification:
         settings_of = lru_cache(maxsize=64)(json.loads)
         for arm_id, number, seed, sigma, method, value, settings in self._rows(sql):
             which = f"table draw: draw {number} of arm {arm_id} has"
-            if method != "perturbation":
+            if not named(method).shares_draws:
                 if seed is not None or sigma is not None:
                     yield f"{which} a seed or a σ, where its arm's method is {method}"
                 continue
@@ -171,12 +172,12 @@ ORDER BY s.arm_id, s.draw, s.problem_id
 
 def _impossible(arm: Arm) -> str | None:
     """Why no command makes an arm of this method with this value and these settings, in a few words; None if one does."""
-    made = "imported" not in arm.settings
-    if arm.method == "greedy" and arm.value is not None:
-        return f"greedy with the value {arm.value:g}"
-    if made and arm.method in ("temperature", "perturbation") and arm.value is None:
+    made = IMPORTED.name not in arm.settings
+    if not named(arm.method).valued and arm.value is not None:
+        return f"{arm.method} with the value {arm.value:g}"
+    if made and arm.method != IMPORTED.name and named(arm.method).valued and arm.value is None:
         return f"of method {arm.method} without a value"
-    if made and (arm.method == "perturbation") != ("noise" in arm.settings):
+    if made and arm.shares_draws != ("noise" in arm.settings):
         return f"of method {arm.method} with the settings of another"
     return None
 

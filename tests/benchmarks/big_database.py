@@ -16,14 +16,15 @@ from contextlib import closing
 from pathlib import Path
 
 from esprobe.analysis.reading import open_database, query
-from esprobe.arms import Arm, Method, perturbation_seeds
+from esprobe.arms import Arm, perturbation_seeds
+from esprobe.methods import MethodName
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.benchmarks.table import Row, in_turns, ratio, render
 
 PROBLEMS, DRAWS, ROUNDS = 128, 512, 3
-ARMS: list[tuple[Method, float, float]] = [  # method, value, how well it does; shares as in the published study, and better ones
+ARMS: list[tuple[MethodName, float, float]] = [  # method, value, how well it does; shares as in the study, and better ones
     *(("temperature", t, rate) for t, rate in [(0.05, 0.2), (0.1, 0.15), (0.2, 0.1), (0.4, 0.05), (0.6, 0.02), (0.8, 0.004)]),
     ("temperature", 1.0, 0.002),
     *(("perturbation", s, rate) for s, rate in [(0.0005, 0.2), (0.001, 0.1), (0.003, 0.003), (0.005, 0.0), (0.01, 0.0)]),

@@ -23,7 +23,8 @@ from matplotlib.ticker import EngFormatter, NullFormatter
 
 from esprobe.analysis.arms import Filter
 from esprobe.analysis.reading import open_database, query
-from esprobe.arms import Arm, Method, perturbation_seeds
+from esprobe.arms import Arm, perturbation_seeds
+from esprobe.methods import MethodName
 from esprobe.report import render
 from esprobe.report.plots import style
 from esprobe.report.table import report
@@ -33,7 +34,7 @@ from tests.benchmarks.table import Row
 from tests.helpers.made import honest
 
 PROBLEMS = 125
-ARMS: list[tuple[Method, float]] = [("temperature", t) for t in (0.4, 0.6, 0.8, 1.0)]
+ARMS: list[tuple[MethodName, float]] = [("temperature", t) for t in (0.4, 0.6, 0.8, 1.0)]
 ARMS += [("perturbation", s) for s in (0.001, 0.003, 0.01, 0.02)]
 VIEWS = ("solved", "pass_at_k", "arm_summary", "draw_accuracy", "cover_at_tau")
 SMALLEST, LARGEST = 4, 6

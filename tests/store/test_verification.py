@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from esprobe.arms import Arm, Method, recorded_seed
+from esprobe.arms import Arm, recorded_seed
 from esprobe.errors import UserError
+from esprobe.methods import MethodName
 from esprobe.store.merge import merge
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.countdown.task import Countdown
@@ -179,7 +180,12 @@ def test_a_false_row_of_ours_is_found_by_merging_a_true_one(
     ],
 )
 def test_an_arm_that_no_command_makes_is_refused(
-    other: Callable[[str], Path], tmp_path: Path, method: Method, value: float | None, settings: dict[str, str], says: str | None
+    other: Callable[[str], Path],
+    tmp_path: Path,
+    method: MethodName,
+    value: float | None,
+    settings: dict[str, str],
+    says: str | None,
 ) -> None:
     source = other("SELECT 1")
     with closing(sqlite3.connect(source)) as connection:

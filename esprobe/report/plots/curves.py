@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from esprobe.analysis.arms import ArmRow, AtK
+from esprobe.methods import COMPARED, GREEDY, SAMPLED, TEMPERATURE, Method
 from esprobe.report.plots import style
 from esprobe.report.plots.data import Group
 from esprobe.report.table import DEFAULT_KS
@@ -16,18 +17,17 @@ from esprobe.report.table import DEFAULT_KS
 BANDS = "bands: 95% intervals, as in the report, where they are trustworthy"
 
 
-def of_method(group: Group, method: str) -> Figure | str:
+def of_method(group: Group, method: Method) -> Figure | str:
     """pass@k of every arm of one method."""
     arms = group.of(method, least=2)
     if not arms:
-        return f"needs an arm of method {method} with at least 2 draws"
-    name = {"temperature": "temperature sampling", "perturbation": "weight perturbation", "imported": "imported rollouts"}[method]
-    return _curves(group, f"pass@k by {name}", arms, solid=True)
+        return f"needs an arm of method {method.name} with at least 2 draws"
+    return _curves(group, f"pass@k by {method.title}", arms, solid=True)
 
 
 def overlaid(group: Group) -> Figure | str:
     """All methods in one plot: temperature solid, perturbation dashed."""
-    arms = group.of("temperature", "perturbation", "imported", least=2)
+    arms = group.of(*SAMPLED, least=2)
     if len({arm.method for arm in arms}) < 2:
         return "needs arms of two methods with at least 2 draws each"
     return _curves(group, "pass@k: temperature (solid) and perturbation (dashed)", arms, solid=False)
@@ -112,10 +112,12 @@ def _chance(axes: Axes, curves: Iterable[Sequence[AtK]]) -> None:
 
 def levels(group: Group, axes: Axes, arms: Sequence[ArmRow]) -> None:
     """Greedy decoding of the unchanged model, and the share of problems that can be solved at all."""
-    for i, arm in enumerate(group.of("greedy")):
+    for i, arm in enumerate(group.of(GREEDY)):
         share = arm.at[1].pass_at_k
         name = f"{group.labels[arm.arm_id]}: {100 * share:.1f}%"
-        axes.axhline(share, color=style.METHOD["greedy"], lw=1.1, ls=(0, (1, 1.4 + 2 * i)), label=name, zorder=2, clip_on=False)
+        axes.axhline(
+            share, color=style.METHOD[GREEDY.name], lw=1.1, ls=(0, (1, 1.4 + 2 * i)), label=name, zorder=2, clip_on=False
+        )
     for i, (share, name) in enumerate(ceilings(arms)):
         axes.axhline(share, color=style.GREY, lw=0.8, label=None if i else name, zorder=1, clip_on=False)
 
@@ -135,17 +137,17 @@ def ceilings(arms: Sequence[ArmRow]) -> list[tuple[float, str]]:
 
 def over_values(group: Group) -> Figure | str:
     """pass@k over T and over σ, at k = 1, 8, 64, … and at as many draws as the arms share."""
-    panels = [m for m in ("temperature", "perturbation") if len({a.value for a in group.of(m) if a.value is not None}) > 1]
+    panels = [m for m in COMPARED if len({a.value for a in group.of(m) if a.value is not None}) > 1]
     if not panels or group.best is None:
         return "needs at least two values of T or of σ"
     arms = group.of(*panels)
     most = min(max(group.depth(arm) for arm in group.of(panel)) for panel in panels)
     ks = sorted({1, most} | {k for k in DEFAULT_KS if k < most})
-    title = f"pass@k over {' and over '.join({'temperature': 'T', 'perturbation': 'σ'}[p] for p in panels)}"
+    title = f"pass@k over {' and over '.join(p.symbol for p in panels)}"
     bars = "bars: 95% intervals, as in the report, where they are trustworthy"
     notes = [f"scored by {group.scorer}", bars, "thin dash-dotted: chance at the same k"]
     made, axes = style.figure(f"{title}\n{subtitle(group, arms)}", notes, columns=len(panels))
-    shades = style.colours("temperature", len(ks))
+    shades = style.colours(TEMPERATURE.name, len(ks))
     for panel, ax in zip(panels, axes, strict=True):
         found = [arm for arm in group.of(panel) if arm.value is not None]
         for k, colour, marker in zip(ks, shades, "osD^vPX*", strict=False):
@@ -184,9 +186,9 @@ def over_values(group: Group) -> Figure | str:
     return made
 
 
-def _value_axis(axes: Axes, method: str, values: Sequence[float]) -> None:
+def _value_axis(axes: Axes, method: Method, values: Sequence[float]) -> None:
     """T is linear from 0, σ logarithmic, with the sampled values as ticks."""
-    if method == "temperature":
+    if method is TEMPERATURE:
         axes.set_xlim(0, 1.06 * values[-1])
         axes.set_xlabel("temperature T")
         return

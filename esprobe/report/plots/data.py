@@ -14,12 +14,13 @@ from esprobe.analysis import best
 from esprobe.analysis.arms import ArmRow, AtK, Filter, load_arms, told_apart
 from esprobe.analysis.baselines import Tried, read_tried
 from esprobe.analysis.verdicts import counts_within, draw_accuracy, read_verdicts
+from esprobe.methods import IMPORTED, SAMPLED, Method
 from esprobe.report.render import shown
 from esprobe.report.words import arm_name
 from esprobe.stats.intervals import Cell, shared_draws
 from esprobe.stats.paired import powers_of_two
 
-SAMPLED = ("temperature", "perturbation", "imported")
+SAMPLED_NAMES = tuple(method.name for method in SAMPLED)
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,10 @@ class Group:
     equal: Mapping[int, tuple[Tried, ...]]
     best: Best | None
 
-    def of(self, *methods: str, least: int = 1) -> tuple[ArmRow, ...]:
+    def of(self, *methods: Method, least: int = 1) -> tuple[ArmRow, ...]:
         """The arms of these methods with at least so many draws of every problem."""
-        return tuple(arm for arm in self.arms if arm.method in methods and self.depth(arm) >= least)
+        names = {method.name for method in methods}
+        return tuple(arm for arm in self.arms if arm.method in names and self.depth(arm) >= least)
 
     def depth(self, arm: ArmRow) -> int:
         """How many draws every problem of the arm has."""
@@ -99,7 +101,7 @@ class Group:
     def _on(self, arm: ArmRow, cells: Sequence[Tried], k: int) -> AtK:
         """pass@k on some problems, with what models shared by them add to its variance."""
         found = estimate(cells, k)
-        if arm.method != "perturbation":
+        if not arm.shares_draws:
             return found
         correct: dict[int, dict[tuple[int, int], int]] = {}
         for cell in cells:
@@ -126,8 +128,8 @@ def load_groups(connection: sqlite3.Connection, chosen: Filter) -> list[Group]:
             greedy = best.baseline(arm, every, counts, list(counts[arm.arm_id]))
             if greedy is not None:
                 base[arm.arm_id] = best.solve_rate(counts[greedy.arm_id], list(counts[arm.arm_id]))
-        perturbed = [arm for arm in found if arm.method == "perturbation"]
-        choice = best.choose(found, counts) or best.choose(found, counts, kinds=("imported",))
+        perturbed = [arm for arm in found if arm.shares_draws]
+        choice = best.choose(found, counts) or best.choose(found, counts, kinds=(IMPORTED.name,))
         k = choice.k if choice else max(best.depth(counts[arm.arm_id]) for arm in found)
         groups.append(
             Group(
@@ -161,7 +163,7 @@ def _equal(
     equal = {}
     for arm in arms:
         cells = tried[arm.arm_id]
-        if arm.method not in SAMPLED or any(cell.n < k for cell in cells):
+        if arm.method not in SAMPLED_NAMES or any(cell.n < k for cell in cells):
             continue
         if any(cell.n > k for cell in cells):
             right = counts_within(connection, scorer, arm.arm_id, k)

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from esprobe.analysis.arms import ArmRow
+from esprobe.methods import PERTURBATION, SAMPLED, TEMPERATURE
 from esprobe.report.plots import style
 from esprobe.report.plots.curves import ceilings, describe, subtitle
-from esprobe.report.plots.data import SAMPLED, Group, count_bins, count_shares, coverage_and_depth, overlap
+from esprobe.report.plots.data import SAMPLED_NAMES, Group, count_bins, count_shares, coverage_and_depth, overlap
 
 MANY = 4000  # points from which an SVG holds them as one picture
 
@@ -29,7 +30,7 @@ def _at_equal_draws(group: Group, arms: Sequence[ArmRow]) -> str:
 
 def _left_out(group: Group) -> list[str]:
     """Which arms have too few draws to be compared with the others."""
-    short = [group.labels[a.arm_id] for a in group.arms if a.method in SAMPLED and a.arm_id not in group.equal]
+    short = [group.labels[a.arm_id] for a in group.arms if a.method in SAMPLED_NAMES and a.arm_id not in group.equal]
     return [f"left out, with fewer draws: {', '.join(short)}"] if short else []
 
 
@@ -46,7 +47,7 @@ def coverage_against_depth(group: Group) -> Figure | str:
         "depth: mean share of correct draws on those",
     ]
     made, (axes,) = style.figure(title, notes)
-    for method in ("temperature", "perturbation", "imported"):
+    for method in (method.name for method in SAMPLED):
         found = [arm for arm in arms if arm.method == method]
         points = [coverage_and_depth(group.equal[arm.arm_id]) for arm in found]
         if len({arm.value for arm in found}) == len(found):
@@ -82,8 +83,8 @@ def solve_overlap(group: Group) -> Figure | str:
     left = 0
     parts = [
         ("both", found.both, style.BOTH, "white"),
-        (f"only {first}", found.first, style.METHOD["temperature"], "white"),
-        (f"only {second}", found.second, style.METHOD["perturbation"], "white"),
+        (f"only {first}", found.first, style.METHOD[TEMPERATURE.name], "white"),
+        (f"only {second}", found.second, style.METHOD[PERTURBATION.name], "white"),
         ("neither", found.neither, "#cccccc", "black"),
     ]
     for name, count, colour, ink in parts:
@@ -155,7 +156,7 @@ def correct_counts(group: Group) -> Figure | str:
     made, (axes,) = style.figure(
         title, [f"scored by {group.scorer}", *_left_out(group)], height=max(2.6, min(14.0, 1.6 + 0.3 * len(arms)))
     )
-    shades = ["#dddddd", *style.colours("temperature", len(bins) - 1)]
+    shades = ["#dddddd", *style.colours(TEMPERATURE.name, len(bins) - 1)]
     lefts = [0.0] * len(arms)
     for i, (low, high) in enumerate(bins):
         shares = [count_shares(group.equal[arm.arm_id], bins)[i] for arm in arms]
@@ -174,7 +175,7 @@ def correct_counts(group: Group) -> Figure | str:
 
 def accuracy_of_draws(group: Group) -> Figure | str:
     """Each perturbed model as a point: its accuracy over all problems, beside that of the unchanged model."""
-    arms = [arm for arm in group.of("perturbation") if group.draws[arm.arm_id]]
+    arms = [arm for arm in group.of(PERTURBATION) if group.draws[arm.arm_id]]
     if not arms:
         return "needs a perturbation arm with draws that met every problem"
     base = {arm.arm_id: group.base.get(arm.arm_id) for arm in arms}
@@ -183,7 +184,7 @@ def accuracy_of_draws(group: Group) -> Figure | str:
     luck = "above base: on these problems, by luck or truly; report --compare says how much is luck"
     made, (axes,) = style.figure(title, [f"scored by {group.scorer}", about, luck])
     many = sum(len(group.draws[arm.arm_id]) for arm in arms) > MANY
-    for i, (arm, colour) in enumerate(zip(arms, style.colours("perturbation", len(arms)), strict=True)):
+    for i, (arm, colour) in enumerate(zip(arms, style.colours(PERTURBATION.name, len(arms)), strict=True)):
         shares, unchanged = group.draws[arm.arm_id], base[arm.arm_id]
         spread = Random(i)
         xs = [i + 0.32 * (2 * spread.random() - 1) if len(shares) > 1 else i for _ in shares]

@@ -12,14 +12,13 @@ from matplotlib.figure import Figure
 
 from esprobe.analysis.arms import Filter
 from esprobe.errors import UserError
+from esprobe.methods import IMPORTED, SAMPLED
 from esprobe.report.plots import curves, problems, style
 from esprobe.report.plots.data import Group, load_groups
 
 # File name → what draws it. Files are called MODEL-NAME.png and MODEL-NAME.svg.
 PLOTS: dict[str, Callable[[Group], Figure | str]] = {
-    "pass-at-k-temperature": partial(curves.of_method, method="temperature"),
-    "pass-at-k-perturbation": partial(curves.of_method, method="perturbation"),
-    "pass-at-k-imported": partial(curves.of_method, method="imported"),
+    **{f"pass-at-k-{method.name}": partial(curves.of_method, method=method) for method in SAMPLED},
     "pass-at-k-overlaid": curves.overlaid,
     "best-against-best": curves.best_against_best,
     "coverage-against-depth": problems.coverage_against_depth,
@@ -46,7 +45,7 @@ def save_plots(connection: sqlite3.Connection, chosen: Filter, folder: Path) -> 
                     made = draw(group)
                     if isinstance(made, Figure):
                         lines += [str(path) for path in style.save(made, folder / f"{group.slug}-{name}")]
-                    elif name != "pass-at-k-imported":  # most have nothing imported, and need not hear of it
+                    elif name != f"pass-at-k-{IMPORTED.name}":  # most have nothing imported, and need not hear of it
                         lines.append(f"skipped {group.slug}-{name}: {made}")
     except OSError as error:
         raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None

@@ -18,6 +18,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from esprobe.methods import GREEDY, IMPORTED, PERTURBATION, TEMPERATURE
 from esprobe.report.files import write_whole
 
 RC: dict[str, Any] = {
@@ -40,13 +41,22 @@ RC: dict[str, Any] = {
     "svg.hashsalt": "esprobe",  # the same data give the same file
 }
 # Okabe and Ito's colours
-METHOD = {"temperature": "#0072B2", "perturbation": "#D55E00", "imported": "#CC79A7", "greedy": "#000000"}
+METHOD: dict[str, str] = {
+    TEMPERATURE.name: "#0072B2",
+    PERTURBATION.name: "#D55E00",
+    IMPORTED.name: "#CC79A7",
+    GREEDY.name: "#000000",
+}
 BOTH = "#009E73"
 GREY = "#777777"
 LIGHT = "#e4e4e4"
-MARKER = {"temperature": "o", "perturbation": "s", "imported": "^", "greedy": "D"}
-DASH = {"temperature": "-", "perturbation": (0, (4, 1.6)), "imported": (0, (1, 1))}
-_SCALE = {"temperature": ("viridis", 0.08, 0.82), "perturbation": ("inferno", 0.3, 0.82), "imported": ("RdPu_r", 0.1, 0.5)}
+MARKER: dict[str, str] = {GREEDY.name: "D", TEMPERATURE.name: "o", PERTURBATION.name: "s", IMPORTED.name: "^"}
+DASH: dict[str, Any] = {TEMPERATURE.name: "-", PERTURBATION.name: (0, (4, 1.6)), IMPORTED.name: (0, (1, 1))}
+_SCALE: dict[str, tuple[str, float, float]] = {
+    TEMPERATURE.name: ("viridis", 0.08, 0.82),
+    PERTURBATION.name: ("inferno", 0.3, 0.82),
+    IMPORTED.name: ("RdPu_r", 0.1, 0.5),
+}
 
 
 def figure(title: str, notes: Sequence[str], columns: int = 1, height: float = 4.8) -> tuple[Figure, list[Axes]]:
