@@ -1,15 +1,17 @@
-"""What an arm is and how it is identified; the seeds of its draws. The one place that computes an arm's identity.
+"""What an arm is, which weights a model may have, and how both are identified; the seeds of draws.
 
-Knows neither models' insides nor the database.
+The one place that computes identities. Knows neither models' insides nor the database.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, Self
 
+from esprobe.errors import UserError
 from esprobe.methods import MethodName, named
 
 NoiseScheme = Literal["iid", "shared-seed"]
@@ -24,6 +26,67 @@ class Perturbation:
     scheme: NoiseScheme
     seed: int
     sigma: float
+
+
+@dataclass(frozen=True)
+class Update:
+    """One step of a training: every weight becomes base + Σ cᵢ·noise(scheme, seedᵢ), summed in this order, in float32.
+
+    The noise is `iid` alone: that of `shared-seed` depends on how a backend lays out its parameters, so that one update would
+    make different models. Raises UserError.
+    """
+
+    seeds: tuple[int, ...]
+    coefficients: tuple[float, ...]
+    scheme: NoiseScheme = "iid"
+
+    def __post_init__(self) -> None:
+        """Plain numbers, −0.0 as 0, so that one update has one record."""
+        object.__setattr__(self, "seeds", tuple(map(int, self.seeds)))
+        object.__setattr__(self, "coefficients", tuple(float(c) + 0.0 for c in self.coefficients))
+        if self.scheme != "iid":
+            raise UserError(f"noise {self.scheme!r} is another one on every backend, so it makes no update; train with iid")
+        if len(self.seeds) != len(self.coefficients) or not all(map(isfinite, self.coefficients)):
+            raise ValueError(f"{len(self.seeds)} seeds and {len(self.coefficients)} coefficients, all finite, make no update")
+
+    def record(self) -> dict[str, Any]:
+        """As plain JSON: what the database keeps of a trained model, and what goes to other processes."""
+        return {"scheme": self.scheme, "seeds": list(self.seeds), "coefficients": list(self.coefficients)}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """The update of such a record."""
+        return cls(record["seeds"], record["coefficients"], record["scheme"])
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights a model is wanted with: its own, after the updates of a training in their order, then perturbed.
+
+    Without either it is the model as its files have it (`BASE`).
+    """
+
+    updates: tuple[Update, ...] = ()
+    perturbation: Perturbation | None = None
+
+    def __hash__(self) -> int:
+        """Of the last update alone: a long training need not be read through for it."""
+        return hash((len(self.updates), self.updates[-1:], self.perturbation))
+
+
+BASE = Weights()
+
+
+def trained_digest(digest: str, updates: Iterable[Update]) -> str:
+    """Identifies the model that the updates make of the one with `digest`: SHA-256, 32 hex digits; without updates, `digest`.
+
+    Each update is counted in by itself, so a model's digest follows from its parent's and the last update: any way of cutting a
+    training into models gives the same.
+    """
+    for update in updates:
+        text = json.dumps([digest, update.record()], sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return digest
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from esprobe.arms import Perturbation
+from esprobe.arms import Weights
 from esprobe.weights.rounding import Rounding
 
 Finish = Literal["stop", "length", "nan"]  # end token; limit of tokens or context; the model's output was not a number
@@ -49,14 +49,15 @@ class Backend(Protocol):
         """Makes sure that noise will reach every weight. Raises UserError where it would not."""
         ...
 
-    def rounding(self, perturbation: Perturbation) -> dict[str, Rounding]:
-        """Sets the weights to a perturbation and measures what rounding leaves of it, by group of weights."""
+    def rounding(self, weights: Weights) -> dict[str, Rounding]:
+        """Sets the weights and measures what rounding leaves of their perturbation, by group of weights."""
         ...
 
-    def set_weights(self, perturbation: Perturbation | None) -> None:
-        """Base weights + σ·noise from now on; None is the base itself, bit for bit. Setting the same again is free.
+    def set_weights(self, weights: Weights) -> None:
+        """Generates with these from now on; `BASE` are the model's own, bit for bit. Setting the same again is free.
 
-        Raises OutOfMemoryError.
+        Those of a trained model are kept in float32, so that more updates of the same training cost no more than themselves; an
+        engine that does not have the earlier ones makes all of them from the root. Raises UserError, OutOfMemoryError.
         """
         ...
 

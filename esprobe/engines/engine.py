@@ -6,7 +6,7 @@ Knows backends by name, batches of token ids and generations; tasks, texts and t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from esprobe.arms import Perturbation
+from esprobe.arms import Weights
 from esprobe.engines.backend import Backend, Decoding, Generation, OutOfMemoryError
 from esprobe.engines.models import ModelFiles
 from esprobe.errors import UserError
@@ -18,6 +18,7 @@ class EngineSpec:
     """What it takes to start an engine, anywhere: a backend's name, the model, a torch dtype's name, the end tokens.
 
     `perturbs`: noise will be asked for, and an engine that could not give it to every weight is to be refused at its start.
+    `trained`: weights of a trained model will be, which take room in float32.
     """
 
     backend: str
@@ -25,16 +26,17 @@ class EngineSpec:
     dtype: str
     end_ids: tuple[int, ...]
     perturbs: bool = False
+    trained: bool = False
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts (token ids) to be continued together under one setting of the weights.
+    """Prompts (token ids) to be continued together with some weights of the engine's model.
 
     `measure`: what rounding leaves of the perturbation is wanted as well.
     """
 
-    perturbation: Perturbation | None
+    weights: Weights
     prompts: Sequence[Sequence[int]]
     decoding: Decoding
     measure: bool = False
@@ -67,17 +69,18 @@ class Engine:
         """One generation a prompt. Raises UserError if not even one prompt fits into memory."""
         rounding = None
         try:
-            self.backend.set_weights(batch.perturbation)
-            if batch.measure and batch.perturbation is not None:
-                rounding = self.backend.rounding(batch.perturbation)
+            self.backend.set_weights(batch.weights)
+            perturbation = batch.weights.perturbation
+            if batch.measure and perturbation is not None:
+                rounding = self.backend.rounding(batch.weights)
                 if all(group.unchanged == 1 for group in rounding.values()):
                     raise UserError(
-                        f"σ {batch.perturbation.sigma:g} changes no weight of this model: its dtype rounds it all away; "
+                        f"σ {perturbation.sigma:g} changes no weight of this model: its dtype rounds it all away; "
                         "take a larger σ, or --dtype float32"
                     )
         except OutOfMemoryError:
             raise UserError(
-                "perturbing needs memory for the weights twice, and there is not enough; use a smaller --dtype"
+                "perturbed and trained models need memory for the weights twice, and there is not enough; use a smaller --dtype"
             ) from None
         generations: list[Generation] = []
         notes = []
@@ -105,7 +108,7 @@ def open_backend(spec: EngineSpec) -> Backend:
     if spec.backend == "vllm":
         from esprobe.engines.vllm_backend import VllmBackend
 
-        return VllmBackend(spec.model, spec.dtype, spec.end_ids)
+        return VllmBackend(spec.model, spec.dtype, spec.end_ids, trained=spec.trained)
     if spec.backend != "transformers":
         raise UserError(f"there is no backend {spec.backend!r}; use transformers or vllm")
     from esprobe.engines.transformers_backend import TransformersBackend

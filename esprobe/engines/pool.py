@@ -6,7 +6,7 @@ Knows work and its failures, not where the engines run.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from esprobe.arms import Perturbation
+from esprobe.arms import Weights
 from esprobe.engines.engine import Batch, Done, EngineSpec
 from esprobe.errors import UserError
 
@@ -19,7 +19,7 @@ class Work(Protocol):
     """Something to be done by an engine; its batch is only made when an engine is free."""
 
     @property
-    def perturbation(self) -> Perturbation | None:
+    def weights(self) -> Weights:
         """The weights that the batch will ask for."""
         ...
 

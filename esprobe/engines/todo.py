@@ -10,10 +10,10 @@ from typing import Any
 
 
 class Todo:
-    """Pieces of work in order, those of equal `perturbation` in a row; None is the base, which every engine starts with.
+    """Pieces of work in order, those of equal `weights` in a row.
 
-    The pieces of the base are as many as the draws of an arm, so none of them is ever passed over; those of one perturbed model
-    are as many as its problems need, and are kept in hand while another engine begins with the next model.
+    Pieces that are not perturbed are as many as the draws of an arm, so none of them is ever passed over; those of one perturbed
+    model are as many as its problems need, and are kept in hand while another engine begins with the next model.
     """
 
     def __init__(self, work: Iterable[Any]) -> None:
@@ -27,10 +27,10 @@ class Todo:
 
     def take(self, last: Any) -> Any:
         """The next piece for the engine that did `last` (None: it has done nothing yet); None when nothing is left."""
-        if last is not None and last.perturbation in self.kept:
-            return self._of_kept(last.perturbation)
-        own = None if last is None else last.perturbation
-        while (piece := self._peek()) is not None and piece.perturbation == self.begun not in (None, own):
+        own = None if last is None else last.weights
+        if own in self.kept:
+            return self._of_kept(own)
+        while (piece := self._peek()) is not None and piece.weights.perturbation and piece.weights == self.begun != own:
             self.kept.setdefault(self.begun, deque()).append(self._next())  # for the engine that began with these weights
         if piece is not None:
             return self._next()
@@ -38,9 +38,9 @@ class Todo:
 
     def give_back(self, piece: Any) -> None:
         """To be done again, before other pieces that were passed over."""
-        pieces = self.kept.pop(piece.perturbation, deque())
+        pieces = self.kept.pop(piece.weights, deque())
         pieces.appendleft(piece)
-        self.kept = {piece.perturbation: pieces, **self.kept}
+        self.kept = {piece.weights: pieces, **self.kept}
 
     def _peek(self) -> Any:
         if not self.ahead:
@@ -49,7 +49,7 @@ class Todo:
 
     def _next(self) -> Any:
         piece = self.ahead.popleft()
-        self.begun = piece.perturbation
+        self.begun = piece.weights
         return piece
 
     def _of_kept(self, weights: Any) -> Any:

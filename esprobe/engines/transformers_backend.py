@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers.utils import logging
 
-from esprobe.arms import Perturbation
+from esprobe.arms import BASE, Weights
 from esprobe.engines.backend import Decoding, Finish, Generation, OutOfMemoryError
 from esprobe.engines.checkpoint import load, unreached
 from esprobe.engines.forward import Forward
@@ -23,6 +23,7 @@ from esprobe.errors import UserError
 from esprobe.weights import perturb, philox
 from esprobe.weights import rounding as noise_rounding
 from esprobe.weights.rounding import Rounding
+from esprobe.weights.update import Base
 
 # Below this size a second thread wins little, and waiting for it costs fifty-fold when another process has its core.
 SMALL = 10_000_000  # parameters
@@ -41,7 +42,7 @@ class TransformersBackend:
         live = load(model, dtype)
         if self.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and live.num_parameters() < SMALL:
             torch.set_num_threads(1)
-        self.files, self.name = model, model.name
+        self.files, self.name, self.dtype = model, model.name, dtype
         with _out_of_memory_is(f"model {model.name!r} does not fit into memory in {dtype}; use a smaller --dtype"):
             self.model = live.to(self.device).eval().requires_grad_(False)
             try:
@@ -55,25 +56,31 @@ class TransformersBackend:
         self.context_length = min(model.context_length(), stated if isinstance(stated, int) else 1 << 30)
         self.vocabulary = live.get_input_embeddings().num_embeddings
         self.weights: dict[str, Tensor] = {n: p.data for n, p in self.model.named_parameters() if p.is_floating_point()}
-        self.base: dict[str, Tensor] = {}
+        self.base = Base(self._root, self.device)
         self.prepared = False
-        self.current: Perturbation | None = None
+        self.current = BASE
 
-    def set_weights(self, perturbation: Perturbation | None) -> None:
-        """See Backend. The base is copied once, before the first perturbation, and never computed back."""
-        if perturbation == self.current:
+    def set_weights(self, weights: Weights) -> None:
+        """See Backend. The base is copied once, before the first change, and never computed back."""
+        if weights == self.current:
             return
         self.forward.forget()  # first, for the copy of the base may need its memory
-        if not self.base:
-            self.prepare()
-            with _telling_out_of_memory():
-                self.base = {name: weight.clone() for name, weight in self.weights.items()}
-        if perturbation is None:
+        self.prepare()
+        with _telling_out_of_memory():
+            self.base.reach(weights.updates)
+        if weights.perturbation is None:
             for name, weight in self.weights.items():
-                weight.copy_(self.base[name])
+                weight.copy_(self.base.weights[name])
         else:
-            perturb.perturb_all(self.weights, self.base, perturbation)
-        self.current = perturbation
+            perturb.perturb_all(self.weights, self.base.weights, weights.perturbation)
+        self.current = weights
+
+    def _root(self, precise: bool) -> dict[str, Tensor]:
+        """The weights of the model's files on the device, in its dtype or in float32: see `Base`."""
+        if self.current == BASE and (self.dtype == "float32" or not precise):
+            return {name: weight.clone() for name, weight in self.weights.items()}
+        root = dict(load(self.files, "float32" if precise else self.dtype).named_parameters())
+        return {name: root.pop(name).data.to(self.device) for name in self.weights}
 
     def prepare(self) -> None:
         """See Backend."""
@@ -81,10 +88,12 @@ class TransformersBackend:
             raise UserError(f"model {self.name!r}: {reason}")
         self.prepared = True
 
-    def rounding(self, perturbation: Perturbation) -> dict[str, Rounding]:
+    def rounding(self, weights: Weights) -> dict[str, Rounding]:
         """See Backend."""
-        self.set_weights(perturbation)
-        return {name: sums.rounding for name, sums in noise_rounding.measure(self.base.items(), perturbation).items()}
+        assert weights.perturbation is not None
+        self.set_weights(weights)
+        found = noise_rounding.measure(self.base.weights.items(), weights.perturbation, self.model.dtype)
+        return {name: sums.rounding for name, sums in found.items()}
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
         """See Backend: one batch, padded on the left; prompts of each length apart where the model cannot be padded."""
@@ -119,8 +128,9 @@ class TransformersBackend:
         ended = torch.zeros(rows, dtype=torch.bool, device=self.device)
         lengths = torch.zeros(rows, dtype=torch.long, device=self.device)
         finish: list[Finish] = ["length"] * rows
-        # only the base's prompts come again: every draw of a perturbation arm is another model
-        logits = self.forward.start([list(prompt) for prompt in prompts], remember=self.current is None)  # (alive, vocabulary)
+        # every draw of a perturbation arm is another model; what is not perturbed reads the same prompts again
+        remember = self.current.perturbation is None
+        logits = self.forward.start([list(prompt) for prompt in prompts], remember)  # (alive, vocabulary)
         for step in range(max(limits)):
             token = _choose(logits, decoding.temperature, None if stream is None else stream[alive, step])
             broken = ~logits.amax(-1).isfinite()  # one that is not a number makes the largest none
@@ -144,8 +154,8 @@ class TransformersBackend:
 
     def close(self) -> None:
         """See Backend. A second call does nothing."""
-        self.weights, self.base = {}, {}
-        for held in ("model", "forward"):
+        self.weights = {}
+        for held in ("model", "forward", "base"):
             vars(self).pop(held, None)
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from math import isnan
 from typing import Any
 
-from esprobe.arms import Perturbation
+from esprobe.arms import BASE, Weights
 from esprobe.engines.backend import Decoding, Finish, Generation
 from esprobe.engines.model_files import stray_weights
 from esprobe.engines.models import ModelFiles, beyond_embedding
@@ -43,12 +43,13 @@ class VllmBackend:
         end_ids: Sequence[int],
         *,
         tensor_parallel_size: int = 1,
+        trained: bool = False,
         worker: str = WORKER,
     ) -> None:
         """Starts the engine in `dtype` (a torch dtype's name). Raises UserError.
 
-        `worker` names the class mixed into vLLM's worker. Variables of the environment that steer vLLM are set where the
-        user has not set them.
+        `trained` leaves room for weights in float32. `worker` names the class mixed into vLLM's worker. Variables of the
+        environment that steer vLLM are set where the user has not set them.
         """
         if strays := stray_weights(model.folder, model.weights):
             raise UserError(
@@ -68,10 +69,11 @@ class VllmBackend:
             # Chunked prefill crashes on requests with a seed; compiling costs more than a small model's whole sweep.
             settings |= {"enable_chunked_prefill": False, "enforce_eager": True}
         elif current_platform.is_cuda_alike():
-            settings |= {"gpu_memory_utilization": _engine_share(model, dtype, current_platform.get_device_total_memory())}
+            kept = "float32" if trained else dtype
+            settings |= {"gpu_memory_utilization": _engine_share(model, kept, current_platform.get_device_total_memory())}
         self.name, self.quantized = model.name, model.quantized
         self.end_ids = list(end_ids)
-        self.current: Perturbation | None = None
+        self.current = BASE
         self.prepared = False
         self.llm: Any = None
         try:
@@ -118,35 +120,34 @@ class VllmBackend:
                 "(or hold what is no number)"
             )
 
-    def set_weights(self, perturbation: Perturbation | None) -> None:
+    def set_weights(self, weights: Weights) -> None:
         """See Backend. Raises UserError where vLLM's layout of the model would leave weights as they are."""
-        if perturbation != self.current:
-            self._write(perturbation)
+        if weights != self.current:
+            self._write(weights)
 
     def prepare(self) -> None:
         """See Backend: the base is written once more, from the checkpoint, which shows that all of it can be."""
         if not self.prepared:
             self._write(self.current)
 
-    def rounding(self, perturbation: Perturbation) -> dict[str, Rounding]:
+    def rounding(self, weights: Weights) -> dict[str, Rounding]:
         """See Backend."""
-        self.set_weights(perturbation)
-        wanted = (perturbation.scheme, perturbation.seed, perturbation.sigma)
-        reports = self.llm.collective_rpc("esprobe_rounding", args=wanted)
+        assert weights.perturbation is not None
+        self.set_weights(weights)
+        reports = self.llm.collective_rpc("esprobe_rounding")
         found: dict[str, Sums] = {}
         # `iid` noise is that of the checkpoint, which each worker has all of; the other, that of its own part of the model
-        for report in reports[:1] if perturbation.scheme == "iid" else reports:
+        for report in reports[:1] if weights.perturbation.scheme == "iid" else reports:
             for name, sums in report.items():
                 found.setdefault(name, Sums()).add(Sums(*sums))
         return {name: sums.rounding for name, sums in found.items()}
 
-    def _write(self, perturbation: Perturbation | None) -> None:
+    def _write(self, weights: Weights) -> None:
         if self.quantized:
             raise UserError(
                 f"model {self.name!r}: it is quantized: rounding to few bits would swallow the noise; use its original"
             )
-        wanted = (None, 0, 0.0) if perturbation is None else (perturbation.scheme, perturbation.seed, perturbation.sigma)
-        reports = self.llm.collective_rpc("esprobe_perturb", args=wanted)
+        reports = self.llm.collective_rpc("esprobe_set_weights", args=plain(weights))
         refusals = [refusal for refusal, _, _ in reports if refusal]
         held, needed = sum(held for _, held, _ in reports), reports[0][2]
         if not refusals and held < needed:
@@ -154,7 +155,7 @@ class VllmBackend:
         if refusals:
             raise UserError(f"model {self.name!r}: perturbing it in vLLM would miss weights: {refusals[0]}")
         self._empty_prefix_cache()  # it holds the old weights' keys and values
-        self.current, self.prepared = perturbation, True
+        self.current, self.prepared = weights, True
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
         """See Backend. A seeded request of its own for every prompt and key. Raises UserError."""
@@ -231,6 +232,13 @@ class VllmBackend:
         requests = [TokensPrompt(prompt_token_ids=list(prompt)) for prompt in prompts]
         outputs: list[Any] = self.llm.generate(requests, parameters, use_tqdm=False)
         return outputs
+
+
+def plain(weights: Weights) -> tuple[list[dict[str, Any]], tuple[str, int, float] | None]:
+    """The updates and the perturbation as what any process can be sent."""
+    perturbation = weights.perturbation
+    noise = None if perturbation is None else (perturbation.scheme, perturbation.seed, perturbation.sigma)
+    return [update.record() for update in weights.updates], noise
 
 
 def _generation(completion: Any) -> Generation:

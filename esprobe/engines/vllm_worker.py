@@ -5,7 +5,7 @@ weights and noise; prompts, tokens and sampling stay on the other side.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from math import nan, prod
 from pathlib import Path
@@ -20,9 +20,10 @@ from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 from vllm.platforms import current_platform
 from vllm.v1.kv_cache_interface import KVCacheConfig
 
-from esprobe.arms import NoiseScheme, Perturbation
+from esprobe.arms import BASE, NoiseScheme, Perturbation, Update, Weights
 from esprobe.weights import perturb
 from esprobe.weights import rounding as noise_rounding
+from esprobe.weights.update import Base
 
 CHUNK = 1 << 22  # elements at a time when contents are summed up
 SPARE_BYTES = 2 << 30  # of an accelerator's memory: what making noise and running the model need beside a second copy
@@ -71,8 +72,10 @@ class NotTheWholeModelError(Exception):
 class Perturber:
     """What the worker can do beyond vLLM's own: the `esprobe_…` functions, called by name from the backend."""
 
-    def esprobe_perturb(self, scheme: NoiseScheme | None, seed: int, sigma: float) -> tuple[str | None, int, int]:
-        """Sets the weights to base + σ·noise, or to the base if `scheme` is None.
+    def esprobe_set_weights(
+        self, updates: Sequence[dict[str, Any]], noise: tuple[NoiseScheme, int, float] | None
+    ) -> tuple[str | None, int, int]:
+        """Sets the weights to those after the updates (records of `Update`), with noise (scheme, seed, σ) on top.
 
         Returns why that was refused, if it was, and the elements held by this worker and by the checkpoint. A value and no
         exception, because exceptions lose their kind between processes.
@@ -85,7 +88,7 @@ class Perturber:
                 self._esprobe_weights = self.esprobe_weights()
             weights = self._esprobe_weights
             with torch.no_grad():
-                weights.set(None if scheme is None else Perturbation(scheme, seed, sigma))
+                weights.set(Weights(tuple(map(Update.of, updates)), None if noise is None else Perturbation(*noise)))
         except NotTheWholeModelError as error:
             self._esprobe_refused = str(error)
             return self._esprobe_refused, 0, 0
@@ -97,10 +100,10 @@ class Perturber:
         lost: list[str] = worker.model_runner.model.esprobe_lost
         return lost
 
-    def esprobe_rounding(self, scheme: NoiseScheme, seed: int, sigma: float) -> dict[str, tuple[float, ...]]:
+    def esprobe_rounding(self) -> dict[str, tuple[float, ...]]:
         """What rounding leaves of the perturbation that is set, as `rounding.Sums` of each group of weights."""
         with torch.no_grad():
-            sums = self._esprobe_weights.rounding(Perturbation(scheme, seed, sigma))
+            sums = self._esprobe_weights.rounding()
         return {name: astuple(found) for name, found in sums.items()}
 
     def esprobe_weights(self) -> "LiveWeights":
@@ -145,15 +148,25 @@ class LiveWeights:
         self.held = sum(weight.numel() for weight in self.live.values())
         self.wanted = 0
         self.prints: dict[str, int] = {}  # of every live parameter as the engine loaded it
-        self.checkpoint: dict[str, Tensor] = {}  # the base by the checkpoint's names; empty until `iid` needs it
+        self.base = Base(self.read_checkpoint, self.device)  # by the checkpoint's names; empty until it is needed
         self.parameters: dict[str, Tensor] = {}  # the base by the engine's names; empty until `shared-seed` needs it
         self.proven = False
+        self.current = BASE
 
-    def set(self, perturbation: Perturbation | None) -> None:
-        """Writes base + σ·noise into the live parameters. Raises NotTheWholeModelError, after which the engine is of no use."""
+    def set(self, weights: Weights) -> None:
+        """Writes them into the live parameters. Raises NotTheWholeModelError, after which the engine is of no use."""
         if not self.prints:
             self.check_layout()
             self.prints = {name: content(weight, ordered=True) for name, weight in self.live.items()}
+        if weights.updates != self.base.updates:
+            self.parameters = {}
+            self.open_checkpoint()
+            self.base.reach(weights.updates)
+        self.write_weights(weights.perturbation)
+        self.current = weights
+
+    def write_weights(self, perturbation: Perturbation | None) -> None:
+        """Writes base + σ·noise, or the base, into the live parameters."""
         if perturbation is not None and perturbation.scheme == "shared-seed":
             self.open_parameters()
             self.write_parameters(perturbation)
@@ -182,18 +195,22 @@ class LiveWeights:
 
     def stream(self, perturbation: Perturbation | None) -> Iterator[tuple[str, Tensor]]:
         """(checkpoint name, base + σ·noise) of every tensor, on the device and in the engine's dtype."""
-        for names in perturb.runs(self.checkpoint):
-            base = {name: self.checkpoint[name].to(self.device, non_blocking=True) for name in names}
-            weights = base
-            if perturbation is not None:
-                weights = {name: torch.empty_like(tensor) for name, tensor in base.items()}
+        for names in perturb.runs(self.base.weights):
+            base = {name: self.base.weights[name].to(self.device, non_blocking=True) for name in names}
+            if perturbation is None:
+                weights = {name: tensor.to(self.dtype) for name, tensor in base.items()}
+            else:
+                weights = {name: torch.empty_like(tensor, dtype=self.dtype) for name, tensor in base.items()}
                 perturb.perturb_all(weights, base, perturbation)
             yield from weights.items()
 
-    def rounding(self, perturbation: Perturbation) -> dict[str, noise_rounding.Sums]:
-        """What rounding leaves of a perturbation of the scheme that is set."""
-        base = self.parameters if perturbation.scheme == "shared-seed" else self.checkpoint
-        return noise_rounding.measure(((name, weight.to(self.device)) for name, weight in base.items()), perturbation)
+    def rounding(self) -> dict[str, noise_rounding.Sums]:
+        """What rounding leaves of the perturbation that is set."""
+        perturbation = self.current.perturbation
+        assert perturbation is not None
+        base = self.parameters if perturbation.scheme == "shared-seed" else self.base.weights
+        held = None if base is self.parameters else self.dtype
+        return noise_rounding.measure(((name, weight.to(self.device)) for name, weight in base.items()), perturbation, held)
 
     def check_layout(self) -> None:
         """Every linear layer reads its weight where we write it, and the model has as many elements as its checkpoint."""
@@ -214,16 +231,9 @@ class LiveWeights:
 
     def open_checkpoint(self) -> None:
         """Reads the base from the checkpoint, once, and checks that reloading it restores every parameter bit for bit."""
-        if self.checkpoint:
+        if self.base.weights:
             return
-        files = checkpoint_files(self.folder, self.tied)
-        keep = _keeper(self.device, self.wanted * self.dtype.itemsize)
-        for path in sorted(set(files.values())):
-            with safe_open(path, framework="pt") as file:
-                for name in (name for name, where in files.items() if where == path):
-                    tensor = file.get_tensor(name)
-                    if tensor.is_floating_point():
-                        self.checkpoint[name] = keep(tensor.to(self.dtype))
+        self.base.reach(())
         for weight in self.live.values():
             weight.fill_(nan)  # so that what the loader does not reach is seen
         try:
@@ -235,6 +245,19 @@ class LiveWeights:
         for name, weight in self.live.items():
             if content(weight, ordered=True) != self.prints[name]:
                 raise NotTheWholeModelError(f"writing the checkpoint's weights into vLLM does not restore {name!r}")
+
+    def read_checkpoint(self, precise: bool) -> dict[str, Tensor]:
+        """The root's weights, in the engine's dtype or in float32: see `Base`."""
+        files, found = checkpoint_files(self.folder, self.tied), {}
+        dtype = torch.float32 if precise else self.dtype
+        keep = _keeper(self.device, self.wanted * dtype.itemsize)
+        for path in sorted(set(files.values())):
+            with safe_open(path, framework="pt") as file:
+                for name in (name for name, where in files.items() if where == path):
+                    tensor = file.get_tensor(name)
+                    if tensor.is_floating_point():
+                        found[name] = keep(tensor.to(dtype))
+        return found
 
     def prove(self, streamed: int) -> None:
         """After a perturbation: what the model holds now is what was streamed, element for element in some order.
@@ -253,7 +276,7 @@ class LiveWeights:
         """Copies the base as the engine holds it, once, from an engine that holds the base."""
         if self.parameters:
             return
-        if self.checkpoint:
+        if self.base.weights:
             self.write(self.stream(None))
         keep = _keeper(self.device, sum(weight.nbytes for weight in self.live.values()))
         self.parameters = {name: keep(weight.clone()) for name, weight in self.live.items()}

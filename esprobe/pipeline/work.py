@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from esprobe.arms import Perturbation
+from esprobe.arms import Weights
 from esprobe.engines.backend import Decoding, Generation
 from esprobe.engines.engine import Batch
 from esprobe.methods import TEMPERATURE
@@ -42,9 +42,9 @@ class Work:
     begin: Callable[[PlannedArm], object]  # told when an engine takes it on
 
     @property
-    def perturbation(self) -> Perturbation | None:
+    def weights(self) -> Weights:
         """The weights it wants; no unit spans two draws of a perturbation arm."""
-        return self.arm.perturbation(self.unit.draws.start)
+        return self.arm.weights(self.unit.draws.start)
 
     def batch(self) -> Batch:
         """The whole unit, whatever of it is lacking, so that a continued sweep repeats the same batches."""
@@ -54,7 +54,7 @@ class Work:
         if arm.method == TEMPERATURE.name:
             keys = tuple(arm.rollout_key(draw, self.setting.problems[i].digest) for draw, i in cells)
             decoding = Decoding(decoding.max_new_tokens, float(arm.value or 0.0), keys)
-        return Batch(self.perturbation, [self.setting.prompts[i] for _, i in cells], decoding, self.measure)
+        return Batch(self.weights, [self.setting.prompts[i] for _, i in cells], decoding, self.measure)
 
     def rows(self, generations: Sequence[Generation]) -> list[RolloutRow]:
         """What is lacking, as text with its verdict."""

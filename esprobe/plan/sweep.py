@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from esprobe.arms import SEED_BITS, Arm, NoiseScheme, Perturbation, perturbation_seed
+from esprobe.arms import SEED_BITS, Arm, NoiseScheme, Perturbation, Update, Weights, perturbation_seed
 from esprobe.bundled import BUNDLED
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, TEMPERATURE, MethodName, named
@@ -64,17 +64,22 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class PlannedArm:
-    """An arm with the number of draws asked for."""
+    """An arm with the number of draws asked for; `updates` are those of a trained model, from its root on."""
 
     arm: Arm
     draws: int
+    updates: tuple[Update, ...] = ()
 
     def perturbation(self, draw: int) -> Perturbation | None:
-        """The weights of a draw: a model of its own in a perturbation arm, the base in every other."""
+        """The perturbation of a draw: one of its own in a perturbation arm, none in every other."""
         if not self.arm.shares_draws:
             return None
         scheme, base_seed = self.arm.settings["noise"], self.arm.settings["seed"]
         return Perturbation(scheme, perturbation_seed(scheme, base_seed, draw), float(self.arm.value or 0.0))
+
+    def weights(self, draw: int) -> Weights:
+        """The weights of a draw: a model of its own in a perturbation arm, the arm's model in every other."""
+        return Weights(self.updates, self.perturbation(draw))
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ def _perturb(out, base, count, key: tl.uint64, first: tl.int64, sigma, blocks: t
 def perturb_iid(out: torch.Tensor, base: torch.Tensor, name: str, perturbation: Perturbation, start: int = 0) -> None:
     """Writes base + σ·noise into `out`: what `perturb.perturb` does for scheme `iid`, in one kernel and without a buffer.
 
-    Both tensors are contiguous, of one shape, dtype and device, and may be the same. They are elements start … of the parameter,
-    `start` a multiple of 4. Added in float32 and rounded once to the dtype.
+    Both tensors are contiguous, of one shape and device, and may be the same. They are elements start … of the parameter,
+    `start` a multiple of 4. Added in float32 and rounded once to the dtype of `out`.
     """
     if perturbation.scheme != "iid":
         raise ValueError(f"the kernel makes iid noise only, not {perturbation.scheme}")

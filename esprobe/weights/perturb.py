@@ -8,6 +8,7 @@ kept to reproduce published numbers: its noise is correlated. Knows tensors, not
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import accumulate
 from math import tau
 from typing import TYPE_CHECKING
 
@@ -54,23 +55,37 @@ def _box_muller(words: "tuple[Tensor, Tensor, Tensor, Tensor]") -> "Tensor":
     return four.view(-1)
 
 
+def add_normals(total: "Tensor", seed: int, name: str, start: int, coefficient: float) -> None:
+    """Adds coefficient · `normals` of elements start … (a multiple of 4) to `total` (count,), float32.
+
+    Product and sum are rounded apart, so that every device and every cut into pieces gives the same.
+    """
+    if total.is_cuda and _has_triton():
+        from esprobe.weights.kernel import perturb_iid
+
+        perturb_iid(total, total, name, Perturbation("iid", seed, coefficient), start)
+    else:
+        total.add_(normals(seed, name, start, len(total), total.device).mul_(coefficient))
+
+
 @cache
 def _has_triton() -> bool:
     return find_spec("triton") is not None
 
 
 def perturb(out: "Tensor", base: "Tensor", name: str, perturbation: Perturbation) -> None:
-    """Writes base + σ·noise into `out` (same shape, dtype and device as `base`; both contiguous).
+    """Writes base + σ·noise into `out` (same shape and device as `base`; both contiguous; `base` may be float32 for any `out`).
 
-    `iid`: added in float32 and rounded once to the dtype. `shared-seed`: as published, one generator seeded anew for every
-    parameter and all arithmetic in the parameter's dtype; parameters of equal shape get identical noise.
+    `iid`: added in float32 and rounded once to the dtype of `out`. `shared-seed`: as published, one generator seeded again for
+    every parameter and all arithmetic in the dtype of `out`; parameters of equal shape get identical noise.
     """
     import torch
 
     sigma, seed = perturbation.sigma, perturbation.seed
     if perturbation.scheme == "shared-seed":
         generator = torch.Generator(device=base.device).manual_seed(seed)
-        out.copy_(base + torch.randn(base.shape, generator=generator, dtype=base.dtype, device=base.device) * sigma)
+        noise = torch.randn(base.shape, generator=generator, dtype=out.dtype, device=base.device)
+        out.copy_(base.to(out.dtype) + noise * sigma)
         return
     if base.is_cuda and _has_triton():
         from esprobe.weights.kernel import perturb_iid
@@ -120,16 +135,20 @@ def perturb_all(out: "Mapping[str, Tensor]", base: "Mapping[str, Tensor]", pertu
 def _perturb_together(
     out: "Mapping[str, Tensor]", base: "Mapping[str, Tensor]", names: Sequence[str], perturbation: Perturbation
 ) -> None:
-    """Each parameter's blocks with its own key, one parameter after the other; the same numbers as `normals` gives."""
     import torch
 
-    blocks = [-(-base[name].numel() // 4) for name in names]
-    keys = torch.tensor([parameter_key(perturbation.seed, name) for name in names])
+    made = normals_together(perturbation.seed, {name: base[name].numel() for name in names})
+    for name, noise in made.items():
+        out[name].view(-1).copy_(torch.add(base[name].view(-1).float(), noise, alpha=perturbation.sigma))
+
+
+def normals_together(seed: int, sizes: Mapping[str, int]) -> "dict[str, Tensor]":
+    """`normals` of all elements of small parameters on a CPU, by name: the blocks of all in one go, each with its own key."""
+    import torch
+
+    blocks = [-(-size // 4) for size in sizes.values()]
+    keys = torch.tensor([parameter_key(seed, name) for name in sizes])
     k0, k1 = keys.repeat_interleave(torch.tensor(blocks), dim=0).unbind(1)
-    noise = _box_muller(philox((k0, k1), torch.cat([torch.arange(count) for count in blocks])))
-    start = 0
-    for name, count in zip(names, blocks, strict=True):
-        source = base[name].view(-1)
-        piece = noise[start : start + source.numel()]
-        out[name].view(-1).copy_(torch.add(source.float(), piece, alpha=perturbation.sigma))
-        start += 4 * count
+    flat = _box_muller(philox((k0, k1), torch.cat([torch.arange(count) for count in blocks])))
+    starts = accumulate(blocks, initial=0)
+    return {name: flat[4 * start : 4 * start + size] for (name, size), start in zip(sizes.items(), starts, strict=False)}

@@ -11,6 +11,7 @@ from esprobe.arms import Perturbation
 from esprobe.weights import perturb
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -65,14 +66,18 @@ def group(name: str, dimensions: int) -> str:
     return "norms" if any(word in part for part in last for word in _NORMS) else "other"
 
 
-def measure(base: "Iterable[tuple[str, Tensor]]", perturbation: Perturbation) -> dict[str, Sums]:
-    """The sums of each group over the parameters (name, tensor) of the base, in the dtype that they are perturbed in."""
+def measure(
+    base: "Iterable[tuple[str, Tensor]]", perturbation: Perturbation, dtype: "torch.dtype | None" = None
+) -> dict[str, Sums]:
+    """The sums of each group over the parameters (name, tensor) of the base, which a model holds in `dtype` (None: in theirs)."""
     found: dict[str, Sums] = {}
     for name, weight in base:
         sums = found.setdefault(group(name, weight.dim()), Sums())
+        held = dtype or weight.dtype
+        if perturbation.scheme == "shared-seed":
+            weight = weight.to(held)  # as published: all arithmetic is in the model's dtype
         for piece, wanted in _pieces(name, weight, perturbation):
-            before = piece.float()
-            moved = (before + wanted).to(piece.dtype).float() - before
+            moved = (piece.float() + wanted).to(held).float() - piece.to(held).float()
             sums.weights += piece.numel()
             sums.wanted += float(wanted.double().square().sum())
             sums.moved += float(moved.double().square().sum())

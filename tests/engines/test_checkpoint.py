@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, T5Config
 
-from esprobe.arms import Perturbation
+from esprobe import arms
 from esprobe.bundled import BUNDLED
 from esprobe.engines.backend import Decoding
 from esprobe.engines.checkpoint import load, unreached
@@ -184,7 +184,7 @@ def test_a_weight_under_another_name_than_the_checkpoints_is_not_perturbed(tmp_p
     rewrite(tmp_path, lambda weights: {name.removeprefix("model."): w for name, w in weights.items()})  # as base models have them
     backend = TransformersBackend(find_model(str(tmp_path)), "float32", [0])
     assert len(backend.generate([[5, 6, 7]], Decoding(4))) == 1
-    for perturb in (backend.prepare, lambda: backend.set_weights(Perturbation("iid", 1, 0.01))):
+    for perturb in (backend.prepare, lambda: backend.set_weights(arms.Weights(perturbation=arms.Perturbation("iid", 1, 0.01)))):
         with pytest.raises(UserError, match="not in the checkpoint, so its noise is not defined"):
             perturb()
 

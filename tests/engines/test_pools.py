@@ -22,7 +22,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from esprobe.arms import Perturbation, perturbation_seeds
+from esprobe.arms import BASE, Perturbation, Weights
 from esprobe.bundled import BUNDLED
 from esprobe.engines.backend import Decoding, Generation
 from esprobe.engines.engine import Batch, EngineSpec
@@ -217,10 +217,10 @@ class Piece:
     """Work that needs no database."""
 
     prompts: list[list[int]]
-    perturbation: Perturbation | None = None
+    weights: Weights = BASE
 
     def batch(self) -> Batch:
-        return Batch(self.perturbation, self.prompts, Decoding(8))
+        return Batch(self.weights, self.prompts, Decoding(8))
 
 
 def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_done() -> None:
@@ -353,7 +353,7 @@ def test_answers_that_nobody_looked_for_in_time_are_still_taken(clock: list[floa
 
 
 def test_an_engine_stays_with_its_weights_while_there_is_work_for_them() -> None:
-    draws = [Perturbation("iid", seed, 0.01) for seed in perturbation_seeds("iid", 42, 3)]
+    draws = [Weights(perturbation=Perturbation("iid", seed, 0.01)) for seed in range(3)]
     work = [Piece([[i]], draw) for draw in draws for i in range(3)]
     todo = Todo(work)
     first, second = todo.take(None), todo.take(None)
@@ -373,7 +373,7 @@ def test_work_is_read_no_further_than_the_engines_need(perturbed: bool) -> None:
     def endless() -> Iterator[Piece]:
         for draw in itertools.count():
             for i in range(3):
-                read.append(Piece([[draw, i]], Perturbation("iid", draw, 0.01) if perturbed else None))
+                read.append(Piece([[draw, i]], Weights(perturbation=Perturbation("iid", draw, 0.01)) if perturbed else BASE))
                 yield read[-1]
 
     todo = Todo(endless())
@@ -389,8 +389,8 @@ MEMORY = """
 import resource, sys
 from esprobe.engines.engine import Engine
 from tests.engines.test_pools import *
-engine, batch = Engine(SPEC), Batch(None, PROMPTS * 128, Decoding(24))
-free = engine.run(Batch(None, PROMPTS, Decoding(24))).generations * 128
+engine, batch = Engine(SPEC), Batch(BASE, PROMPTS * 128, Decoding(24))
+free = engine.run(Batch(BASE, PROMPTS, Decoding(24))).generations * 128
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 150 * 2**20, resource.RLIM_INFINITY))
 done = engine.run(batch)

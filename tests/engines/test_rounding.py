@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from esprobe.arms import NoiseScheme, Perturbation
+from esprobe.arms import NoiseScheme, Perturbation, Weights
 from esprobe.bundled import BUNDLED
 from esprobe.engines.models import find_model
 from esprobe.engines.transformers_backend import TransformersBackend
@@ -102,12 +102,12 @@ def test_weights_are_grouped_by_kind(name: str, dimensions: int, kind: str) -> N
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_backend_measures_the_perturbation_that_it_sets(scheme: NoiseScheme) -> None:
     backend = TransformersBackend(find_model(BUNDLED), "bfloat16", [258])
-    wish = Perturbation(scheme, 7, 0.0005)
+    wish = Weights(perturbation=Perturbation(scheme, 7, 0.0005))
     found: dict[str, Any] = backend.rounding(wish)
     assert backend.current == wish
     assert set(found) == {"embeddings", "matrices", "norms", "biases"}
     assert sum(r.weights for r in found.values()) == 397_056
-    still = {n: int((backend.weights[n] == backend.base[n]).sum()) for n in backend.weights}
+    still = {n: int((backend.weights[n] == backend.base.weights[n]).sum()) for n in backend.weights}
     norms = [n for n in still if group(n, backend.weights[n].dim()) == "norms"]
     assert found["norms"].unchanged == sum(still[n] for n in norms) / sum(backend.weights[n].numel() for n in norms)
     assert found["norms"].unchanged > 0.5

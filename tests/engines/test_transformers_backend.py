@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from esprobe.arms import Arm, Perturbation, perturbation_seeds
+from esprobe.arms import BASE, Arm, Perturbation, Update, Weights, perturbation_seed
 from esprobe.bundled import BUNDLED
 from esprobe.engines.backend import Decoding, Generation
 from esprobe.engines.models import find_model, load_tokenizer
@@ -20,6 +20,8 @@ from esprobe.engines.transformers_backend import TransformersBackend
 from esprobe.errors import UserError
 from esprobe.tasks.countdown.task import Countdown
 from esprobe.tasks.prompts import prompt_text
+from esprobe.weights import perturb
+from esprobe.weights.update import add
 
 MODEL = find_model(BUNDLED)
 TOKENIZER = load_tokenizer(MODEL)
@@ -27,11 +29,11 @@ TASK = Countdown()
 PROBLEMS = TASK.bundled()[:24]
 PROMPTS = [TOKENIZER(prompt_text(TASK, p.payload, "chat", TOKENIZER), add_special_tokens=False).input_ids for p in PROBLEMS]
 GREEDY = Decoding(64)
-SEEDS = perturbation_seeds("iid", 42, 8)
+SEEDS = [perturbation_seed("iid", 42, draw) for draw in range(8)]
 
 
-def draw(number: int, sigma: float = 0.01) -> Perturbation:
-    return Perturbation("iid", SEEDS[number], sigma)
+def draw(number: int, sigma: float = 0.01) -> Weights:
+    return Weights(perturbation=Perturbation("iid", SEEDS[number], sigma))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_greedy_equals_generate_one_prompt_at_a_time(backend: TransformersBacken
 
 
 def test_base_perturbed_base_gives_the_first_output_again(backend: TransformersBackend) -> None:
-    backend.set_weights(None)
+    backend.set_weights(BASE)
     live = {name: weight.clone() for name, weight in backend.weights.items()}
     first = backend.generate(PROMPTS, GREEDY)
     backend.set_weights(draw(7))
@@ -64,24 +66,51 @@ def test_base_perturbed_base_gives_the_first_output_again(backend: TransformersB
     backend.set_weights(draw(3, 0.02))
     backend.set_weights(draw(7))
     assert backend.generate(PROMPTS, GREEDY) == perturbed
-    backend.set_weights(None)
+    backend.set_weights(BASE)
     assert all(torch.equal(live[name], weight) for name, weight in backend.weights.items())
     assert backend.generate(PROMPTS, GREEDY) == first
     assert first != perturbed
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_trained_model_is_its_updates_in_float32_rounded_once(backend: TransformersBackend, dtype: str) -> None:
+    one, two = Update((3, 4), (0.004, -0.002)), Update((5,), (1e-3,))
+    trained, noise = Weights((one, two)), Perturbation("iid", 7, 0.01)
+    checkpoint = {name: weight.float() for name, weight in load_file(MODEL.folder / "model.safetensors").items()}
+    for update in (one, two):
+        add(checkpoint, update)
+    made = backend if dtype == "float32" else TransformersBackend(MODEL, dtype, MODEL.end_ids(TOKENIZER))
+    root = {name: weight.clone() for name, weight in made.weights.items()}
+    made.set_weights(Weights((one,)))
+    for perturbation in (None, noise, None):
+        made.set_weights(Weights((one, two), perturbation))
+        wanted = {name: torch.empty_like(weight) for name, weight in root.items()}
+        perturb.perturb_all(wanted, checkpoint, perturbation or replace(noise, sigma=0.0))
+        assert all(torch.equal(weight, wanted[name]) for name, weight in made.weights.items())
+    assert made.generate(PROMPTS[:4], GREEDY) != made.generate(PROMPTS[4:8], GREEDY)
+    found = made.rounding(Weights((one, two), noise))
+    assert sum(group.weights for group in found.values()) == sum(weight.numel() for weight in root.values())
+    late = TransformersBackend(MODEL, dtype, MODEL.end_ids(TOKENIZER))  # replaces one that died
+    late.set_weights(trained)
+    made.set_weights(trained)
+    assert all(torch.equal(weight, made.weights[name]) for name, weight in late.weights.items())
+    for weights in (Weights((Update((3,), (0.0,)),)), BASE):
+        made.set_weights(weights)
+        assert all(torch.equal(weight, root[name]) for name, weight in made.weights.items())
 
 
 def test_a_draw_is_the_same_with_other_batch_sizes(backend: TransformersBackend) -> None:
     backend.set_weights(draw(7))
     whole = backend.generate(PROMPTS, GREEDY)
     by_fives = [g for i in range(0, len(PROMPTS), 5) for g in backend.generate(PROMPTS[i : i + 5], GREEDY)]
-    backend.set_weights(None)
+    backend.set_weights(BASE)
     assert by_fives == whole
 
 
 def test_a_draw_is_the_same_in_a_fresh_process(backend: TransformersBackend) -> None:
     backend.set_weights(draw(7))
     here = backend.generate(PROMPTS, GREEDY)
-    backend.set_weights(None)
+    backend.set_weights(BASE)
     code = (
         "from tests.engines.test_transformers_backend import *\n"
         "b = TransformersBackend(MODEL, 'float32', MODEL.end_ids(TOKENIZER))\n"
@@ -101,7 +130,7 @@ def test_every_weight_is_perturbed_once_by_its_checkpoint_name(backend: Transfor
         moved = (weight - checkpoint[name].float()) / 0.5
         assert abs(moved.std() - 1) < 6 / sqrt(2 * moved.numel()), name
     assert backend.model.lm_head.weight.data_ptr() == backend.weights["model.embed_tokens.weight"].data_ptr()
-    backend.set_weights(None)
+    backend.set_weights(BASE)
 
 
 def test_a_sampled_rollout_depends_on_its_key_and_not_on_its_batch(backend: TransformersBackend) -> None:

@@ -83,7 +83,7 @@ def watched() -> Clock:
     clock.watch(vllm.LLM, "generate", DECODING[1])
     clock.watch(vllm.LLM, "_run_engine", DECODING[0])
     clock.watch(vllm.LLM, "collective_rpc", "calling the worker")
-    clock.watch(Perturber, "esprobe_perturb", "calling the worker")
+    clock.watch(Perturber, "esprobe_set_weights", "calling the worker")
     clock.watch(Perturber, "esprobe_nan", "looking for NaN")
     clock.watch(perturb, "perturb", "noise")
     clock.watch(perturb, "perturb_all", "noise")

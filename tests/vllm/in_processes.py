@@ -3,7 +3,7 @@
 import sys
 
 if __name__ == "__main__":
-    from esprobe.arms import Perturbation
+    from esprobe.arms import BASE, Perturbation, Weights
     from esprobe.bundled import BUNDLED
     from esprobe.engines.backend import Decoding
     from esprobe.engines.models import find_model
@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
     backend = VllmBackend(find_model(BUNDLED), "float32", [258])
     lines = []
-    for wish in (None, *(Perturbation("iid", int(seed), 0.01) for seed in sys.argv[1:]), None):
+    for wish in (BASE, *(Weights(perturbation=Perturbation("iid", int(seed), 0.01)) for seed in sys.argv[1:]), BASE):
         backend.set_weights(wish)
         lines.append([generation.ids for generation in backend.generate(PROMPTS, Decoding(64))])
     backend.close()

@@ -2,7 +2,7 @@
 
 from vllm.model_executor.layers import utils as layers
 
-from esprobe.arms import Perturbation
+from esprobe.arms import Perturbation, Weights
 from esprobe.bundled import BUNDLED
 from esprobe.engines.models import find_model
 from esprobe.engines.vllm_backend import VllmBackend
@@ -25,7 +25,7 @@ class Unchecked(LiveWeights):
 
 if __name__ == "__main__":
     backend = VllmBackend(find_model(BUNDLED), "float32", [258], worker="tests.vllm.published_mistake.Published")
-    wish = Perturbation("shared-seed", 1, 0.01)
+    wish = Weights(perturbation=Perturbation("shared-seed", 1, 0.01))
     try:
         backend.set_weights(wish)
     except UserError as error:

@@ -14,63 +14,82 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from esprobe.arms import Arm, Perturbation, perturbation_seeds
+from esprobe.arms import BASE, Arm, Perturbation, Update, Weights, perturbation_seed
 from esprobe.bundled import BUNDLED
 from esprobe.engines.backend import Decoding, Generation
 from esprobe.engines.models import find_model
-from esprobe.engines.vllm_backend import VllmBackend
+from esprobe.engines.vllm_backend import VllmBackend, plain
 from esprobe.errors import UserError
 from esprobe.weights import perturb
+from esprobe.weights.update import add
 from tests.conftest import HANGS_S
 from tests.vllm.conftest import PROBLEMS, PROMPTS, Pair
 
 GREEDY = Decoding(64)
-SEEDS = perturbation_seeds("iid", 42, 8)
+SEEDS = [perturbation_seed("iid", 42, draw) for draw in range(8)]
 SIGMAS = (0.0, 0.003, 0.01, 0.02)
 ORDER = (3, 0, 7, 1, 2, 6, 5, 4)
 ROOT = Path(__file__).parents[2]
 tied = pytest.mark.parametrize("pair", ["tied"], indirect=True)
 
 
-def draw(number: int, sigma: float = 0.01) -> Perturbation:
-    return Perturbation("iid", SEEDS[number], sigma)
+def draw(number: int, sigma: float = 0.01) -> Weights:
+    return Weights(perturbation=Perturbation("iid", SEEDS[number], sigma))
 
 
-def ours(pair: Pair, perturbation: Perturbation | None) -> list[Generation]:
-    pair.vllm.set_weights(perturbation)
+def ours(pair: Pair, weights: Weights) -> list[Generation]:
+    pair.vllm.set_weights(weights)
     generations: list[Generation] = pair.vllm.generate(PROMPTS, GREEDY)
     return generations
 
 
-def theirs(pair: Pair, perturbation: Perturbation | None) -> list[Generation]:
-    pair.transformers.set_weights(perturbation)
+def theirs(pair: Pair, weights: Weights) -> list[Generation]:
+    pair.transformers.set_weights(weights)
     return pair.transformers.generate(PROMPTS, GREEDY)
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_greedy_tokens_are_the_transformers_backends(pair: Pair, sigma: float) -> None:
-    base = theirs(pair, None)
-    assert ours(pair, None) == base
+    base = theirs(pair, BASE)
+    assert ours(pair, BASE) == base
     different = 0
     for number in ORDER:
         wanted = theirs(pair, draw(number, sigma))
         assert ours(pair, draw(number, sigma)) == wanted, f"draw {number}"
         different += wanted != base
-    assert ours(pair, None) == base
+    assert ours(pair, BASE) == base
     assert different == (len(ORDER) if sigma else 0)  # otherwise equal tokens would show nothing
 
 
 def test_every_live_weight_is_base_plus_noise_bit_for_bit(pair: Pair) -> None:
     pair.vllm.set_weights(draw(0))
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
     live = pair.live().live
     base = {name: weight.clone() for name, weight in live.items()}
     pair.vllm.set_weights(draw(5, 0.02))
     for name, weight in live.items():
-        wanted = [fused_part(base[name], part, rows, draw(5, 0.02)) for part, rows in parts(name)]
+        wanted = [fused_part(base[name], part, rows, draw(5, 0.02).perturbation) for part, rows in parts(name)]
         assert torch.equal(weight[: sum(map(len, wanted))], torch.cat(wanted)), name
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
     assert all(torch.equal(weight, base[name]) for name, weight in live.items())
+
+
+def test_a_trained_model_is_the_transformers_backends(pair: Pair) -> None:
+    one, two = Update((3, 4), (0.004, -0.002)), Update((5,), (1e-3,))
+    base = ours(pair, BASE)
+    steps = [Weights((one,)), Weights((one, two)), Weights((one, two), draw(0).perturbation), Weights((two,)), draw(1), BASE]
+    steps += [Weights((one, two), Perturbation("shared-seed", 7, 0.0)), Weights((one, two)), Weights((Update((3,), (0.0,)),))]
+    for weights in steps:
+        assert ours(pair, weights) == theirs(pair, weights), weights
+    assert ours(pair, steps[-1]) == base != ours(pair, steps[1])
+    live, folder = pair.live(), pair.model.folder
+    checkpoint = {name: weight.float() for name, weight in load_file(folder / "model.safetensors").items()}
+    for update in (one, two):
+        add(checkpoint, update)
+    for name, weight in live.live.items():
+        wanted = [checkpoint[part] for part, _ in parts(name)]
+        assert torch.equal(weight[: sum(map(len, wanted))], torch.cat(wanted)), name
+    pair.vllm.set_weights(BASE)
 
 
 def parts(name: str) -> list[tuple[str, slice]]:
@@ -82,7 +101,8 @@ def parts(name: str) -> list[tuple[str, slice]]:
     return [(name, slice(0, 275 if "embed_tokens" in name or "lm_head" in name else None))]  # without vLLM's padding
 
 
-def fused_part(base: Tensor, name: str, rows: slice, perturbation: Perturbation) -> Tensor:
+def fused_part(base: Tensor, name: str, rows: slice, perturbation: Perturbation | None) -> Tensor:
+    assert perturbation is not None
     piece = base[rows].contiguous()
     out = torch.empty_like(piece)
     perturb.perturb(out, piece, name, perturbation)
@@ -92,9 +112,9 @@ def fused_part(base: Tensor, name: str, rows: slice, perturbation: Perturbation)
 @tied
 def test_the_loader_gets_the_checkpoints_order_and_pieces_are_small(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.vllm.set_weights(draw(0))
-    base, chunk = pair.live().checkpoint, 2000
+    base, chunk = pair.live().base.weights, 2000
     monkeypatch.setattr(perturb, "CHUNK", chunk)
-    assert [name for name, _ in pair.live().stream(draw(1))] == list(base)
+    assert [name for name, _ in pair.live().stream(draw(1).perturbation)] == list(base)
     pieces = list(perturb.runs(base))
     assert any(len(names) > 1 for names in pieces)
     assert all(len(names) == 1 or sum(base[name].numel() for name in names) <= 4 * chunk for names in pieces)
@@ -109,12 +129,12 @@ def test_the_same_perturbation_again_is_free(pair: Pair) -> None:
         pair.vllm.set_weights(draw(1))
     finally:
         live.model = model
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
 
 
 @tied
 def test_sampled_rollouts_depend_on_neither_order_nor_batch(pair: Pair) -> None:
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
     arm = Arm("m", "d", "temperature", 0.8)
     keys = [arm.rollout_key(number, p.digest) for number in range(3) for p in PROBLEMS]
     prompts = PROMPTS * 3
@@ -134,20 +154,21 @@ def test_sampled_rollouts_depend_on_neither_order_nor_batch(pair: Pair) -> None:
 def test_without_emptying_the_prefix_cache_long_prompts_would_be_wrong(pair: Pair) -> None:
     prompts = [(PROMPTS[i] * 20)[: 300 + i] for i in range(6)]  # a CPU's blocks hold 128 tokens
     few = Decoding(32)
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
     pair.vllm.generate(prompts, few)
     pair.transformers.set_weights(draw(2, 0.02))
     wanted = pair.transformers.generate(prompts, few)
     wish = draw(2, 0.02)
-    pair.vllm.llm.collective_rpc("esprobe_perturb", args=(wish.scheme, wish.seed, wish.sigma))  # and no reset
+    pair.vllm.llm.collective_rpc("esprobe_set_weights", args=plain(wish))  # and no reset
     assert pair.vllm.generate(prompts, few) != wanted
     pair.vllm.set_weights(wish)
     assert pair.vllm.generate(prompts, few) == wanted
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
 
 
 def test_shared_seed_is_the_published_scheme(pair: Pair) -> None:
     seed, sigma = 123456789, 0.01
+    published = Weights(perturbation=Perturbation("shared-seed", seed, sigma))
     model = AutoModelForCausalLM.from_pretrained(pair.model.folder, dtype=torch.float32)
     weights = dict(model.named_parameters())
     pair.vllm.set_weights(draw(0))
@@ -157,28 +178,28 @@ def test_shared_seed_is_the_published_scheme(pair: Pair) -> None:
             fused = torch.randn(weight.shape, generator=generator, dtype=torch.float32) * sigma
             for part, rows in parts(name):
                 weights[part].add_(fused[rows])
-    pair.vllm.set_weights(Perturbation("shared-seed", seed, sigma))
+    pair.vllm.set_weights(published)
     perturbed = pair.vllm.generate(PROMPTS, GREEDY)
     for prompt, generation in zip(PROMPTS, perturbed, strict=True):
         output = model.generate(torch.tensor([prompt]), max_new_tokens=64, do_sample=False)
         assert generation.ids == output[0, len(prompt) :].tolist()
-    base = theirs(pair, None)
+    base = theirs(pair, BASE)
     assert perturbed != base
     assert ours(pair, draw(6)) == theirs(pair, draw(6))  # the schemes do not disturb each other
-    assert ours(pair, None) == base
-    pair.vllm.set_weights(Perturbation("shared-seed", seed, sigma))
+    assert ours(pair, BASE) == base
+    pair.vllm.set_weights(published)
     assert pair.vllm.generate(PROMPTS, GREEDY) == perturbed
-    assert ours(pair, None) == base
+    assert ours(pair, BASE) == base
 
 
 @pytest.fixture
 def restored(pair: Pair) -> Iterator[Pair]:
     """For tests that leave the live weights half written."""
     pair.vllm.set_weights(draw(0))
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
     yield pair
     pair.vllm.set_weights(draw(0))  # the backend takes the weights for the base, and would leave them
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
 
 
 @tied
@@ -201,7 +222,7 @@ def test_noise_that_misses_the_linear_layers_is_refused_even_if_the_base_comes_b
 
     class NoLinear(LiveWeights):
         def write(self, pairs: Iterator[tuple[str, Tensor]]) -> None:
-            kept = self.checkpoint
+            kept = self.base.weights
             super().write((name, kept[name] if "_proj.weight" in name else weight) for name, weight in pairs)
 
     live = restored.live()
@@ -234,7 +255,7 @@ def test_the_published_mistake_is_refused() -> None:
 @tied
 def test_a_worker_in_another_process_gives_the_same_tokens(pair: Pair) -> None:
     printed = run_script("in_processes.py", *SEEDS[:2], env={"VLLM_ENABLE_V1_MULTIPROCESSING": "1"})
-    wanted = [theirs(pair, wish) for wish in (None, draw(0), draw(1), None)]
+    wanted = [theirs(pair, wish) for wish in (BASE, draw(0), draw(1), BASE)]
     assert printed.splitlines()[-4:] == [str([g.ids for g in generations]) for generations in wanted]
 
 
@@ -243,7 +264,7 @@ def test_prompts_that_fill_the_context_are_refused_and_longer_rollouts_cut(pair:
     ours, context = pair.vllm, pair.model.context_length()
     nearly = (PROMPTS[0] * 200)[: context - 5]
     for backend in (ours, pair.transformers):
-        backend.set_weights(None)
+        backend.set_weights(BASE)
         with pytest.raises(UserError, match=f"a prompt has {context} tokens"):
             backend.generate([(PROMPTS[0] * 200)[:context]], GREEDY)
     prompts = [nearly, PROMPTS[1]]
@@ -252,7 +273,7 @@ def test_prompts_that_fill_the_context_are_refused_and_longer_rollouts_cut(pair:
 
 @tied
 def test_exactly_the_end_ids_end_a_rollout(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
     usual = pair.vllm.generate(PROMPTS, GREEDY)
     assert {g.ids[-1] for g in usual if g.finish == "stop"} == set(pair.vllm.end_ids)
     other = usual[0].ids[2]
@@ -266,11 +287,11 @@ def test_exactly_the_end_ids_end_a_rollout(pair: Pair, monkeypatch: pytest.Monke
 
 @tied
 def test_outputs_that_are_not_numbers_are_marked_and_leave_nothing_behind(pair: Pair) -> None:
-    base = ours(pair, None)
+    base = ours(pair, BASE)
     broken = ours(pair, draw(0, 1e25))
     assert {g.finish for g in broken} == {"nan"}
     assert broken == theirs(pair, draw(0, 1e25))
-    assert ours(pair, None) == base
+    assert ours(pair, BASE) == base
 
 
 @tied
@@ -298,7 +319,7 @@ def test_preparing_leaves_the_weights_as_they_are(pair: Pair) -> None:
     pair.vllm.prepared = False
     pair.vllm.prepare()
     assert pair.vllm.generate(PROMPTS, GREEDY) == wanted
-    pair.vllm.set_weights(None)
+    pair.vllm.set_weights(BASE)
 
 
 @tied
@@ -312,10 +333,10 @@ def test_rounding_is_what_the_transformers_backend_measures(pair: Pair) -> None:
     }
     assert all(r.sigma == pytest.approx(theirs[name].sigma) for name, r in ours.items())  # added up in another order
     assert ours["norms"].unchanged > 0.1
-    published = Perturbation("shared-seed", 7, 0.01)
+    published = Weights(perturbation=Perturbation("shared-seed", 7, 0.01))
     assert {name: r.weights for name, r in pair.vllm.rounding(published).items()}.keys() == theirs.keys()
     for backend in (pair.vllm, pair.transformers):
-        backend.set_weights(None)
+        backend.set_weights(BASE)
 
 
 def loading(folder: Path) -> str:
