@@ -1,5 +1,6 @@
-"""Every command line of the documents runs, in its order, as it is typed; only how much it samples is turned down."""
+"""The documents are true: their commands run, in their order, as typed (with fewer samples), and what they name exists."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -14,16 +15,27 @@ from tests.conftest import ESPROBE, HANGS_S, lacking, run_esprobe
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-# one after the other in one folder: what the README's commands leave there, those of the others may use
-OTHERS = ("migrations/README.md", "esprobe/bundled/README.md", "tests/README.md", ".github/CONTRIBUTING.md")
-DOCUMENTS = "\n".join([README, *((ROOT / path).read_text() for path in OTHERS)])
-LINES = [line for block in re.findall(r"```sh\n(.*?)```", DOCUMENTS, re.DOTALL) for line in block.strip().splitlines()]
+# their commands run one after the other in one folder: what the README's leave there, those of the others may use
+PATHS = (
+    "README.md",
+    "migrations/README.md",
+    "esprobe/bundled/README.md",
+    "tests/README.md",
+    ".github/CONTRIBUTING.md",
+    ".github/CHANGELOG.md",
+)
+DOCUMENTS = {path: (ROOT / path).read_text() for path in PATHS}
+LINES = [
+    line
+    for text in DOCUMENTS.values()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    for line in block.strip().splitlines()
+]
 SMALLER = {
     "ESPROBE_SAMPLES": "2",
     "ESPROBE_PERTURBATIONS": "2",
     "ESPROBE_TINY_STEPS": "100",
-    # the preset's own model is not at hand
-    "ESPROBE_MODEL": "countdown-tiny",
+    "ESPROBE_MODEL": "countdown-tiny",  # the preset's model is not on this disk
     "ESPROBE_MAX_NEW_TOKENS": "48",
     "ESPROBE_DTYPE": "float32",
 }
@@ -31,7 +43,7 @@ SMALLER = {
 
 @pytest.mark.parametrize("target", sorted({line.split()[1] for line in LINES if line.startswith("make ")}))
 def test_make_targets_of_the_documents_are_run_by_ci(target: str) -> None:
-    # run there whole, from a fresh clone; a test that ran `make test` would never end
+    # CI runs them in full, from a fresh clone; a test that ran `make test` would never end
     assert re.search(rf"^make {target}\b", (ROOT / ".ci/run").read_text(), re.MULTILINE)
 
 
@@ -61,6 +73,30 @@ def test_every_option_and_command_that_the_readme_names_exists() -> None:
         assert option in everything, option
     for name in re.findall(r"^\| `esprobe ([a-z-]+)", README, re.MULTILINE):
         assert run_esprobe(name, "--help").returncode == 0
+
+
+def test_no_document_is_forgotten() -> None:
+    patterns = ("*.md", ".github/**/*.md", "esprobe/**/*.md", "migrations/**/*.md", "tests/**/*.md")
+    assert {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)} == set(PATHS)
+
+
+@pytest.mark.parametrize("document", PATHS)
+def test_every_file_and_module_that_a_document_names_exists(document: str) -> None:
+    text = DOCUMENTS[document]
+    near = ((ROOT / document).parent, ROOT, ROOT / "esprobe", ROOT / "tests")
+    named = re.findall(r"`([\w./-]+(?:/|\.(?:py|sql|md|toml|txt)))`|\]\(([\w./-]+)\)", text)
+    for name in {one or two for one, two in named}:
+        if "NAME" not in name and not name.startswith((".venv", ".demo")):
+            assert any((folder / name).exists() for folder in near), name
+    for module in re.findall(r"python -m ([\w.]+)", text):
+        assert importlib.util.find_spec(module), module
+
+
+def test_the_tree_of_the_readme_shows_every_room() -> None:
+    shown = re.findall(r"^[├└]── (\w+(?:/|\.py))", README, re.MULTILINE)
+    rooms = {f"{path.parent.name}/" for path in ROOT.glob("esprobe/*/__init__.py")}
+    modules = {path.name for path in ROOT.glob("esprobe/*.py") if not path.name.startswith("__")}
+    assert sorted(shown) == sorted(rooms | modules)
 
 
 def test_python_lines_use_this_interpreter() -> None:
