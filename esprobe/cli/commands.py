@@ -1,4 +1,4 @@
-"""The commands: parse, call one function, print. No logic of its own."""
+"""The commands: parse, call one function, print. No other logic."""
 
 import logging
 import os
@@ -40,15 +40,13 @@ def _print(text: str, style: Format) -> None:
     print(encoding.for_programs(text, style) if style in ("csv", "json") else text)
 
 
-FormatOption = Annotated[Format, typer.Option("--format", envvar="ESPROBE_FORMAT", help="How to print it.")]
+FormatOption = Annotated[Format, typer.Option("--format", envvar="ESPROBE_FORMAT", help="Output format.")]
 
 
 @app.callback()
 def main_options(
     ctx: typer.Context,
-    db: Annotated[Path, typer.Option(envvar="ESPROBE_DB", help="The results database; created when missing.")] = Path(
-        "esprobe.db"
-    ),
+    db: Annotated[Path, typer.Option(envvar="ESPROBE_DB", help="The results database; created if missing.")] = Path("esprobe.db"),
     quiet: Annotated[bool, typer.Option("--quiet", envvar="ESPROBE_QUIET", help="No progress, only results.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
@@ -75,7 +73,7 @@ def sample_temp(
     ] = DRAWS,
     **shared: Any,
 ) -> None:
-    """Greedy baseline and temperature sampling of the unchanged model. Generates only what is missing."""
+    """Sample greedily and at several temperatures from the unchanged model. Generates only what is missing."""
     _sample(ctx, shared, method=TEMPERATURE.name, values=tuple(temperature or ()), draws=samples)
 
 
@@ -107,16 +105,16 @@ def sample_perturb(
     ] = "iid",
     **shared: Any,
 ) -> None:
-    """Greedy baseline and greedy decoding of randomly perturbed weights. Generates only what is missing."""
+    """Sample greedily from the model and from random perturbations of its weights. Generates only what is missing."""
     _sample(ctx, shared, method=PERTURBATION.name, values=tuple(sigma or ()), draws=perturbations, noise=noise)
 
 
 def _check_folder() -> None:
-    """Refuses a current folder that somebody has removed: torch would end the whole process there, and not name the cause."""
+    """Refuses a current folder that was removed: torch would end the whole process there without naming the cause."""
     try:
         os.getcwd()
     except OSError as error:
-        raise UserError(f"the current folder cannot be used ({error.strerror}); go to another one") from None
+        raise UserError(f"the current folder cannot be used ({error.strerror}); change to another one") from None
 
 
 def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
@@ -127,7 +125,7 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
 
     pool = open_pool(shared.pop("engines"), shared.pop("ray_address"), shared.pop("engine_timeout"))
     debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
-    del shared["preset"]  # it has done its work
+    del shared["preset"]  # already applied
     sweep = Sweep(**own, **shared, greedy=greedy)
     db, quiet = ctx.obj
     interruption.continues = True
@@ -149,9 +147,9 @@ def score(
     scorer: Annotated[
         str, typer.Option(envvar="ESPROBE_SCORER", help="countdown, or countdown-published for the published rule.")
     ] = "countdown",
-    all_: Annotated[bool, typer.Option("--all", help="Score again what this scorer has scored already.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also rescore what this scorer has scored.")] = False,
 ) -> None:
-    """Scores stored rollouts without generating anything."""
+    """Score stored rollouts without generating anything."""
     from esprobe.cli.progress import meter
     from esprobe.pipeline.rescore import rescore
     from esprobe.store.soundness import explained
@@ -175,7 +173,7 @@ def report(
     method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
     value: Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")] = None,
     plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Draw the plots into this folder too, as PNG and SVG, and list them.")
+        Path | None, typer.Option(metavar="DIR", help="Also save the plots into this folder, as PNG and SVG.")
     ] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="The best temperature arm against the best perturbation arm of each model.")
@@ -184,7 +182,7 @@ def report(
         list[int] | None, typer.Option("--arm", help="Only this arm_id (repeatable); with --compare the two arms to compare.")
     ] = None,
 ) -> None:
-    """Every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
+    """Show every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
     from esprobe.analysis import reading
     from esprobe.analysis.arms import Filter
     from esprobe.report.table import report as make_report
@@ -213,14 +211,14 @@ def report(
 @app.command(epilog="Example: esprobe explore --out results.html --open")
 def explore(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="The HTML file; one that is there is replaced.")] = Path("esprobe.html"),
+    out: Annotated[Path, typer.Option(help="The HTML file; an existing one is replaced.")] = Path("esprobe.html"),
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     rollouts_per_cell: Annotated[
-        int, typer.Option(min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts to show of each arm and problem, at most.")
+        int, typer.Option(min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts shown per arm and problem, at most.")
     ] = 4,
     scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Scorer to use.")] = "countdown",
 ) -> None:
-    """One HTML file to look around in: two arms side by side, problem by problem, with their rollouts."""
+    """Write one HTML file for browsing: two arms side by side, problem by problem, with their rollouts."""
     from esprobe.report.explore.write import explore as write_page
     from esprobe.store.soundness import explained
 
@@ -232,12 +230,12 @@ def explore(
 def import_(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help='JSON Lines: {"numbers": …, "target": …, "draw": …, "text": …}.')],
-    model: Annotated[str, typer.Option(help="What to call the model they came from.")] = IMPORTED.name,
-    label: Annotated[str, typer.Option(help="Tells apart several imports of one model.")] = "",
-    method: Annotated[MethodName, typer.Option(help="How they were made.")] = IMPORTED.name,
-    value: Annotated[float | None, typer.Option(help="The T or σ they were made at.")] = None,
+    model: Annotated[str, typer.Option(help="Name of the model that generated them.")] = IMPORTED.name,
+    label: Annotated[str, typer.Option(help="Distinguishes several imports of one model.")] = "",
+    method: Annotated[MethodName, typer.Option(help="How they were sampled.")] = IMPORTED.name,
+    value: Annotated[float | None, typer.Option(help="The T or σ they were sampled at.")] = None,
 ) -> None:
-    """Imports rollouts made elsewhere and scores them; the same file again adds nothing."""
+    """Import rollouts made elsewhere and score them; the same file again adds nothing."""
     from esprobe.pipeline.import_rollouts import import_rollouts
     from esprobe.pipeline.sample import command_line
 
@@ -251,7 +249,7 @@ def import_(
 def merge(
     ctx: typer.Context, other: Annotated[Path, typer.Argument(metavar="OTHER.db", help="The results database to merge.")]
 ) -> None:
-    """Merges another results database, exactly once; the other file is only read."""
+    """Merge another results database, exactly once; the other file is only read."""
     from esprobe.store.merge import merge as merge_into
 
     db, quiet = ctx.obj
@@ -262,7 +260,7 @@ def merge(
 
 @app.command(epilog="Example: esprobe runs --format json")
 def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
-    """Every invocation that produced rollouts: when, how it ended, how many it wrote."""
+    """List every run that produced rollouts: when it began, how it ended, how many it wrote."""
     from esprobe.analysis import reading
     from esprobe.analysis.runs import runs as read_runs
     from esprobe.report.render import render
@@ -275,7 +273,7 @@ def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
 def sql(
     ctx: typer.Context, query: Annotated[str, typer.Argument(help="One SELECT statement.")], style: FormatOption = "table"
 ) -> None:
-    """Runs a read-only query over tables and views."""
+    """Run a read-only query over tables and views."""
     from esprobe.analysis import reading
     from esprobe.report.render import render
 

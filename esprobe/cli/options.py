@@ -1,4 +1,4 @@
-"""The options that both sampling commands share, declared once, how a preset changes their defaults, and where global ones stand.
+"""The options that both sampling commands share, declared once; how a preset changes their defaults; where global options may be.
 
 Knows option names and their help. Knows nothing of what a command does with them.
 """
@@ -52,10 +52,10 @@ DataOption = Annotated[
     typer.Option("--data", envvar="ESPROBE_DATA", help="Problems as JSON or JSON Lines; the bundled 128 without it."),
 ]
 PromptOption = Annotated[
-    PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Through the chat template, or plain text.")
+    PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Rendered by the chat template, or as plain text.")
 ]
-OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="The first problem.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="How many problems; all without it.")]
+OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="Number of the first problem, from 0.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of problems; default: all.")]
 TokensOption = Annotated[
     int | None,
     typer.Option(
@@ -66,23 +66,21 @@ TokensOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED", help="Base seed of all draws.")]
-GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Without the greedy baseline.")]
+GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Leave out the greedy baseline.")]
 BatchOption = Annotated[
     int,
     typer.Option(
-        "--batch-size", min=1, max=65_536, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated together and written together."
+        "--batch-size", min=1, max=65_536, envvar="ESPROBE_BATCH_SIZE", help="Rollouts generated and written together, at most."
     ),
 ]
 EnginesOption = Annotated[
     int,
-    typer.Option(
-        "--engines", min=1, envvar="ESPROBE_ENGINES", help="How many engines work at once, one a GPU; several need Ray."
-    ),
+    typer.Option("--engines", min=1, envvar="ESPROBE_ENGINES", help="Engines that work at once, one per GPU; several need Ray."),
 ]
 RayOption = Annotated[
     str | None,
     typer.Option(
-        "--ray-address", envvar="ESPROBE_RAY_ADDRESS", help="The Ray cluster to run the engines on; this machine without it."
+        "--ray-address", envvar="ESPROBE_RAY_ADDRESS", help="The Ray cluster to run the engines on; default: this machine."
     ),
 ]
 TimeoutOption = Annotated[
@@ -91,8 +89,8 @@ TimeoutOption = Annotated[
         "--engine-timeout",
         min=1,
         envvar="ESPROBE_ENGINE_TIMEOUT",
-        help="Seconds that a unit may take before its engine, of several, is taken for hung and replaced; without it, 20 times "
-        "the slowest unit so far, but at least 300.",
+        help="Seconds after which one of several engines counts as hung and is replaced; default: 20 times "
+        "the slowest unit so far, at least 300.",
     ),
 ]
 PresetOption = Annotated[
@@ -139,7 +137,7 @@ def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class Group(TyperGroup):
-    """Lets the global options stand after the command as well as before it, and a repeatable one take several values at once."""
+    """Accepts the global options after the command as well as before it, and several values at once for a repeatable option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Moves the global options to the front, and writes `-T 0.4,0.8` as `-T 0.4 -T 0.8`."""
@@ -161,7 +159,7 @@ class Group(TyperGroup):
 
 
 def _one_by_one(command: Any, args: list[str]) -> Iterator[str]:
-    """The words with every option that may be repeated written once for each of its values."""
+    """The words, with every repeatable option written once per value."""
     repeatable = {name for option in command.params if getattr(option, "multiple", False) for name in option.opts}
     words = iter(args)
     for word in words:

@@ -1,4 +1,4 @@
-"""Shows how long work goes: a bar with rate and time left on a terminal, a plain line now and then elsewhere, nothing when quiet.
+"""Shows how far work is: a bar with rate and time left on a terminal, a plain line now and then elsewhere, nothing when quiet.
 
 Writes to standard error, so that results on standard output stay clean.
 """
@@ -35,13 +35,13 @@ class Plain(Quiet):
 
     def say(self, line: str) -> None:
         """See Meter."""
-        with suppress(OSError, ValueError):  # who reads it has left, the disk is full, it is closed
+        with suppress(OSError, ValueError):  # its reader has gone, the disk is full, or it is closed
             print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def meter(quiet: bool) -> Iterator[Meter]:
-    """The meter that fits: none when quiet, a bar on a terminal, plain lines elsewhere."""
+    """The right meter: none when quiet, a bar on a terminal, plain lines elsewhere."""
     if quiet:
         yield Quiet()
     elif not _terminal():

@@ -1,4 +1,4 @@
-"""The progress bar of a terminal, on rich; apart from `progress` so that short commands need not load it."""
+"""The progress bar of a terminal, with rich; separate from `progress` so that short commands need not load it."""
 
 from functools import partial
 from types import TracebackType
@@ -17,7 +17,7 @@ class _Rate(ProgressColumn):
 
 
 class Bar:
-    """A Meter on rich; use it as a context manager."""
+    """A Meter that uses rich; use it as a context manager."""
 
     def __init__(self) -> None:
         """Draws on standard error."""

@@ -1,4 +1,4 @@
-"""Standard error such that nothing that becomes of it ends the work: progress, warnings of libraries, Python's own words.
+"""Standard error whose failures never end the work: it carries progress, warnings of libraries and Python's messages.
 
 Knows file descriptors; not what is written to them, nor what standard output is for.
 """
@@ -15,10 +15,10 @@ PATIENCE_MS = 1000  # for a reader that is slow
 
 
 def keep_going() -> None:
-    """Makes `sys.stderr` one that loses words rather than fails or waits for ever; for the start of a program.
+    """Replaces `sys.stderr` by one that drops output rather than fails or waits for ever; for the start of a program.
 
-    Its reader may leave or stop reading, the disk below it may be full, it may be closed or never wait. Standard streams that are
-    closed are opened on nothing, so that no file of ours is taken for one of them.
+    Its reader may end or stop reading, the disk may be full, it may be closed or non-blocking. Standard streams that are closed
+    are opened on /dev/null, so that no file opened later gets the number of one of them.
     """
     for number in range(3):
         try:
@@ -34,7 +34,7 @@ def keep_going() -> None:
 
 
 def is_unread(stream: Any) -> bool:
-    """Whether the stream is a pipe or a socket that nobody reads any more."""
+    """Whether the stream is a pipe or a socket whose reader has closed it."""
     try:
         return bool(_poll(stream.fileno(), 0) & (select.POLLERR | select.POLLHUP))
     except (AttributeError, OSError, ValueError):  # None, closed, or without a descriptor
@@ -42,7 +42,7 @@ def is_unread(stream: Any) -> bool:
 
 
 def _poll(number: int, patience_ms: int) -> int:
-    """What the descriptor is ready for, as a set of bits; 0 for nothing in time."""
+    """What the descriptor is ready for, as a set of bits; 0 if it is ready for nothing in time."""
     poll = select.poll()
     poll.register(number, select.POLLOUT)
     return sum(events for _, events in poll.poll(patience_ms))
@@ -70,7 +70,7 @@ class _Forgiving(io.RawIOBase):
         return False
 
     def write(self, content: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]  # the base names a private type
-        """All of it, or as much as is taken; the number of bytes that were given."""
+        """Writes all of it, or as much as the reader accepts; returns the number of bytes given."""
         rest = memoryview(content)
         with suppress(OSError):
             while rest and self._ready():
@@ -78,7 +78,7 @@ class _Forgiving(io.RawIOBase):
         return len(content)
 
     def _ready(self) -> bool:
-        """Whether a piece can be written soon; a reader who once was too slow is not waited for until it reads again."""
+        """Whether a piece can be written soon; a reader that was too slow once is not waited for until it reads again."""
         found = bool(_poll(self.number, self.patience))
         self.patience = PATIENCE_MS if found else 0
         return found

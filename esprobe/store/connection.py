@@ -1,4 +1,4 @@
-"""How esprobe opens SQLite for writing: WAL, foreign keys, patience with other writers, one lock per writing transaction.
+"""How esprobe opens SQLite for writing: WAL, foreign keys, waiting for other writers, one lock per writing transaction.
 
 Knows the file, its locks and its log; no table.
 """
@@ -51,7 +51,7 @@ class DatabaseFile:
         if self._opened is not None and self._there() != self._opened:
             raise UserError(
                 f"{self.path}: was moved, replaced or removed while this command was writing to it; nothing more is written. If "
-                f"it was moved, put it back beside {self.path.name}-wal, which holds what was written last, and the same command "
+                f"it was moved, put it back next to {self.path.name}-wal, which has the newest rollouts, and the same command "
                 "continues"
             )
 
@@ -63,9 +63,9 @@ class DatabaseFile:
     def patiently(self, connection: Any, statement: str) -> None:
         """Executes a statement that another process's lock may hold up, and waits for that as long as it takes.
 
-        It is tried at short random intervals: SQLite's own grow to 100 ms, so whoever waits longest asks least. Raises
-        OperationalError for any other error, also where the transaction has read what another writer has changed since, for no
-        waiting mends that; and where the lock is not free soon after `hurry`.
+        It is tried at short random intervals: SQLite's own grow to 100 ms, so the process that waits longest tries least often.
+        Raises OperationalError for any other error, also where the transaction has read what another writer has changed since,
+        which waiting does not cure; and where the lock is not free soon after `hurry`.
         """
         begun = time.monotonic()
         connection.execute("PRAGMA busy_timeout = 0")
@@ -104,9 +104,7 @@ class DatabaseFile:
             return False
         if not self._gave_up:
             self._gave_up = True
-            _LOG.warning(
-                "%s: is still locked by another process; what is not written yet, the same command does again", self.path
-            )
+            _LOG.warning("%s: is still locked by another process; the same command repeats what is not written yet", self.path)
         return True
 
     def _say_once(self, waited: float) -> None:
@@ -119,7 +117,7 @@ class DatabaseFile:
 
 
 def make_engine(path: Path, file: DatabaseFile | None = None) -> Engine:
-    """An engine whose transactions begin with the write lock, so that none fails half-way for want of it; see `reading`."""
+    """An engine whose transactions begin with the write lock, so that none fails half-way for lack of it; see `reading`."""
     if not path.parent.is_dir():
         raise UserError(f"{path}: the folder {path.parent} does not exist; create it or choose another file with --db")
     watched = file or DatabaseFile(path)

@@ -1,4 +1,4 @@
-"""Where two databases that share a row differ in what follows from it: one of them is wrong, and it is found which.
+"""Where two databases that share a row differ in what follows from it: one of them is wrong, and this module finds which.
 
 Knows the tables of both, as `main` and `other` of one connection. Reads only; asked while one is merged into the other, once all
 that `other` says has been verified.

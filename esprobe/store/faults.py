@@ -15,7 +15,7 @@ DAMAGED = "the file is damaged; use a copy of it, or what `sqlite3 FILE .recover
 
 
 def disk_full(error: object, path: Path) -> bool:
-    """Whether the error on the database at `path` is for want of space."""
+    """Whether the error on the database at `path` is due to lack of space."""
     if isinstance(error, OSError):
         return error.errno in _NO_SPACE
     code = _code(error)

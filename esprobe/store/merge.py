@@ -1,7 +1,7 @@
-"""Merges another results database, exactly once: whatever its natural keys say is new, with its ids made ours.
+"""Merges another results database, exactly once: whatever its natural keys say is new, with its ids translated to ours.
 
-Knows both files' tables and keys, not what a rollout means. The other file is only read; nothing that it says of its own rows is
-believed (see `soundness` and `verification`); all is one transaction.
+Knows both files' tables and keys, not what a rollout means. The other file is only read; nothing that it says about its own rows
+is trusted (see `soundness` and `verification`); all is one transaction.
 """
 
 import os
@@ -41,7 +41,7 @@ class Merged:
     def line(self) -> str:
         """What was merged, in one line."""
         parts = ", ".join(_counted(getattr(self, f"{name}s"), name) for name in ("score", "arm", "problem", "run"))
-        stays = f"not taken: {_counted(self.differing, 'rollout')} with another text than here"
+        stays = f"not merged: {_counted(self.differing, 'rollout')} with another text than here"
         line = f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged; new as well: {parts}; the rest is already here"
         if self.differing:
             line += f"; {stays}"
@@ -59,7 +59,7 @@ def merge(other: Path, db: Path) -> Merged:
     """Adds to `db`, which is created when missing, all that `other` has and it has not. Raises UserError; then nothing is added.
 
     Models, problems and arms are the same if their digests are, runs if their uuid is, rollouts and scores by their natural keys.
-    What is there already stays as it is; of a rollout that differs, the other side's scores are left out too. Digests, facts of
+    What is there already stays as it is; the other side's scores of a rollout that differs are left out too. Digests, facts of
     problems, seeds and verdicts are computed again from the rows of the other side before the first row is written.
     """
     if db.exists() and other.exists() and os.path.samefile(db, other):
@@ -67,7 +67,7 @@ def merge(other: Path, db: Path) -> Merged:
     try:
         state = schema.inspect(other)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{other}: cannot be merged (its schema cannot be read: {error}); nothing was taken in") from None
+        raise UserError(f"{other}: cannot be merged (its schema cannot be read: {error}); nothing was merged") from None
     if state == "new":
         raise UserError(f"{other}: there is no results database to merge")
     logged = _has_log(other)  # asked first, since reading may make one
@@ -77,15 +77,15 @@ def merge(other: Path, db: Path) -> Merged:
             with _attached(store, current) as connection:
                 facts, unchecked = _verified(connection, store)
                 if wrong := disputes.ours(connection):
-                    raise UserError(f"{db}: contradicts itself ({wrong}); merge into a sound database; nothing was taken in")
+                    raise UserError(f"{db}: contradicts itself ({wrong}); merge into a sound database; nothing was merged")
                 merged = replace(_take_in(connection, db, facts), unchecked=unchecked)
                 return merged if logged else replace(merged, cut_short=_without_end(connection))
         except _RefusedError as error:
-            raise UserError(f"{other}: {error}; nothing was taken in") from None
+            raise UserError(f"{other}: {error}; nothing was merged") from None
         except (sqlite3.Error, DBAPIError, UnicodeError) as error:
             if disk_full(error, db):
-                raise UserError(f"{db}: the disk is full; nothing was taken in: free some space and merge again") from None
-            raise UserError(f"{other}: cannot be merged ({reason(error)}); nothing was taken in") from None
+                raise UserError(f"{db}: the disk is full; nothing was merged: free some space and merge again") from None
+            raise UserError(f"{other}: cannot be merged ({reason(error)}); nothing was merged") from None
         finally:
             store.close()
 
@@ -121,7 +121,7 @@ def _verified(connection: sqlite3.Connection, store: Store) -> tuple[dict[str, F
 
 
 def _lock(connection: sqlite3.Connection, store: Store) -> None:
-    """Takes the store's write lock: before the first look at it, since who has seen one moment cannot write after a later one."""
+    """Takes the store's write lock, before the first look at it: a transaction that has read cannot write after another has."""
     store.file.patiently(connection, "DELETE FROM main.run WHERE false")
     store.file.check()
 
@@ -154,7 +154,7 @@ def _current(other: Path, state: schema.State) -> Iterator[Path]:
             schema.upgrade(copy)
         except Exception as error:  # of the disk, or whatever a hostile schema makes of the migrations
             why = f"the disk of {folder} is full" if disk_full(error, copy) else reason(error)
-            raise UserError(f"{other}: a copy of it cannot be upgraded ({why}); nothing was taken in") from error
+            raise UserError(f"{other}: a copy of it cannot be upgraded ({why}); nothing was merged") from error
         yield copy
 
 
@@ -162,7 +162,7 @@ def _current(other: Path, state: schema.State) -> Iterator[Path]:
 def _attached(store: Store, other: Path) -> Iterator[sqlite3.Connection]:
     """A transaction on the store with `other` attached read-only as `other`, committed if all goes well.
 
-    It holds one moment of `other` from the first look at it, and the store's write lock from `_lock` on.
+    It sees one moment of `other` from the first look at it, and has the store's write lock from `_lock` on.
     """
     with closing(store.engine.raw_connection()) as pooled:
         connection: Any = pooled.driver_connection
@@ -189,14 +189,12 @@ def _take_in(connection: sqlite3.Connection, db: Path, facts: Mapping[str, Facts
     connection.executemany(_FACTS, [(*astuple(known), digest) for digest, known in facts.items()])
     connection.execute(_ENDED_SINCE)
     for arm, number in connection.execute(_OTHER_SEED):
-        raise UserError(f"{db}: draw {number} of arm {arm} has another seed in the other database; nothing was taken in")
+        raise UserError(f"{db}: draw {number} of arm {arm} has another seed in the other database; nothing was merged")
     for arm, problem in connection.execute(_OTHER_PROMPT):
-        raise UserError(
-            f"{db}: the prompt of problem {problem} in arm {arm} was another one in the other database; nothing was taken in"
-        )
+        raise UserError(f"{db}: the prompt of problem {problem} in arm {arm} differs in the other database; nothing was merged")
     connection.execute(_DIFFERING)
     if wrong := disputes.verdicts(connection):
-        raise UserError(f"{db}: {wrong}; `esprobe score --all` puts it right; nothing was taken in")
+        raise UserError(f"{db}: {wrong}; `esprobe score --all` corrects it; nothing was merged")
     connection.execute(_ROUNDING)
     connection.execute(_PARENT_MODELS)
     connection.execute(_NEW_PROMPTS)

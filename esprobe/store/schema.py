@@ -29,14 +29,14 @@ def migrations_folder() -> Path:
 
 
 def inspect(path: Path) -> State:
-    """What stands at `path`, without changing it or leaving a file beside it. Raises UserError for what is not ours to touch."""
+    """What is at `path`, without changing it or leaving a file next to it. Raises UserError for what is not ours to touch."""
     try:
         there = path.stat()
         if not stat.S_ISREG(there.st_mode):
-            raise UserError(f"{path}: cannot be a database, for it is not a file; choose another one with --db")
+            raise UserError(f"{path}: cannot be a database, because it is not a file; choose another one with --db")
         if there.st_nlink > 1:
             raise UserError(
-                f"{path}: has {there.st_nlink} names (hard links), and SQLite keeps its log beside one of them; "
+                f"{path}: has {there.st_nlink} names (hard links), and SQLite keeps its log next to one of them; "
                 "use a copy of it, or remove the other names"
             )
         if there.st_size == 0:
@@ -66,7 +66,7 @@ def inspect(path: Path) -> State:
 def _look(path: Path) -> tuple[int | None, list[str]]:
     """(application id, schema versions: one in a sound database), None where there is none. Raises OSError and sqlite3.Error.
 
-    SQLite looks at the file alone first, since with the log it would put its index of the log beside a file that may not be ours.
+    SQLite looks at the file alone first: with the log it would put its index of the log next to a file that may not be ours.
     Only SQLite may open the file: when a process closes it by other means, it loses SQLite's locks on it.
     """
     alone = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
@@ -80,7 +80,7 @@ def _look(path: Path) -> tuple[int | None, list[str]]:
             after = path.stat()
             if attempt == 2 or (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size):
                 raise
-            continue  # somebody wrote just now
+            continue  # another process wrote just now
         if found[0] == APPLICATION_ID:
             return _read_version(readonly_uri(path)) if _has_log(path) else found
         in_log = set(_application_ids_in_log(path))
@@ -102,7 +102,7 @@ def _read_version(uri: str) -> tuple[int | None, list[str]]:
 
 
 def _log(path: Path) -> Path:
-    """SQLite's write-ahead log: what it holds, the file may lack."""
+    """SQLite's write-ahead log: what is in it, the file may lack."""
     path = path.resolve()
     return path.with_name(f"{path.name}-wal")
 
@@ -115,7 +115,7 @@ def _has_log(path: Path) -> bool:
 
 
 def _application_ids_in_log(path: Path) -> Iterator[int]:
-    """Of every state of the database's first page that the log holds, finished or not."""
+    """Of every state of the database's first page in the log, finished or not."""
     if not _has_log(path):
         return
     with suppress(FileNotFoundError), _log(path).open("rb") as file:
@@ -136,7 +136,7 @@ def existing(path: Path) -> State:
 
 
 def readonly_uri(path: Path) -> str:
-    """How SQLite opens the database so that it cannot change it; also where nothing can be written beside it.
+    """How SQLite opens the database so that it cannot change it; also where nothing can be written next to it.
 
     Raises UserError where it cannot be read without writing.
     """
@@ -144,7 +144,7 @@ def readonly_uri(path: Path) -> str:
     if os.access(path.resolve().parent, os.W_OK):
         return uri
     if not _has_log(path):
-        return f"{uri}&immutable=1"  # SQLite then needs no index of the log, and nobody who cannot write here can change the file
+        return f"{uri}&immutable=1"  # SQLite then needs no index of the log, and no such process can change the file
     if not path.resolve().with_name(f"{path.resolve().name}-shm").exists():
         raise UserError(f"{path}: its folder cannot be written, which its log needs; copy it and {_log(path).name} elsewhere")
     return uri
@@ -161,7 +161,7 @@ def open_readonly(path: Path) -> sqlite3.Connection:
 
 
 def migrate(path: Path) -> None:
-    """Creates the database or upgrades it in place, all or nothing, safe beside other processes. Raises UserError."""
+    """Creates the database or upgrades it in place, all or nothing, safe while other processes use it. Raises UserError."""
     from sqlalchemy.exc import DBAPIError
 
     try:
@@ -173,10 +173,10 @@ def migrate(path: Path) -> None:
 
 
 def upgrade(path: Path, tell: Callable[[str], None] = lambda line: None) -> None:
-    """As `migrate`, but whatever SQLite and the migrations raise comes as it is; tells what it does with an older one.
+    """As `migrate`, but passes on whatever SQLite and the migrations raise; logs what it does with an older database.
 
     Afterwards every verdict is by today's rule of its scorer, so that one name never mixes two. Some migrations copy tables,
-    which takes on the disk until the end three times as much again; scoring takes most of the time.
+    which needs three times the file's size on the disk until the end; scoring takes most of the time.
     """
     from esprobe.store.connection import make_engine
 
@@ -231,12 +231,12 @@ ORDER BY type DESC, rowid
 
 
 def _check_names(connection: Any) -> None:
-    """Raises UserError where a table or an index of the user's bears a view's name; a view of that name is replaced."""
+    """Raises UserError where a table or an index of the user's has a view's name; a view of that name is replaced."""
     for kind, name in connection.exec_driver_sql("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'index')").all():
         if name.lower() in view_statements():
             rename = f"ALTER TABLE {_quoted(name)} RENAME TO …" if kind == "table" else f"DROP INDEX {_quoted(name)}"
             raise UserError(
-                f"it holds {'an' if kind == 'index' else 'a'} {kind} {name}, a name that esprobe needs for a view: {rename}"
+                f"it contains {'an' if kind == 'index' else 'a'} {kind} {name}, a name that esprobe needs for a view: {rename}"
             )
 
 

@@ -1,6 +1,6 @@
-"""Whether a database holds what esprobe writes: SQLite keeps a column's type only loosely, and a file may come from anywhere.
+"""Whether a database contains what esprobe writes: SQLite enforces types only loosely, and a file may come from anywhere.
 
-Knows tables, columns and what each may hold. Reads only; asked before another database is taken in, and when reading one failed.
+Knows tables, columns and what each may contain. Reads only; asked before a database is merged, and after reading one failed.
 """
 
 import json
@@ -90,7 +90,7 @@ def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | No
         if table not in tables:
             return f"there is no table {table}"
     for table, (holds, texts, objects) in _TABLES.items():
-        try:  # NOT INDEXED: an index may be whole where the row is damaged
+        try:  # NOT INDEXED: an index may be intact where the row is damaged
             wrong = connection.execute(f"SELECT count(*) FROM {name}.{table} NOT INDEXED WHERE ({holds}) IS NOT 1").fetchone()[0]
             for column, parent, key in _KEYS.get(table, ()):
                 wrong = (
@@ -111,15 +111,15 @@ def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | No
         except sqlite3.Error as error:
             return f"table {table} cannot be read ({error})"
         if wrong:
-            return f"table {table} holds {wrong:,} row{'' if wrong == 1 else 's'} that esprobe would not have written"
+            return f"table {table} has {wrong:,} row{'' if wrong == 1 else 's'} that esprobe would not have written"
     for task in all_tasks():
         for (text,) in connection.execute(f"SELECT payload FROM {name}.problem WHERE task = ?", [task.name]):
             try:
-                # an older esprobe kept a target as it was written, so a value may read otherwise, but no key
+                # an older esprobe kept a target as it was written, so a value may be read differently, but no key
                 if task.problem(found := json.loads(text)).payload.keys() != found.keys():
-                    raise UserError("it would read otherwise")
+                    raise UserError("it would be read differently")
             except UserError as error:
-                return f"table problem holds one that is no problem of {task.name} ({error})"
+                return f"table problem has a row that is no problem of {task.name} ({error})"
     return None
 
 
@@ -146,7 +146,7 @@ def _is_object(text: str) -> bool:
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a key that is there twice SQLite takes the first value, and Python the last."""
+    """Refuses a key that occurs twice: SQLite takes its first value, and Python its last."""
     if len(found := dict(pairs)) < len(pairs):
         raise ValueError
     return found
@@ -164,4 +164,4 @@ def explained(path: Path) -> Iterator[None]:
             defect = first_defect(connection)
         if defect is None:
             raise
-        raise UserError(f"{path}: {defect}; restore it from a copy, or make it again") from error
+        raise UserError(f"{path}: {defect}; restore it from a copy, or create it again") from error

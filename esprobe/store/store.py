@@ -30,7 +30,7 @@ from esprobe.store.trust import check_triggers
 from esprobe.tasks.base import Facts, Problem, Score
 
 CHECKPOINT_SHARE = 0.02  # of the time, at most, goes into copying the log into the file
-CHECKPOINT_EVERY_S = 60.0  # unless that would be more seldom than this
+CHECKPOINT_EVERY_S = 60.0  # unless that would be less often than this
 DEFAULT_TASK = "countdown"  # of an arm whose settings name none
 
 
@@ -86,7 +86,7 @@ class Store:
     def checkpoint(self) -> None:
         """Copies the log into the file, as far as no reader is in the way: a copy of the file alone then holds nearly everything.
 
-        A failure is none of the work's: the log keeps what it has, and where the disk is full the next write says so.
+        A failure does not concern the work: the log keeps what it has, and where the disk is full the next write says so.
         """
         begun = time.monotonic()
         with suppress(sqlite3.Error, DBAPIError, UserError), closing(self.engine.raw_connection()) as pooled:
@@ -96,7 +96,7 @@ class Store:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Work that another thread writes: after Ctrl-C inside, that thread waits for no other process's lock any more."""
+        """For work whose rows another thread writes: after Ctrl-C inside, that thread stops waiting for other processes."""
         try:
             yield
         except KeyboardInterrupt:
@@ -324,7 +324,7 @@ class Store:
             return int(connection.execute(insert(_table(tables.Run)), row).inserted_primary_key[0])  # type: ignore[index]
 
     def mark_killed(self, is_gone: Callable[[Mapping[str, Any]], bool]) -> None:
-        """Notes with every run that is still called running what became of it, if the process on its machine is gone."""
+        """Notes the end of every run that is still called running although its process on its machine is gone."""
         run = _table(tables.Run)
         with self._transaction() as connection:
             running = connection.execute(select(run.c.id, run.c.machine).where(run.c.state == "running")).all()
@@ -339,7 +339,7 @@ class Store:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 self.file.hurry()
-            with suppress(UserError):  # what stopped the work may stop this note too; the work's error is the one to see
+            with suppress(UserError):  # what stopped the work may stop this note too; the error to see is the work's
                 self.end_run(
                     run_id, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", str(error)[:1000] or None
                 )

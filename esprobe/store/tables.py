@@ -25,7 +25,7 @@ class Model(SQLModel, table=True):
 class Problem(SQLModel, table=True):
     """One instance of a task. What is known of it is NULL where unknown (see `Facts`).
 
-    Where `chance` is known and `outcomes` is not, an older esprobe proved the facts; they are proven again when next met.
+    Where `chance` is known and `outcomes` is not, an older esprobe proved the facts; they are proven again when next needed.
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -40,7 +40,7 @@ class Problem(SQLModel, table=True):
 
 
 class Arm(SQLModel, table=True):
-    """One setting that rollouts are drawn from; `settings` holds all that its digest covers besides model, method and value.
+    """One setting that rollouts are drawn from; `settings` contains all that its digest covers besides model, method and value.
 
     `rounding` is what the dtype leaves of a perturbation: {"groups": {NAME: {"weights": count, "sigma": effective / nominal σ,
     "unchanged": share}}}, NULL where it was not measured.

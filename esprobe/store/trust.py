@@ -14,7 +14,7 @@ TABLES = ("model", "problem", "arm", "prompt", "draw", "run", "rollout", "score"
 
 
 def check_views(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises UserError where a table is none, or a view is not the one that esprobe makes: its numbers would be another's.
+    """Raises UserError where a table is no plain table, or a view is not the one that esprobe makes: its numbers are not ours.
 
     Views of other names are the user's, and nothing here reads them.
     """

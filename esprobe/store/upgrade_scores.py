@@ -39,7 +39,7 @@ def score_again(connection: sqlite3.Connection) -> tuple[int, int]:
 
 @contextmanager
 def _untriggered(connection: sqlite3.Connection) -> Iterator[None]:
-    """Inside, no trigger of the user's watches verdicts, and bytes that are no UTF-8 are read as U+FFFD instead of failing."""
+    """Inside, no trigger of the user's runs on verdicts, and bytes that are not UTF-8 are read as U+FFFD instead of failing."""
     own = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'score'").fetchall()
     for name, _ in own:
         connection.execute('DROP TRIGGER "' + name.replace('"', '""') + '"')
@@ -51,7 +51,7 @@ def _untriggered(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _payloads(connection: sqlite3.Connection, task: Task) -> dict[int, Mapping[str, Any]]:
-    """Problem id → payload of those problems of the task that it can read."""
+    """Problem id → payload, of those problems that the task can read."""
     found = {}
     for problem_id, text in connection.execute("SELECT id, payload FROM problem WHERE task = ?", (task.name,)):
         try:

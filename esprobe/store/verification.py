@@ -2,7 +2,7 @@
 
 Each is computed again from what it is a function of, by the task, the scorer or the arm that esprobe itself would ask. Reads
 only; asked before another database is merged. What is no function of the rows (texts, names, runs) cannot be checked; nor can
-what this esprobe does not know (a task or a scorer of another's), and that is said.
+what this esprobe does not know (another version's task or scorer), and the merge says so.
 """
 
 import json
@@ -30,7 +30,7 @@ class Verification:
         self._problems: dict[int, Problem] = {}
 
     def first_falsehood(self) -> str | None:
-        """In a few words the first row that says something else than what follows from it, and what follows; None if all agree.
+        """In a few words the first row that differs from what follows from it, and what follows; None if all agree.
 
         Not the facts of problems, see `facts`.
         """
@@ -69,7 +69,7 @@ class Verification:
         return next(self._problem_digests(), None) or self.facts(digests)[1]
 
     def unchecked(self) -> list[str]:
-        """What of it this esprobe cannot check, a few words each."""
+        """What this esprobe cannot check of it, a few words each."""
         found = []
         for task, count in self._rows("SELECT task, count(*) FROM {}.problem GROUP BY task ORDER BY task"):
             if task not in self._tasks:

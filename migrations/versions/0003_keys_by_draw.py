@@ -1,7 +1,7 @@
 """Rollouts and scores by draw before problem: a unit of work is a few draws of all problems, so it now fills pages in a row.
 
-SQLite cannot change a key in place: both tables are made anew and filled, rollouts with the ids they had. The pages of the old
-ones stay in the file for rollouts to come.
+SQLite cannot change a key in place: both tables are created again and filled, rollouts with the ids they had. The old pages stay
+in the file for future rollouts.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,7 @@
 """Ballots and rewards of verdicts, prompts and their lengths, strata and outcomes of problems, rounding of arms, trained models.
 
 No table with rollouts or scores is copied: columns are added or renamed in place. `reward` begins as the published format reward
-and the verdict make it; what today's scorers say of the stored texts follows after the migrations (`esprobe.pipeline.rescore`).
+and the verdict give it; what today's scorers say of the stored texts follows after the migrations (`store.upgrade_scores`).
 """
 
 import json
@@ -33,7 +33,7 @@ def set_aside(connection: sa.Connection, found: str) -> list[str]:
 def rename_reward(connection: sa.Connection) -> list[str]:
     """Renames the column, in indexes and triggers too, and sets the triggers aside; returns the statements that make them again.
 
-    SQLite refuses to rename where any trigger names what there is not, used or not: then they stay as they are written.
+    SQLite refuses to rename where any trigger names what does not exist, used or not: then they stay as they are written.
     """
     rename = "ALTER TABLE score RENAME COLUMN format_reward TO reward"
     try:
@@ -47,7 +47,7 @@ def rename_reward(connection: sa.Connection) -> list[str]:
 
 
 def task_of(settings: Any) -> str:
-    """The task that an arm's settings name; anything may stand there that esprobe has not written."""
+    """The task that an arm's settings name; they may contain anything that esprobe has not written."""
     try:
         found = json.loads(settings).get("task")
     except (TypeError, ValueError, AttributeError, RecursionError):

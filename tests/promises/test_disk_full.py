@@ -130,7 +130,7 @@ def test_a_merge_that_finds_no_room_takes_nothing_in(esprobe: Run, small: Path, 
     before = rollouts(small / "r.db")
     fill(small, 65536)
     says = one_line_error(esprobe("--db", small / "r.db", "merge", "other.db"), 1)
-    assert "r.db: the disk is full; nothing was taken in: free some space" in says
+    assert "r.db: the disk is full; nothing was merged: free some space" in says
     assert rollouts(small / "r.db") == before
     (small / "ballast").unlink()
     assert mount("-o", "remount,size=8m", str(small))
@@ -143,7 +143,7 @@ def test_an_older_database_is_merged_only_where_its_copy_finds_room(
     at_revision(tmp_path / "old.db", "0002")
     fill(small, 40960)
     monkeypatch.setattr(tempfile, "tempdir", str(small))
-    with pytest.raises(UserError, match=rf"old\.db: .*the disk of {small}.* is full\); nothing was taken in"):
+    with pytest.raises(UserError, match=rf"old\.db: .*the disk of {small}.* is full\); nothing was merged"):
         merge(tmp_path / "old.db", tmp_path / "r.db")
     (small / "ballast").unlink()
     assert mount("-o", "remount,size=8m", str(small))

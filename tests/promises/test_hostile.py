@@ -103,7 +103,7 @@ def test_a_database_of_rows_that_are_not_ours_is_not_merged(tmp_path: Path, sql:
     other = altered(tmp_path / "other.db", sql)
     make(tmp_path / "ours.db", ARMS[:1])
     before = contents(tmp_path / "ours.db")
-    with pytest.raises(UserError, match=r"cannot be merged .*nothing was taken in"):
+    with pytest.raises(UserError, match=r"cannot be merged .*nothing was merged"):
         merge(other, tmp_path / "ours.db")
     assert contents(tmp_path / "ours.db") == before
 

@@ -115,7 +115,7 @@ def test_an_older_file_is_merged_and_stays_as_it_is(esprobe: Run, tmp_path: Path
     with closing(sqlite3.connect(tmp_path / "old.db")) as connection, connection:
         connection.execute("delete from rollout where id = 2")
     assert one_line_error(esprobe("merge", "old.db"), 1) == (
-        "error: old.db: cannot be merged (table score holds 1 row that esprobe would not have written); nothing was taken in"
+        "error: old.db: cannot be merged (table score has 1 row that esprobe would not have written); nothing was merged"
     )
 
 

@@ -142,7 +142,7 @@ def test_a_database_that_is_gone_from_its_path_is_a_clear_error_and_not_written_
         (tmp_path / "another.db").rename(db)
     before = sorted(path.name for path in tmp_path.iterdir())
     for _ in range(2):
-        with pytest.raises(UserError, match=r"r\.db: was moved, replaced or removed .*put it back beside r\.db-wal"):
+        with pytest.raises(UserError, match=r"r\.db: was moved, replaced or removed .*put it back next to r\.db-wal"):
             writing.save()
     with pytest.raises(UserError, match="was moved"), writing.store.ending(writing.run):
         pass

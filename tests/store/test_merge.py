@@ -157,7 +157,7 @@ def test_a_rollout_with_another_text_stays_as_it_is_here_with_its_scores(esprobe
         connection.execute("DELETE FROM score WHERE scorer = 'countdown-published'")
     before = [set(rows(ours, sql)) for sql in CONTENT]
     done = esprobe("merge", other)
-    assert done.stdout.endswith("; not taken: 2 rollouts with another text than here\n")
+    assert done.stdout.endswith("; not merged: 2 rollouts with another text than here\n")
     assert done.stdout.startswith("6 of 8 rollouts merged; new as well: 12 scores, 0 arms, 1 problem, 1 run")
     after = [set(rows(ours, sql)) for sql in CONTENT]
     assert all(b <= a for b, a in zip(before, after, strict=True))
@@ -214,7 +214,7 @@ def test_all_or_nothing(tmp_path: Path) -> None:
     other = make(tmp_path / "other.db", [1, 3], range(3))
     with closing(sqlite3.connect(other)) as connection, connection:  # a rollout of a problem that is not there
         connection.execute("UPDATE rollout SET problem_id = 99 WHERE id = (SELECT max(id) FROM rollout)")
-    with pytest.raises(UserError, match="nothing was taken in"):
+    with pytest.raises(UserError, match="nothing was merged"):
         merge(other, ours)
     assert everything(ours) == before
     broken = make(tmp_path / "broken.db", range(5), range(40))
@@ -223,7 +223,7 @@ def test_all_or_nothing(tmp_path: Path) -> None:
     data = bytearray(broken.read_bytes())
     data[len(data) // 2 : -4096] = b"\x07" * (len(data) - 4096 - len(data) // 2)
     broken.write_bytes(data)
-    with pytest.raises(UserError, match="nothing was taken in"):
+    with pytest.raises(UserError, match="nothing was merged"):
         merge(broken, ours)
     assert everything(ours) == before
 

@@ -118,15 +118,15 @@ FALSE = {
     "another σ for a draw": ("UPDATE draw SET sigma = 0.5 WHERE arm_id = 3 AND number = 1", "draw 1 of arm 3 has σ 0.5"),
     "rounding of no weights": (
         """UPDATE arm SET rounding = '{"groups": {"norms": {"weights": 1, "sigma": "1", "unchanged": 0}}}' WHERE id = 3""",
-        "table arm holds 1 row that esprobe would not have written",
+        "table arm has 1 row that esprobe would not have written",
     ),
     "rounding that is a list": (
         "UPDATE arm SET rounding = '[1]' WHERE id = 3",
-        "table arm holds 1 row that esprobe would not have written",
+        "table arm has 1 row that esprobe would not have written",
     ),
     "a key twice": (
         "UPDATE problem SET payload = replace(payload, '{', '{\"target\": \"1\", ')",
-        "table problem holds 4 rows that esprobe would not have written",
+        "table problem has 4 rows that esprobe would not have written",
     ),
 }
 
@@ -143,7 +143,7 @@ def test_what_does_not_follow_from_its_row_is_refused_before_anything_is_written
         with pytest.raises(UserError) as refused:
             merge(other(sql), ours)
         assert says in str(refused.value)
-        assert str(refused.value).endswith("; nothing was taken in")
+        assert str(refused.value).endswith("; nothing was merged")
         assert "\n" not in str(refused.value)
         assert everything(ours) == before
 
@@ -154,7 +154,7 @@ def test_what_does_not_follow_from_its_row_is_refused_before_anything_is_written
         ("UPDATE problem SET chance = 0.99 WHERE id = 1", "problem 1 has chance 0.99"),
         ("UPDATE problem SET payload = json_set(payload, '$.target', '7') WHERE id = 1", "problem 1 has digest"),
         ("UPDATE arm SET value = 1.25 WHERE method = 'temperature'", "is not what its digest says"),
-        ("UPDATE score SET ballot = '42' WHERE ballot IS NOT '42'", "`esprobe score --all` puts it right"),
+        ("UPDATE score SET ballot = '42' WHERE ballot IS NOT '42'", "`esprobe score --all` corrects it"),
     ],
 )
 def test_a_false_row_of_ours_is_found_by_merging_a_true_one(

@@ -19,11 +19,11 @@ def load_preset(name: str, command: str) -> dict[str, Any]:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
-            raise UserError(f"preset {path}: has more than {MAX_BYTES >> 10} KiB; a preset holds a few options")
+            raise UserError(f"preset {path}: has more than {MAX_BYTES >> 10} KiB; a preset contains a few options")
         content = tomllib.loads(text.decode("utf-8-sig").replace("\r\n", "\n"))
     except FileNotFoundError:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-        raise UserError(f"there is no preset {name!r}; known presets: {known}, or the path of a .toml file") from None
+        raise UserError(f"there is no preset {name!r}; use one of {known}, or the path of a .toml file") from None
     except (OSError, ValueError, RecursionError) as error:
         cause = error.strerror or error if isinstance(error, OSError) else error
         raise UserError(f"preset {str(path)!r}: cannot be read ({cause})") from None
