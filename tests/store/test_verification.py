@@ -238,7 +238,7 @@ def test_what_this_version_does_not_know_is_merged_and_said(other: Callable[[str
 def test_another_prompt_under_one_arm_is_refused(made: Path, other: Callable[[str], Path], tmp_path: Path) -> None:
     ours = Path(shutil.copy(made, tmp_path / "ours.db"))
     before = everything(ours)
-    with pytest.raises(UserError, match="the prompt of problem 3 in arm 2 was another one"):
+    with pytest.raises(UserError, match="the prompt of problem 3 in arm 2 differs"):
         merge(other("UPDATE prompt SET digest = 'changed' WHERE arm_id = 2 AND problem_id = 3"), ours)
     assert everything(ours) == before
 
