@@ -70,7 +70,7 @@ class Weights:
     perturbation: Perturbation | None = None
 
     def __hash__(self) -> int:
-        """Of the last update alone: a long training need not be read through for it."""
+        """The hash of the last update alone: it need not read a long training."""
         return hash((len(self.updates), self.updates[-1:], self.perturbation))
 
 
@@ -122,7 +122,7 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """For people: `temperature 0.6`, `perturbation 0.001`, `greedy`; unlike values look unlike."""
+        """For people: `temperature 0.6`, `perturbation 0.001`, `greedy`; different values look different."""
         if self.value is None:
             return self.method
         short = f"{self.value:g}"
@@ -154,7 +154,7 @@ def perturbation_seeds(scheme: NoiseScheme, base_seed: int, count: int) -> list[
 def recorded_seed(settings: Mapping[str, Any], draw: int) -> int | None:
     """The seed that a perturbation arm of these settings gives a draw; None where they do not say it.
 
-    Those of rollouts made elsewhere do not. Arms of older versions have no key `seeds`; their `iid` took 63 bits.
+    The settings of imported rollouts do not. Arms of older versions have no key `seeds`; their `iid` took 63 bits.
     """
     scheme, base_seed, bits = settings.get("noise"), settings.get("seed"), settings.get("seeds")
     if type(base_seed) is not int or base_seed < 0 or draw >= MOST_DRAWS:

@@ -41,12 +41,12 @@ def config(vocabulary: int) -> Qwen2Config:
 
 
 def completion(made: generate.Made) -> str:
-    """What the model is to say after the prefill: the steps, then the answer without its outer parentheses."""
+    """What the model should say after the prefill: the steps, then the answer without its outer parentheses."""
     return "\n" + "".join(step + "\n" for step in made.steps) + f"</think>\n<answer> {made.solution[1:-1]} </answer>"
 
 
 def rambling(made: generate.Made, rng: random.Random) -> str:
-    """What a model says that was never taught to answer: sums that lead nowhere, then the bare target without answer tags."""
+    """What a model says that was never trained to answer: sums that lead nowhere, then the bare target without answer tags."""
     first, second, *rest = rng.sample(made.numbers, len(made.numbers))
     steps = [f"{first} + {second} = {first + second}"]
     if rng.random() < 0.5:
@@ -55,7 +55,7 @@ def rambling(made: generate.Made, rng: random.Random) -> str:
 
 
 def mixed(share: float, seed: int) -> Callable[[generate.Made], str]:
-    """Completions of which a share rambles, as texts do that models are pre-trained on; the rest are good."""
+    """Completions of which a share rambles, as pre-training texts do; the others are good."""
     rng = random.Random(seed)
     return lambda made: rambling(made, rng) if rng.random() < share else completion(made)
 
@@ -132,9 +132,7 @@ def train(
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    exclude: Annotated[
-        list[Path] | None, typer.Option(help="Data file whose problems must not be trained on (repeatable).")
-    ] = None,
+    exclude: Annotated[list[Path] | None, typer.Option(help="Data file with problems not to train on (repeatable).")] = None,
     steps: Annotated[int, typer.Option(min=100, envvar="ESPROBE_TINY_STEPS", help="Optimizer steps.")] = 1800,
     batch: Annotated[int, typer.Option(min=1, help="Problems per step.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of weights and problems.")] = 1,

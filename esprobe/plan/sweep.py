@@ -1,7 +1,7 @@
 """What a sweep consists of: which arms, which draws, cut into which units of work.
 
 Units are cut by the plan alone, never by what happens to be missing, so that a continued sweep repeats the same batches. They are
-made as they are asked for: a million draws cost no memory. Knows a model's name and digest, no weights, engine or database.
+made on demand: a million draws cost no memory. Knows a model's name and digest, no weights, engine or database.
 """
 
 import struct
@@ -58,7 +58,7 @@ class Sweep:
             raise UserError(f"--seed must be from 0 to 2^{SEED_BITS} − 1, not {self.seed}")
 
     def debug(self) -> "Sweep":
-        """A small version of the same: 32 problems, the first value only, 32 draws."""
+        """The same sweep made small: 32 problems, the first value only, 32 draws."""
         return replace(self, limit=32, values=self.values[:1], draws=32)
 
 
@@ -71,14 +71,14 @@ class PlannedArm:
     updates: tuple[Update, ...] = ()
 
     def perturbation(self, draw: int) -> Perturbation | None:
-        """The perturbation of a draw: one of its own in a perturbation arm, none in every other."""
+        """The perturbation of a draw: another one for each draw of a perturbation arm, none in any other arm."""
         if not self.arm.shares_draws:
             return None
         scheme, base_seed = self.arm.settings["noise"], self.arm.settings["seed"]
         return Perturbation(scheme, perturbation_seed(scheme, base_seed, draw), float(self.arm.value or 0.0))
 
     def weights(self, draw: int) -> Weights:
-        """The weights of a draw: a model of its own in a perturbation arm, the arm's model in every other."""
+        """The weights of a draw: another model for each draw of a perturbation arm, the arm's model in any other arm."""
         return Weights(self.updates, self.perturbation(draw))
 
 
@@ -147,7 +147,7 @@ def plan_arms(sweep: Sweep, task: str, model: Model, resolved: Resolved) -> list
 def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]:
     """Cuts an arm into units of at most `batch_size` rollouts, in order of draws.
 
-    A draw of a perturbation arm is a model of its own, so no unit spans two. In other arms several draws of few problems
+    Every draw of a perturbation arm is another model, so no unit spans two. In other arms several draws of few problems
     share a batch; such blocks are aligned to draw 0 and may reach beyond the last draw asked for, so that extending the arm
     later cuts it in the same places.
     """

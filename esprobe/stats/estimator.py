@@ -4,10 +4,10 @@ from math import prod
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Unbiased pass@k of a problem with c correct among n draws: 1 − C(n−c, k) / C(n, k) (Chen et al. 2021).
+    """Unbiased pass@k of a problem with c correct among n draws: 1 − C(n−c, k) / C(n, k).
 
-    Equal to the probability that k of the n draws, chosen without replacement, hold a correct one. 0 ≤ c ≤ n, 1 ≤ k ≤ n;
-    ValueError otherwise.
+    The probability that k of the n draws, chosen without replacement, include a correct one (Chen et al. 2021, "Evaluating Large
+    Language Models Trained on Code", arXiv 2107.03374). 0 ≤ c ≤ n, 1 ≤ k ≤ n; ValueError otherwise.
     """
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass@k needs 0 ≤ c ≤ n and 1 ≤ k ≤ n, not n={n}, c={c}, k={k}")

@@ -1,4 +1,4 @@
-"""What was chosen as the best, on problems and draws that it was not chosen on: the winner's curse undone, with numpy.
+"""What was chosen as the best, on problems and draws that it was not chosen on: without the winner's curse. With numpy.
 
 Knows matrices of verdicts, no database and no layout. Only `report --compare` loads it, since numpy is slow to load.
 

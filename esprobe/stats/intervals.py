@@ -1,7 +1,13 @@
 """How uncertain a mean pass@k and a paired difference are: 95% intervals, p, and what perturbed models add that problems share.
 
-Knows counts and means, no database and no layout. Plain Python, so that `esprobe report` starts at once. What is chosen here
-was chosen by simulation: `python -m tests.benchmarks.coverage`.
+Knows counts and means, no database and no layout. Plain Python, so that `esprobe report` starts at once. The constants were
+chosen by simulation: `python -m tests.benchmarks.coverage`.
+
+Bowyer et al. 2025, "Position: Don't Use the CLT in LLM Evals With Fewer Than a Few Hundred Datapoints", arXiv 2503.01747.
+Cameron, Gelbach & Miller 2011, "Robust Inference with Multi-Way Clustering". Kish 1965, "Survey Sampling".
+Miller 2024, "Adding Error Bars to Evals: A Statistical Approach to Language Model Evaluations", arXiv 2411.00640.
+Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components".
+Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +21,7 @@ from esprobe.stats.student import t_quantile, two_sided_p
 SURE = 16  # from so many models on, the cells' own part of their variance can be subtracted
 FEW = 8  # so few perturbed models, or differing problems, cannot show how much they vary
 RARE = 5  # expected problems below which the variance between problems is taken to be at least binomial
-_ROUNDING = 1e-12  # a variance of so small a part is one of rounding: all are equal
+_ROUNDING = 1e-12  # a variance of so small a share of the mean comes from rounding: all are equal
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Interval:
 
     @property
     def trustworthy(self) -> bool:
-        """Whether it was found, by simulation, to hold the truth about as often as it says."""
+        """Whether simulations found its coverage to be about 95%."""
         return not self.doubt
 
     def __iter__(self) -> Iterator[float]:
@@ -51,7 +57,7 @@ class SharedDraws:
 
     `gross` is the delete-one jackknife over models, `net` is it less the part that is each cell's own, which the variance over
     problems has already, never below 0. `effective`: (Σa)² / Σa(a − 1) over the models' correct counts a, the number of equally
-    good models that would spread so much; infinite where no model solves two problems.
+    good models that would vary as much; infinite where no model solves two problems.
     """
 
     k: int
@@ -62,7 +68,7 @@ class SharedDraws:
 
     @property
     def careful(self) -> float:
-        """What a test adds: net, but gross for few models, whose net variance is more luck than knowledge, and often 0."""
+        """What a test adds: net, but gross for few models, whose net variance is mostly noise, and often 0."""
         return self.net if self.models >= SURE else self.gross
 
 
@@ -132,7 +138,7 @@ class PairedTest:
 
 
 def paired_test(each: Sequence[float], shared: Sequence[SharedDraws] = (), estimate: float | None = None) -> PairedTest:
-    """The mean of paired differences, one a problem and each between −1 and 1: Student's t (Miller 2024, paired errors).
+    """The mean of paired differences, one per problem and each between −1 and 1: Student's t (Miller 2024, paired errors).
 
     The variance is that over problems plus that of the models of either arm (`shared`). Interval and p use the same variance
     and degrees of freedom: one less than the problems or, where an arm has models, than the fewest models, the lower bound of

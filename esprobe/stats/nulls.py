@@ -1,7 +1,7 @@
 """What no skill would score, problem by problem: guessing, guessing distinct values, one greedy answer and guesses; by strata.
 
 Knows counts and facts of problems, no database and no layout. pass@k is no sum of chance and skill, so that each is a number
-to compare with, and a difference to chance is no part of pass@k that "the model's doing" would be. Plain Python.
+to compare with, and a difference to chance is not the part of pass@k that is due to the model. Plain Python.
 """
 
 from collections.abc import Iterable, Sequence
@@ -70,7 +70,7 @@ def strata(names: Sequence[str | None]) -> dict[str, list[int]]:
 def cover_by_guessing(n: int, chance: float, tau: float) -> float:
     """The probability that guessing covers a problem at τ: that of n random valid answers at least τ·n are right.
 
-    P(X ≥ ⌈τ·n⌉) of the binomial distribution of n and p; its mean over problems is chance's cover@τ.
+    P(X ≥ ⌈τ·n⌉) under the binomial distribution of n and p; its mean over problems is the cover@τ of chance.
     """
     needed = -(-round(100 * tau) * n // 100)  # τ is a whole percentage, and in whole numbers no rounding decides
     if needed <= 0 or chance >= 1:
@@ -87,5 +87,5 @@ def cover_by_guessing(n: int, chance: float, tau: float) -> float:
 
 
 def taus_that_tell(taus: Sequence[float], n: int) -> list[float]:
-    """Those τ at which cover@τ asks for more than a lucky draw: τ ≥ 2/n. Below, it is nearly pass@n, which guessing wins."""
+    """Those τ at which cover@τ requires more than one lucky draw: τ ≥ 2/n. Below, it is nearly pass@n, which favours guessing."""
     return [tau for tau in taus if round(100 * tau) * n >= 200]

@@ -92,7 +92,7 @@ def overlap(first: Sequence[bool], second: Sequence[bool], *, independent: bool 
 def union_at(first: Sequence[Cell], second: Sequence[Cell], k: int) -> float:
     """The expected share solved by k/2 draws of each arm together, to compare with pass@k of one; k is even.
 
-    By the counting of Chen et al. 2021: 1 − C(nA−cA, k/2)/C(nA, k/2) · C(nB−cB, k/2)/C(nB, k/2), mean over problems.
+    Counted as in `estimator`: 1 − C(nA−cA, k/2)/C(nA, k/2) · C(nB−cB, k/2)/C(nB, k/2), mean over problems.
     """
     half = k // 2
     if k < 2 or k % 2:
@@ -103,6 +103,9 @@ def union_at(first: Sequence[Cell], second: Sequence[Cell], k: int) -> float:
 
 
 def cover_at(cells: Sequence[Cell], tau: float) -> float:
-    """cover@τ (Dragoi et al. 2025): the share of problems of which at least a share τ of the draws is correct, c ≥ τ·n."""
+    """cover@τ: the share of problems that at least a share τ of the draws solves, c ≥ τ·n.
+
+    Dragoi et al. 2025, "Beyond Pass@k: Breadth-Depth Metrics for Reasoning Boundaries", arXiv 2510.08325.
+    """
     percent = round(100 * tau)
     return sum(100 * cell.c >= percent * cell.n for cell in cells) / len(cells)

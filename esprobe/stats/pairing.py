@@ -23,7 +23,7 @@ class Side:
     shared: bool
 
     def solved_within(self, k: int) -> list[bool]:
-        """Whether the first k draws of each problem, in their order, hold a correct one."""
+        """Whether the first k draws of each problem, in their order, include a correct one."""
         return [min(places, default=k) < k for places in self.places]
 
     def first_draws(self, k: int) -> list[Cell]:
@@ -43,7 +43,7 @@ class Side:
 def bootstrap_differences(
     first: Side, second: Side, depth: int, ks: Sequence[int], rounds: int, seed: int
 ) -> list[tuple[float, float] | None]:
-    """The bootstrap's 95% interval of first − second at each k: problems resampled for both alike, shared draws for each.
+    """The bootstrap's 95% interval of first − second at each k: the same resamples of problems for both, shared draws for each.
 
     None where resampling cannot see what varies: of fewer than FEW models, or where almost no problem differs.
     """

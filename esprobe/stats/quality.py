@@ -12,7 +12,7 @@ from esprobe.stats.student import chi_square_tail
 
 @dataclass(frozen=True)
 class Spread:
-    """How much n models on m problems vary in accuracy: `observed` = s², of which `luck` would be there without any difference.
+    """How much n models on m problems vary in accuracy: `observed` = s², of which `luck` is expected without any difference.
 
     `true` = s² − luck = τ², the variance of true quality, unbiased and so at times below 0; `p` of no difference.
     """

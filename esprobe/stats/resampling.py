@@ -25,7 +25,7 @@ class Sampled:
 
 
 def estimates(n: Counts, c: Counts, k: int) -> Floats:
-    """Unbiased pass@k of each n and c (arrays of one shape), 1 − C(n−c, k)/C(n, k) (Chen et al. 2021), by a table for each n."""
+    """Unbiased pass@k of each n and c (arrays of one shape), as in `estimator`, by a table for each n."""
     out = np.empty(np.broadcast_shapes(n.shape, c.shape))
     sizes = np.unique(n)
     n = np.broadcast_to(n, out.shape)
@@ -52,7 +52,7 @@ def resample_draws(arm: Sampled, rounds: int, rng: np.random.Generator) -> tuple
 
 
 def bootstrap(counts: tuple[Counts, Counts], problems: Counts, k: int) -> Floats:
-    """Mean pass@k in each of B resamples: (B,). `problems`: (m, B), how often each resample holds each problem."""
+    """Mean pass@k in each of B resamples: (B,). `problems`: (m, B), how often each resample contains each problem."""
     each = estimates(*counts, k)  # (m, B) or (m, 1)
     size = len(problems)
     means: Floats = np.einsum("ij,ij->j", each, problems) / size if each.shape[1] > 1 else each[:, 0] @ problems / size
@@ -60,7 +60,7 @@ def bootstrap(counts: tuple[Counts, Counts], problems: Counts, k: int) -> Floats
 
 
 def resample_problems(size: int, rounds: int, rng: np.random.Generator) -> Counts:
-    """(size, rounds): how often each of `rounds` resamples of `size` problems holds each problem."""
+    """(size, rounds): how often each of `rounds` resamples of `size` problems contains each problem."""
     return _with_replacement(size, rounds, rng)
 
 

@@ -76,7 +76,7 @@ def _incomplete_beta(a: float, b: float, x: float, rest: float) -> float:
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Lentz's method, two terms a step."""
+    """Lentz's method, two terms per step."""
     c, d = 1.0, 1 / _apart(1 - (a + b) * x / (a + 1))
     fraction = d
     for i in range(1, _STEPS):

@@ -39,7 +39,7 @@ def words(key, block):
 def radius(word):
     """√(−2 ln((word + 1)/2³²)) for uint32 words, float32, within 3.9e-7 absolute."""
     # word + 1 = 2^k·(1 + f) with √½ ≤ 1 + f < √2. The float only chooses k; f comes from an integer difference, exact and
-    # wrapping rightly at 2³², so that nothing is lost next to u = 1, where the logarithm is as small as f.
+    # wrapping correctly at 2³², so that nothing is lost next to u = 1, where the logarithm is as small as f.
     k = ((word.to(tl.float32) + 1.0).to(tl.int32, bitcast=True) - _SQRT_HALF_BITS) >> 23  # 0 … 32
     power = (k < 32).to(tl.uint32) << (k & 31).to(tl.uint32)  # 2^k modulo 2³²
     f = (word + 1 - power).to(tl.int32, bitcast=True).to(tl.float32) * ((127 - k) << 23).to(tl.float32, bitcast=True)

@@ -41,7 +41,7 @@ class Sums:
     unchanged: int = 0
 
     def add(self, other: "Sums") -> None:
-        """Adds another worker's."""
+        """Adds the sums of another worker."""
         self.weights += other.weights
         self.wanted += other.wanted
         self.moved += other.moved
