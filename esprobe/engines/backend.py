@@ -15,7 +15,7 @@ Finish = Literal["stop", "length", "nan"]  # end token; limit of tokens or conte
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are chosen. `temperature` 0 is greedy; otherwise `keys` holds one 64-bit stream key a prompt."""
+    """How tokens are chosen. `temperature` 0 is greedy; otherwise `keys` has one 64-bit stream key per prompt."""
 
     max_new_tokens: int
     temperature: float = 0.0
@@ -27,7 +27,7 @@ class Decoding:
 
 
 class OutOfMemoryError(Exception):
-    """So many prompts at once, or a second copy of the weights, do not fit into memory."""
+    """The prompts of a call, or a second copy of the weights, do not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Generation:
 
 
 class Backend(Protocol):
-    """An engine that holds one model.
+    """An engine with one model.
 
     Opening one raises UserError where the checkpoint is not exactly what the model's config asks for, where its files are no
-    longer those of the digest, or where it cannot be read right token by token.
+    longer those of the digest, or where it cannot be decoded correctly token by token.
     """
 
     def prepare(self) -> None:
@@ -62,9 +62,9 @@ class Backend(Protocol):
         ...
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
-        """One generation a prompt, in order, under the current weights. Raises OutOfMemoryError; fewer prompts may fit."""
+        """One generation per prompt, in order, under the current weights. Raises OutOfMemoryError; fewer prompts may fit."""
         ...
 
     def close(self) -> None:
-        """Gives back what the engine holds."""
+        """Releases the engine's resources."""
         ...

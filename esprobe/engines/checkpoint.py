@@ -19,11 +19,11 @@ from esprobe.errors import UserError, one_line
 def load(model: ModelFiles, dtype: str) -> Any:
     """The transformers model in `dtype` (a torch dtype's name), on the CPU.
 
-    Raises UserError where it cannot be loaded, where the checkpoint lacks a tensor, holds one that the config has no place for,
-    or holds one of another shape, where its files disagree on what they hold or are no longer those of the digest.
+    Raises UserError where it cannot be loaded, where the checkpoint lacks a tensor, has one that the config has no place for,
+    or has one of another shape, where its files disagree on their tensors or are no longer those of the digest.
     """
     if model.config.get("is_encoder_decoder") is True:
-        raise UserError(f"model {model.name!r} is an encoder with a decoder; only models that continue a text are sampled")
+        raise UserError(f"model {model.name!r} is an encoder with a decoder; esprobe samples only models that continue a text")
     before = logging.get_verbosity()
     logging.set_verbosity(ERROR)  # its report of what does not fit is a table; ours is a line
     try:
@@ -35,7 +35,7 @@ def load(model: ModelFiles, dtype: str) -> Any:
             ignore_mismatched_sizes=True,  # reported, and refused below
             output_loading_info=True,
         )
-    except Exception as error:  # whatever a library says of a broken model
+    except Exception as error:  # whatever a library raises for a broken model
         raise UserError(f"model {model.name!r}: cannot be loaded ({one_line(error)})") from error
     finally:
         logging.set_verbosity(before)
@@ -50,7 +50,7 @@ def load(model: ModelFiles, dtype: str) -> Any:
 def _misfit(live: Any, found: dict[str, Any]) -> str:
     """What the loader found missing, unexpected or of another shape; empty if the checkpoint fits.
 
-    Tied weights and buffers that old checkpoints hold, such as the frequencies of positions, are aside: transformers knows them.
+    Tied weights, and buffers that old checkpoints contain, such as the rotary frequencies, do not count: transformers knows them.
     """
     order = {name: i for i, name in enumerate(live.state_dict())}
     missing = sorted(found["missing_keys"], key=lambda name: (order.get(name, len(order)), name))
@@ -85,12 +85,12 @@ def unreached(live: Any, model: ModelFiles) -> str | None:
     foreign = sorted(set(parameters) - names)
     if foreign:
         return (
-            f"transformers holds {foreign[0]!r}, which is not in the checkpoint, so its noise is not defined; "
+            f"transformers has {foreign[0]!r}, which is not in the checkpoint, so its noise is not defined; "
             "perturb this model with --backend vllm"
         )
     buffers = sorted(name for name, b in live.named_buffers() if name in names and b.is_floating_point())
     if buffers:
-        return f"transformers holds {buffers[0]!r} as a buffer, which noise does not reach; perturb it with --backend vllm"
+        return f"transformers keeps {buffers[0]!r} as a buffer, which noise does not reach; perturb it with --backend vllm"
     return None
 
 

@@ -1,4 +1,4 @@
-"""A forward pass of ours for small models on a CPU: Qwen2 and Llama in float32.
+"""Our forward pass for small models on a CPU: Qwen2 and Llama in float32.
 
 Knows weights and tensors, not what a token means or how the next one is chosen. Whether it agrees with transformers on a given
 model is for `probe` to find out.
@@ -19,7 +19,7 @@ FAMILIES = ("Qwen2ForCausalLM", "LlamaForCausalLM")
 
 
 class DenseForward:
-    """Qwen2 and Llama in float32 on a CPU, from the live weights of a transformers model: about half the operations a token.
+    """Qwen2 and Llama in float32 on a CPU, from the live weights of a transformers model: about half the operations per token.
 
     One product makes queries, keys and values, one the two halves of the gated layer; what all prompts begin with is read once;
     and the base's prompts are remembered, since every draw of a temperature arm begins with the same ones.
@@ -126,7 +126,7 @@ class DenseForward:
         self._change(lambda c: functional.pad(c, (0, 0, 0, by)))
 
     def _change(self, change: Callable[[Tensor], Tensor]) -> None:
-        """One layer after the other, so that no two copies of the whole are there at once; lists that are remembered stay."""
+        """One layer after the other, so that two copies of the whole never exist at once; lists that are remembered stay."""
         self.keys, self.values = list(self.keys), list(self.values)
         for cache in (self.keys, self.values):
             for i, kept in enumerate(cache):
@@ -160,7 +160,7 @@ class DenseForward:
         return functional.linear(self._normed(x[:, -1], self.norm), self.head)
 
     def _reach(self, positions: int) -> None:
-        """Tables for so many positions: as they are needed, since a config may claim a context of any length."""
+        """Tables for this many positions, made on demand, since a config may claim a context of any length."""
         if positions > len(self.cos):
             angles = torch.outer(torch.arange(max(positions, 2 * len(self.cos))).float(), self.frequencies)
             self.cos, self.sin = angles.cos(), angles.sin()
@@ -172,7 +172,7 @@ class DenseForward:
 def _attend(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
     """Attention of queries (B, groups, Q, size) over keys and values (B, groups, room, size).
 
-    For one token a row, two batched products take half the time of torch's own; for prompts they would take much memory.
+    For one token per row, two batched products take half the time of torch's attention; for prompts they would take much memory.
     """
     rows, groups, count, size = queries.shape
     if count > 16:

@@ -45,7 +45,7 @@ def end_of_turn(tokenizer: Any) -> list[int]:
         messages = [{"role": "user", "content": form("esprobe-question")}, {"role": "assistant", "content": form(_ANSWER)}]
         try:
             text: str = tokenizer.apply_chat_template(messages, tokenize=False)
-        except Exception:  # the template is a program of whoever made the model; one that fails here says nothing of end tokens
+        except Exception:  # the template is a program that came with the model; one that fails here says nothing about end tokens
             continue
         before, answer, rest = text.rpartition(_ANSWER)
         if answer and not before.endswith(("'", '"')):  # a list that was written out as it is
@@ -55,12 +55,12 @@ def end_of_turn(tokenizer: Any) -> list[int]:
 
 
 def _as_part(text: str) -> list[dict[str, str]]:
-    """A text as templates of models that also see want it."""
+    """A text in the form that templates of multimodal models expect."""
     return [{"type": "text", "text": text}]
 
 
 def _added(tokenizer: Any) -> set[int]:
-    """The ids of tokens added to the vocabulary of text: the end of turn of many a fine-tuned model is not called special."""
+    """The ids of tokens added to the vocabulary of text: many fine-tuned models do not mark their end of turn as special."""
     return {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
 
 

@@ -1,6 +1,6 @@
 """One engine: a backend that halves its batches when memory runs out.
 
-Knows backends by name, batches of token ids and generations; tasks, texts and the database stay outside.
+Knows backends by name, batches of token ids and generations. Must not know tasks, texts or the database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Done:
-    """One generation a prompt, what the user should know of how they came about, and the rounding if it was asked for."""
+    """One generation per prompt, notes for the user on how they were made, and the rounding if it was asked for."""
 
     generations: list[Generation]
     notes: tuple[str, ...] = ()
@@ -63,10 +63,10 @@ class Engine:
             except BaseException:
                 self.backend.close()
                 raise
-        self.rows: int | None = None  # at most so many at once, since memory ran out at twice as many
+        self.rows: int | None = None  # rollouts at once, at most: memory ran out at twice as many
 
     def run(self, batch: Batch) -> Done:
-        """One generation a prompt. Raises UserError if not even one prompt fits into memory."""
+        """One generation per prompt. Raises UserError if not even one prompt fits into memory."""
         rounding = None
         try:
             self.backend.set_weights(batch.weights)
@@ -99,7 +99,7 @@ class Engine:
         return Done(generations, tuple(notes), rounding)
 
     def close(self) -> None:
-        """Gives back what the backend holds."""
+        """Releases the backend's resources."""
         self.backend.close()
 
 

@@ -1,4 +1,4 @@
-"""What a forward pass that remembers what it has read looks like, and the one that is transformers' own.
+"""The interface of a forward pass that remembers what it has read, and its implementation by transformers.
 
 Knows models and tensors, not what a token means or how the next one is chosen.
 """
@@ -26,7 +26,7 @@ class Forward(Protocol):
         ...
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Reads one more token a row (B,); logits as above."""
+        """Reads one more token per row (B,); logits as above."""
         ...
 
     def keep(self, rows: Tensor) -> None:
@@ -34,7 +34,7 @@ class Forward(Protocol):
         ...
 
     def forget(self) -> None:
-        """The weights are others now, or memory is short: what was read is given back."""
+        """Forgets what was read, because the weights have changed or memory is short."""
         ...
 
 

@@ -29,7 +29,7 @@ class LocalPool:
         for piece in work:
             while isinstance(done := self._tried(piece.batch()), str):
                 failures.add(piece, done)
-                with suppress(Exception):  # it is broken
+                with suppress(Exception):  # the engine is broken
                     self.close()
                 self.engine = Engine(self.spec)
             for line in done.notes:

@@ -1,4 +1,4 @@
-"""Which files loading a model reads, and what identifies them: their content, and nothing that merely lies beside them.
+"""Which files loading a model reads, and what identifies them: their content, and no other file in the folder.
 
 Knows the names that transformers and vLLM look for. Loads nothing.
 """
@@ -84,7 +84,7 @@ def weight_files(folder: Path) -> dict[str, Path]:
 
 
 def misplaced(folder: Path) -> str | None:
-    """Where the index of the weights and the files that it names disagree on what they hold, in a few words; None otherwise.
+    """Where the index of the weights and the files that it names disagree on the tensors, in a few words; None otherwise.
 
     Loaders differ in which of the two they believe. Raises UserError, SafetensorError.
     """
@@ -95,13 +95,13 @@ def misplaced(folder: Path) -> str | None:
     for file in sorted(set(named.values())):
         for name in tensor_types(folder / file):
             if name in held:
-                return f"{held[name]} and {file} both hold {name}"
+                return f"{held[name]} and {file} both contain {name}"
             held[name] = file
     for name in sorted(named.keys() | held):
         if name not in held:
-            return f"{INDEX} names {name}, which none of its files holds"
+            return f"{INDEX} names {name}, which none of its files contains"
         if held[name] != named.get(name):
-            return f"{held[name]} holds {name}, where {INDEX} says {named.get(name, 'that nothing does')}"
+            return f"{held[name]} contains {name}, where {INDEX} says {named.get(name, 'that none does')}"
     return None
 
 
@@ -139,7 +139,7 @@ def stamps(files: Mapping[str, Path]) -> tuple[tuple[str, int, int, int], ...]:
 
 
 def _file_digest(path: Path) -> str:
-    """SHA-256 of a file. The hub's cache has large files as links to a blob that bears it as its name."""
+    """SHA-256 of a file. The hub's cache has large files as links to a blob whose name it is."""
     target = path.resolve()
     if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", target.name) and _is_hub_blob(path, target):
         return target.name

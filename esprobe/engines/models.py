@@ -54,7 +54,7 @@ class ModelFiles:
             for name, kind in model_files.tensor_types(path).items():
                 if kind[0] in "IU" and name.endswith((".weight", ".bias")):
                     raise UserError(
-                        f"model {self.name!r}: {name} holds whole numbers ({kind}), and its config.json does not say how they "
+                        f"model {self.name!r}: {name} contains whole numbers ({kind}), and its config.json does not say how they "
                         "are scaled; use the model before it was quantized"
                     )
 
@@ -142,13 +142,13 @@ def find_model(name: str) -> ModelFiles:
     else:
         raise UserError(f"model {name!r}: no such folder")
     if not name.isprintable():
-        raise UserError(f"model {name!r}: its name holds control characters; rename the folder")
+        raise UserError(f"model {name!r}: its name contains control characters; rename the folder")
     if adapter := model_files.adapter(folder):
         raise UserError(f"model {name!r}: {adapter} is an adapter; merge it into its model first, and give the merged model")
     if not (folder / "config.json").is_file():
         raise UserError(f"model {name!r}: {folder} has no config.json; is it a Hugging Face model folder?")
     if read_json(folder / "config.json").get("transformers_weights") is not None:
-        raise UserError(f"model {name!r}: its config.json names weights of its own by transformers_weights; save the model again")
+        raise UserError(f"model {name!r}: its config.json names other weights in transformers_weights; save the model again")
     try:
         found = model_files.loaded_files(folder)
         stamps = model_files.stamps(found)  # first: what changes from here on is seen
@@ -163,7 +163,7 @@ def load_tokenizer(model: ModelFiles) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(model.folder, trust_remote_code=False)
-    except Exception as error:  # many libraries' own kinds; all mean the same to the user
+    except Exception as error:  # each library raises its own; all mean the same to the user
         raise UserError(f"model {model.name!r}: its tokenizer cannot be loaded ({one_line(error)})") from error
 
 

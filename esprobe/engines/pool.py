@@ -10,7 +10,7 @@ from esprobe.arms import Weights
 from esprobe.engines.engine import Batch, Done, EngineSpec
 from esprobe.errors import UserError
 
-ATTEMPTS = 3  # how often a piece of work may bring its engine down before it is given up
+ATTEMPTS = 3  # how often a piece of work may bring its engine down before it is abandoned
 
 Note = Callable[[str], None]
 
@@ -41,14 +41,14 @@ class Pool(Protocol):
     def open(self, spec: EngineSpec, say: Note, pieces: int) -> None:
         """Starts engines, at most one for each of so many pieces of work, and waits for the first.
 
-        `say` is told what the user should know at once. Raises UserError for a model that no engine can run.
+        `say` receives what the user should know at once. Raises UserError for a model that no engine can run.
         """
         ...
 
     def run(self, work: Iterable[W], note: Note) -> Iterator[tuple[W, Done]]:
         """Does all of the work, which is taken as engines become free, and yields each piece once it is finished, in any order.
 
-        `note` is told what happened on the way: an engine that was replaced, a batch that was halved. Raises UserError.
+        `note` receives what happened on the way: an engine that was replaced, a batch that was halved. Raises UserError.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Which forward pass reads a model right: each is compared with one plain pass over the same tokens, while a model is loaded.
+"""Which forward pass reads a model correctly: each is compared with one plain pass over the same tokens, while a model is loaded.
 
 The plain pass knows neither padding nor memory, so it shows what either gets wrong: a model whose memory is no `past_key_values`,
 padding that is seen, windows, rows that leave. Knows forward passes and tensors, no files.
@@ -26,7 +26,7 @@ TOLERANCE_16 = 0.2
 
 
 class UnreadableModelError(Exception):
-    """No way of reading the model agrees with its plain forward pass; the message says what the last one did."""
+    """No forward pass agrees with the model's plain one; the message says what the last one did."""
 
 
 def fitting(model: Any) -> Forward:
@@ -53,7 +53,7 @@ def fitting(model: Any) -> Forward:
         forward.forget()
         if agrees:
             return forward
-        reason = "token by token it gives other probabilities than read at once"
+        reason = "token by token it gives other probabilities than in one pass"
     raise UnreadableModelError(reason)
 
 

@@ -1,7 +1,7 @@
 """Why an engine on Ray gave no answer, in a few words, out of the many that Ray has for it.
 
-Knows how Ray puts its errors, not what becomes of the engine. Ids, places and amounts are left out: the same cause reads the same
-each time, and by that the pool tells whether it will come again.
+Knows how Ray words its errors, not what becomes of the engine. Ids, places and amounts are left out, so that the same cause has
+the same words each time, by which the pool recognises one that would come again.
 """
 
 from esprobe.errors import one_line
@@ -10,7 +10,7 @@ _MARKS = "Worker exit detail: ", " is unavailable: "  # what follows is the caus
 
 
 def why_failed(error: Exception) -> str:
-    """What Ray raised instead of an answer, or with the error that the engine itself raised."""
+    """The cause, from what Ray raised in place of an answer, or from the error that the engine itself raised."""
     from ray.exceptions import OutOfMemoryError, RayActorError
 
     if isinstance(error, OutOfMemoryError):
@@ -27,5 +27,5 @@ def _death(said: str, at_start: bool) -> str:
     for mark in _MARKS:
         cause = cause.rpartition(mark)[2]
     if "End of file" in cause:  # all that Ray sees of it; a page of guesses follows
-        return "killed, perhaps for want of memory, or crashed"
+        return "killed, perhaps for lack of memory, or crashed"
     return one_line(RuntimeError(cause.removeprefix("Worker exits unexpectedly. ").rstrip(".")))

@@ -1,7 +1,6 @@
-"""Several engines on Ray, one a GPU, or one a process where there is none: on this machine, or on a cluster that is there.
+"""Several engines on Ray, one per GPU, or one per process without GPUs: on this machine, or on a running cluster.
 
-An engine that dies or hangs costs the work it had in hand, which another one does again. Knows engines and Ray, nothing of what
-the work means.
+When an engine dies or hangs, another one does its piece of work again. Knows engines and Ray, not what the work means.
 """
 
 import os
@@ -35,13 +34,13 @@ OBJECT_STORE = 100 << 20  # bytes: tokens need no more
 
 _RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # Ray prints what it has to say of a dead worker between our results
-    "RAY_worker_niceness": "0",  # instead of 15: engines are what the machine is for
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # Ray prints its report of a dead worker between our results
+    "RAY_worker_niceness": "0",  # instead of 15: the engines are the main work of the machine
 }
 
 
 class Remote:
-    """What runs in an engine's process. Starting is a call of its own, so that its error reaches us whole."""
+    """What runs in an engine's process. Starting is a separate call, so that its error reaches us whole."""
 
     def open(self, spec: EngineSpec, threads: str | None, sharing: int) -> None:
         """Starts the engine. Raises UserError.
@@ -60,7 +59,7 @@ class Remote:
         here = (spec.model.folder / "config.json").is_file()
         model = find_model(str(spec.model.folder) if here else spec.model.name)
         if model.digest != spec.model.digest:
-            raise UserError(f"model {spec.model.name!r} has other files on {os.uname().nodename} than here; bring them in line")
+            raise UserError(f"model {spec.model.name!r} has other files on {os.uname().nodename} than here; copy them there")
         self.engine = Engine(replace(spec, model=replace(model, name=spec.model.name)))
 
     def run(self, batch: Batch) -> Done:
@@ -94,7 +93,7 @@ class RayPool:
     """See Pool."""
 
     def __init__(self, engines: int, address: str | None, timeout_s: float | None) -> None:
-        """Starts nothing yet. Raises UserError if Ray is not installed, or is one that would let anybody in."""
+        """Starts nothing yet. Raises UserError if Ray is not installed, or is a version that admits any client."""
         self.engines, self.address, self.timeout_s = engines, address, timeout_s
         self.ray: Any = _ray(address)
         self.busy: dict[Any, _Busy] = {}  # by what Ray will answer with
@@ -152,7 +151,7 @@ class RayPool:
                     self._give(engine.actor, None, todo)
                 else:
                     self.slowest = max(self.slowest, engine.seconds)
-                    self._give(engine.actor, engine.piece, todo)  # before anybody looks at the answer
+                    self._give(engine.actor, engine.piece, todo)  # before the answer is processed
                     for line in outcome.notes:
                         note(line)
                     yield engine.piece, outcome
@@ -177,13 +176,13 @@ class RayPool:
             self.busy[actor.run.remote(piece.batch())] = _Busy(actor, piece)
 
     def _answers(self) -> list[tuple[_Busy, Any]]:
-        """Engines that have answered since, each with what, or in words with why it did not. Raises UserError."""
+        """Engines that have answered since, each with its answer or, in words, why there is none. Raises UserError."""
         ray = self.ray
         answered, _ = ray.wait(list(self.busy), num_returns=1, timeout=LOOK_EVERY_S)
         if not answered:
             self._check_cluster()
         late = [answer for answer, engine in self.busy.items() if answer not in answered and engine.seconds > self._limit(engine)]
-        # nobody may have looked for a while, so it is not enough that much time has gone by
+        # the last look may be long ago, so the time alone proves nothing
         came = ray.wait(late, num_returns=len(late), timeout=0)[0] if late else []
         found: list[tuple[_Busy, Any]] = []
         for answer in (*answered, *came):
@@ -210,7 +209,7 @@ class RayPool:
         raise UserError("Ray's own processes have died; what was finished is kept, and the same command continues")
 
     def _limit(self, engine: _Busy) -> float:
-        """After how many seconds an engine is taken for hung."""
+        """The seconds after which an engine counts as hung."""
         if engine.piece is None:
             return FIRST_TIMEOUT_S
         if self.timeout_s is not None:
@@ -242,12 +241,12 @@ class RayPool:
         return start
 
     def _exposure(self) -> str:
-        """Who may reach the engines, for people."""
+        """Which clients Ray admits to the engines, for people."""
         if self.address is None:
-            return "Ray listens on every network interface of this machine; only this sweep's own token lets in"
+            return "Ray listens on every network interface of this machine; it admits only clients with this sweep's token"
         if os.environ.get("RAY_AUTH_MODE") == "token":
-            return f"Ray at {self.address} is asked with a token"
-        return f"Ray at {self.address} is asked without a token: whoever reaches it can run programs there"
+            return f"Ray at {self.address} is contacted with a token"
+        return f"Ray at {self.address} is contacted without a token: any client that reaches it can run programs there"
 
     def _connect(self) -> None:
         """Joins the cluster at the address, or starts one on this machine. Raises UserError."""
@@ -278,7 +277,7 @@ def _ray(address: str | None) -> Any:
     if address is None:
         if mode != "token":
             raise UserError(
-                f"RAY_AUTH_MODE is {mode!r}, and Ray listens on every network interface: whoever reaches it could run programs "
+                f"RAY_AUTH_MODE is {mode!r}, and Ray listens on every network interface: any client could run programs "
                 "as you; unset it"
             )
         os.environ["RAY_AUTH_MODE"] = "token"
@@ -292,7 +291,7 @@ def _ray(address: str | None) -> Any:
         raise UserError(f"several engines need Ray, which cannot be imported ({error}); install esprobe[ray]") from None
     if tuple(int(part) for part in ray.__version__.split(".")[:2]) < FIRST_WITH_TOKENS:
         raise UserError(
-            f"Ray {ray.__version__} has no tokens: whoever reaches its ports could run programs as you; install "
+            f"Ray {ray.__version__} has no tokens: any client that reaches its ports could run programs as you; install "
             f"'ray>={'.'.join(map(str, FIRST_WITH_TOKENS))}'"
         )
     return ray

@@ -1,6 +1,6 @@
-"""What is left to do, handed out such that an engine stays with the weights it has while there is work for them.
+"""What is left to do, handed out such that an engine keeps its weights while there is work for them.
 
-Knows that pieces of work name their weights, and nothing else of them; reads no further ahead than it must.
+Knows that pieces of work name their weights, and nothing else about them; reads no further ahead than it must.
 """
 
 from collections import deque

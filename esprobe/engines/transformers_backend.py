@@ -1,7 +1,7 @@
 """The backend on plain Hugging Face transformers: any machine, CPU or CUDA, no engine to install.
 
-A small decoding loop of our own, so that the random stream of a rollout belongs to the rollout and not to its batch, and so that
-rows that have ended stop costing time.
+It has its own small decoding loop, so that the random stream of a rollout belongs to the rollout and not to its batch, and rows
+that have ended stop costing time.
 """
 
 import os
@@ -33,7 +33,7 @@ COMPACT_BELOW = 0.75  # drop ended rows once fewer than this share of the rows i
 
 
 class TransformersBackend:
-    """Holds the live model and a copy of its base weights on the same device."""
+    """Keeps the live model and a copy of its base weights on the same device."""
 
     def __init__(self, model: ModelFiles, dtype: str, end_ids: Sequence[int]) -> None:
         """Loads the model in `dtype` (a torch dtype's name) on CUDA if there is one. Raises UserError."""
@@ -49,7 +49,7 @@ class TransformersBackend:
                 self.forward: Forward = fitting(self.model)
             except UnreadableModelError as error:
                 raise UserError(
-                    f"model {model.name!r}: the transformers backend cannot read it right ({error}); use --backend vllm"
+                    f"model {model.name!r}: the transformers backend cannot decode it correctly ({error}); use --backend vllm"
                 ) from error
         self.end_ids = torch.tensor(list(end_ids), dtype=torch.long, device=self.device)
         stated = getattr(live.config.get_text_config(), "max_position_embeddings", None)
@@ -179,7 +179,7 @@ def _out_of_memory_is(line: str) -> Iterator[None]:
 
 @contextmanager
 def _telling_out_of_memory() -> Iterator[None]:
-    """Raises OutOfMemoryError in place of the many kinds there are; by then what did not fit is given back."""
+    """Raises OutOfMemoryError in place of the libraries' many kinds, once what did not fit is released."""
     try:
         yield
         return

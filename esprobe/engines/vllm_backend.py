@@ -22,7 +22,7 @@ from esprobe.weights.rounding import Rounding, Sums
 
 WORKER = "esprobe.engines.vllm_worker.Perturber"
 LOWEST_TEMPERATURE = 0.01  # vLLM silently raises anything lower to this
-GPU_SHARE = 0.9  # of a GPU's memory, for the engine and our copy of the base together
+GPU_SHARE = 0.9  # of a GPU's memory, for the engine and our copy of the base
 ENGINE_SHARE = 0.4  # what the engine must keep of it for the copy to stay on the GPU
 
 _QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}  # the model is on this disk
@@ -34,7 +34,7 @@ _ON_CPU = {
 
 
 class VllmBackend:
-    """Holds one vLLM engine, started once; its workers hold the live weights and the base."""
+    """One vLLM engine, started once; its workers have the live weights and the base."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class VllmBackend:
                     **settings,
                 )
                 self.llm.collective_rpc("esprobe_nan")
-        except Exception as error:  # whatever an engine says of a broken model or a full GPU
+        except Exception as error:  # whatever an engine raises for a broken model or a full GPU
             self.close()
             raise UserError(f"model {model.name!r}: vLLM cannot run it ({_reason(error)})") from error
         try:
@@ -117,7 +117,7 @@ class VllmBackend:
             more = f" and {len(set(lost)) - 1:,} more are" if len(set(lost)) > 1 else " is"
             raise UserError(
                 f"model {self.name!r}: its checkpoint is not what its config.json describes: {lost[0]}{more} missing "
-                "(or hold what is no number)"
+                "(or not a number)"
             )
 
     def set_weights(self, weights: Weights) -> None:
@@ -151,14 +151,14 @@ class VllmBackend:
         refusals = [refusal for refusal, _, _ in reports if refusal]
         held, needed = sum(held for _, held, _ in reports), reports[0][2]
         if not refusals and held < needed:
-            refusals = [f"its workers hold {held:,} weights, the checkpoint {needed:,}"]
+            refusals = [f"its workers have {held:,} weights, the checkpoint {needed:,}"]
         if refusals:
             raise UserError(f"model {self.name!r}: perturbing it in vLLM would miss weights: {refusals[0]}")
-        self._empty_prefix_cache()  # it holds the old weights' keys and values
+        self._empty_prefix_cache()  # it contains the old weights' keys and values
         self.current, self.prepared = weights, True
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
-        """See Backend. A seeded request of its own for every prompt and key. Raises UserError."""
+        """See Backend. One seeded request for every prompt and key. Raises UserError."""
         if 0 < decoding.temperature < LOWEST_TEMPERATURE:
             raise UserError(f"vLLM samples at T = {LOWEST_TEMPERATURE:g} and above, not {decoding.temperature:g}")
         largest, vocabulary = max(max(prompt) for prompt in prompts), self.llm.model_config.get_vocab_size()
@@ -225,7 +225,7 @@ class VllmBackend:
                 ignore_eos=True,  # vLLM's own idea of an end token; ours are all in stop_token_ids
                 detokenize=False,
                 logprobs=logprobs,
-                skip_clone=True,  # one of its own for every request: vLLM need not copy it
+                skip_clone=True,  # another one for every request: vLLM need not copy it
             )
             for seed, limit in zip(seeds, limits, strict=True)
         ]
@@ -272,7 +272,7 @@ def _set_if_unset(variables: dict[str, str]) -> None:
 def _silence_if_in_process() -> Iterator[None]:
     """Holds back what libraries print while an engine starts in this process, and shows it if that fails.
 
-    An engine in a process of its own would inherit the silence for good, so there the logging level has to do.
+    An engine in a separate process would inherit the silence for good, so for that one the logging level is set.
     """
     if os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") != "0":
         yield

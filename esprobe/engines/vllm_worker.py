@@ -1,7 +1,7 @@
 """Perturbs the weights inside vLLM's worker, by the names of the checkpoint, and proves that the whole model was perturbed.
 
 vLLM imports this module in every worker process before it loads the model, and mixes `Perturber` into its worker class. Knows
-weights and noise; prompts, tokens and sampling stay on the other side.
+weights and noise; must not know prompts, tokens or sampling.
 """
 
 import json
@@ -222,12 +222,12 @@ class LiveWeights:
                 raise NotTheWholeModelError(f"vLLM computes {name!r} from a packed copy of its weight")
         few = [name for name, p in self.model.named_parameters() if not p.is_floating_point() or p.dtype.itemsize < 2]
         if few:
-            raise NotTheWholeModelError(f"vLLM holds {few[0]!r} in too few bits for noise")
+            raise NotTheWholeModelError(f"vLLM keeps {few[0]!r} in too few bits for noise")
         files = checkpoint_files(self.folder, self.tied)
         self.wanted = sum(_elements(path, name) for name, path in files.items())
         padding = sum(_padding(self.model).values())
         if self.alone and self.held - padding != self.wanted:
-            raise NotTheWholeModelError(f"vLLM holds {self.held - padding:,} weights, the checkpoint {self.wanted:,}")
+            raise NotTheWholeModelError(f"vLLM has {self.held - padding:,} weights, the checkpoint {self.wanted:,}")
 
     def open_checkpoint(self) -> None:
         """Reads the base from the checkpoint, once, and checks that reloading it restores every parameter bit for bit."""
@@ -260,16 +260,16 @@ class LiveWeights:
         return found
 
     def prove(self, streamed: int) -> None:
-        """After a perturbation: what the model holds now is what was streamed, element for element in some order.
+        """After a perturbation: the model's weights are those that were streamed, element for element in some order.
 
-        A shard among several holds only a part of it; there the reload, which reached every element, has to do.
+        One of several shards has only a part of them; for it the reload, which reached every element, is the proof.
         """
         if self.alone:
             held = 0
             for weight in self.live.values():
                 held = _wrap(held + content(weight))
             if held != streamed:
-                raise NotTheWholeModelError("the weights that vLLM holds after a perturbation are not the perturbed ones")
+                raise NotTheWholeModelError("vLLM's weights after a perturbation are not the perturbed ones")
         self.proven = True
 
     def open_parameters(self) -> None:

@@ -162,7 +162,7 @@ def test_a_model_that_cannot_be_read_token_by_token_is_refused(tmp_path: Path) -
     with pytest.raises(UnreadableModelError, match="other probabilities than read at once"):
         fitting(made(config))
     made(config).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="cannot read it right"):
+    with pytest.raises(UserError, match="cannot decode it correctly"):
         TransformersBackend(find_model(str(tmp_path)), "float32", [])
 
 

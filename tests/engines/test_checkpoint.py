@@ -107,7 +107,7 @@ def in_shards(folder: Path, *, named: dict[str, str] | None = None, second: Weig
             r"layers\.4\S+, which none",
         ),
         ({"named": {"model.norm.weight": "model-00001-of-00002.safetensors"}}, r"00002-of\S+ holds model\.norm\.weight, where"),
-        ({"second": {"model.embed_tokens.weight": torch.zeros(275, 96)}}, r"both hold model\.embed_tokens\.weight"),
+        ({"second": {"model.embed_tokens.weight": torch.zeros(275, 96)}}, r"both contain model\.embed_tokens\.weight"),
     ],
 )
 def test_shards_that_are_not_what_their_index_says_are_refused(folder: Path, shards: dict[str, Any], says: str) -> None:
@@ -124,7 +124,7 @@ def test_shards_as_their_index_says_are_loaded(folder: Path) -> None:
 def test_whole_numbers_without_a_scale_are_no_weights(folder: Path) -> None:
     name = "model.layers.0.mlp.up_proj.weight"
     rewrite(folder, lambda weights: weights | {name: (weights[name] * 10).to(torch.int8)})
-    with pytest.raises(UserError, match=r"up_proj\.weight holds whole numbers \(I8\)"):
+    with pytest.raises(UserError, match=r"up_proj\.weight contains whole numbers \(I8\)"):
         loaded(folder)
 
 

@@ -200,7 +200,7 @@ def test_our_own_cluster_lets_in_nobody_without_its_token(monkeypatch: pytest.Mo
         pool.close()
     assert refused.returncode != 0
     assert "InvalidAuthToken" in refused.stderr or "uthenticat" in refused.stderr
-    assert "only this sweep's own token lets in" in said[0]
+    assert "it admits only clients with this sweep's token" in said[0]
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(UserError, match="RAY_AUTH_MODE is 'disabled'"):
         RayPool(2, None, None)
@@ -317,7 +317,7 @@ def test_a_note_of_a_dead_engine_says_what_is_known_of_its_death() -> None:
         pool.close()
     assert sorted(answered) == [0, 1, 2, 3, 4]
     known = [
-        "(its process died: killed, perhaps for want of memory, or crashed)",
+        "(its process died: killed, perhaps for lack of memory, or crashed)",
         "The process receives a SIGTERM) and was replaced",
     ]
     assert [cause in note for note, cause in zip(notes, known, strict=True)] == [True, True], notes
