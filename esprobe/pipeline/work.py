@@ -1,6 +1,6 @@
 """A unit of the plan on its way: to an engine as a batch of token ids, and back as rows with their verdicts.
 
-Knows what a unit's generations are for; not in what order units are done, nor what an engine or the database is.
+Knows what a unit's generations are for. Must not know in what order units are done, nor what an engine or the database is.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class Work:
     unit: Unit
     lacking: set[tuple[int, int]]  # (draw, position of the problem)
     measure: bool  # what rounding leaves of the perturbation
-    begin: Callable[[PlannedArm], object]  # told when an engine takes it on
+    begin: Callable[[PlannedArm], object]  # called when an engine takes it
 
     @property
     def weights(self) -> Weights:
@@ -47,7 +47,7 @@ class Work:
         return self.arm.weights(self.unit.draws.start)
 
     def batch(self) -> Batch:
-        """The whole unit, whatever of it is lacking, so that a continued sweep repeats the same batches."""
+        """The whole unit, even if only a part of it is lacking, so that a continued sweep repeats the same batches."""
         self.begin(self.arm)
         arm, cells = self.arm.arm, self.unit.cells()
         decoding = Decoding(int(arm.settings["max_new_tokens"]))
@@ -78,7 +78,7 @@ class Work:
 
 
 class Alike:
-    """Notices whether the draws of an arm say anything but what its first ones said."""
+    """Notices whether all draws of an arm give the texts of its first ones."""
 
     def __init__(self) -> None:
         self.first: dict[int, str] | None = {}  # problem → its first text; None once a draw differed

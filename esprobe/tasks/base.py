@@ -69,7 +69,7 @@ class Task(Protocol):
     """One kind of problem: how to load it, ask it, score an answer and know the probability of guessing."""
 
     name: str
-    prefill: str  # the start of the response, put into the model's mouth
+    prefill: str  # the start of the response, which the prompt ends with
     default_scorer: str  # bears the task's name: the facts of problems are proven under its rule alone
     scorers: Mapping[str, Scorer]
 
@@ -94,7 +94,7 @@ class Task(Protocol):
         ...
 
     def source(self) -> str:
-        """One line for error messages: where the published problems are to be had."""
+        """One line for error messages: where to get the published problems."""
         ...
 
 

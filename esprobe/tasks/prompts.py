@@ -15,7 +15,7 @@ from esprobe.tasks.base import Payload, Task
 
 PromptFormat = Literal["chat", "plain"]
 MAX_PROMPT = 1_000_000  # characters, beyond what any model reads
-# What a template that asks for the date is given on every day: what Llama 3's own templates fall back on.
+# The date that a template gets on every day: the fallback of Llama 3's own templates.
 TODAY = datetime(2024, 7, 26)
 LONGEST_OPENING = 200  # characters that a template writes of the reasoning it opens
 BEFORE_USER = "before the user's text"
@@ -24,7 +24,7 @@ Messages = list[dict[str, Any]]
 
 
 class Prompter:
-    """Renders problems for one tokenizer. Equal `identity` means equal prompts, whatever the day."""
+    """Renders problems for one tokenizer. Equal `identity` means equal prompts, on any day."""
 
     def __init__(self, task: Task, style: PromptFormat, tokenizer: Any) -> None:
         """`chat` goes through the tokenizer's chat template, `plain` joins the messages. Raises UserError without a template."""
@@ -86,16 +86,16 @@ class Prompter:
         raise failures[0]
 
     def _render(self, messages: Messages) -> str:
-        before = random.getstate()  # jinja's own chance comes from here
+        before = random.getstate()  # the source of jinja's random numbers
         try:
             text: str = self.tokenizer.apply_chat_template(
                 messages, add_generation_prompt=True, tokenize=False, strftime_now=self._strftime
             )
-        except Exception as error:  # the template is a program of whoever made the model, run in jinja's sandbox
+        except Exception as error:  # the template is a program that came with the model, run in jinja's sandbox
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(f"this model's chat template fails ({reason}); use --prompt plain") from error
         if random.getstate() != before:
-            raise UserError("this model's chat template is random, so no prompt could be made again; use --prompt plain")
+            raise UserError("this model's chat template is random, so prompts could not be repeated; use --prompt plain")
         if len(text) > MAX_PROMPT:
             raise UserError(f"this model's chat template makes a prompt of {len(text):,} characters; use --prompt plain")
         return text
@@ -106,7 +106,7 @@ class Prompter:
         return TODAY.strftime(form)
 
     def _with_prefill(self, text: str, asked: str) -> str:
-        """The prompt with the task's prefill, which replaces what the template itself says of the same tag, open or closed."""
+        """The prompt with the task's prefill, which replaces the template's text for the same tag, open or closed."""
         prefill = self.task.prefill
         tag = re.search(r"<(\w+)>\s*$", prefill)
         if tag:
@@ -125,7 +125,7 @@ def prompt_text(task: Task, payload: Payload, style: PromptFormat, tokenizer: An
 
 
 def prompt_digest(ids: Sequence[int]) -> str:
-    """Identifies a rendered prompt: SHA-256 of its token ids in decimal, parted by spaces; 32 hex digits."""
+    """Identifies a rendered prompt: SHA-256 of its token ids in decimal, separated by spaces; 32 hex digits."""
     return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:32]
 
 
@@ -145,7 +145,7 @@ def _template(tokenizer: Any) -> str:
 def _shapes(messages: Messages) -> Iterator[Mapping[str, str]]:
     """The ways to give messages to a template, the usual one first; each as what an arm's settings say of it."""
     merged = [{}, {"system": BEFORE_USER}] if [m["role"] for m in messages[:2]] == ["system", "user"] else [{}]
-    for content in ({}, {"content": "parts"}):  # templates of models that also see want each text as a part
+    for content in ({}, {"content": "parts"}):  # templates of multimodal models expect each text as a part
         for system in merged:
             yield system | content
 

@@ -14,7 +14,7 @@ MAX_BYTES = 1 << 30  # of a file of records, which is read as a whole
 def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | None = None) -> list[Problem]:
     """Problems `offset` to `offset + limit` of a data file, or of the task's bundled set where `path` is None.
 
-    A file is a JSON array or JSON Lines. A problem that stands in the selection twice is taken once.
+    A file is a JSON array or JSON Lines. A problem that occurs twice in the selection is taken once.
     Raises UserError for a missing, broken or empty selection, naming the record.
     """
     if path is not None and not os.path.lexists(path):
@@ -57,7 +57,7 @@ def read_records(path: Path) -> list[tuple[str, Any]]:
             records = [(f"{path}: record {i}", record) for i, record in enumerate(json.loads(text))]
             text = ""
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); it should be a JSON array or one JSON object a line") from None
+        raise UserError(f"{path}: not valid JSON ({error}); it should be a JSON array or one JSON object per line") from None
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             where = f"{path}: line {number}"
@@ -66,5 +66,5 @@ def read_records(path: Path) -> list[tuple[str, Any]]:
             except (ValueError, RecursionError) as error:
                 raise UserError(f"{where}: not valid JSON ({error})") from None
     if not records:
-        raise UserError(f"{path}: the file holds no records")
+        raise UserError(f"{path}: the file has no records")
     return records

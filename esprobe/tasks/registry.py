@@ -1,4 +1,4 @@
-"""The list of tasks. Another task is one more package and one more line here."""
+"""The list of tasks. A new task is a package and a line here."""
 
 from esprobe.errors import UserError
 from esprobe.tasks.base import Scorer, Task
@@ -12,7 +12,7 @@ def all_tasks() -> list[Task]:
 
 
 def scorer_named(name: str) -> tuple[Task, Scorer]:
-    """The scorer of that name with the task it judges. Raises UserError."""
+    """The scorer of that name with its task. Raises UserError."""
     for task in all_tasks():
         if name in task.scorers:
             return task, task.scorers[name]

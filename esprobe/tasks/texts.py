@@ -1,4 +1,4 @@
-"""How generated token ids become the text that is stored and judged. Knows a tokenizer, no task and no database."""
+"""How generated token ids become the text that is stored and scored. Knows a tokenizer, no task and no database."""
 
 from collections.abc import Collection, Sequence
 from typing import Any

@@ -167,4 +167,4 @@ def test_score_import_runs_and_sql(esprobe: Run, swept: Path, tmp_path: Path) ->
     lines.write_text(lines.read_text() + '{"numbers": [44, 19, 35], "target": 98, "draw": 0, "text": "other"}\n')
     refused = esprobe("import", lines, "--model", "theirs", "--method", "temperature", "--value", "0.7")
     assert refused.returncode == 1
-    assert "line 3: draw 0 of this problem stands twice" in refused.stderr
+    assert "line 3: draw 0 of this problem occurs twice" in refused.stderr

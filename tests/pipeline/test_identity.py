@@ -93,7 +93,7 @@ def test_draws_that_are_all_alike_are_reported(tmp_path: Path) -> None:
     cold = Sweep("temperature", (1e-6, 1.5), draws=3, limit=4, max_new_tokens=12)
     sample(cold, tmp_path / "r.db", "test", said)
     assert [line for line in said.lines if "every draw" in line] == [
-        "temperature 1e-06: every draw said the same as the first, problem by problem, as greedy decoding does"
+        "temperature 1e-06: on every problem all draws gave the same text, as greedy decoding does"
     ]
     assert "every draw" in str(rows(tmp_path / "r.db", "select message from run"))
     assert not Alike().told

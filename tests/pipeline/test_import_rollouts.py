@@ -52,7 +52,7 @@ def test_of_two_imports_at_once_that_contradict_each_other_one_is_refused_whole(
     done = at_once(db, *(rollouts_file(tmp_path / f"{name}.jsonl", name) for name in ("first", "second")))
     assert sorted(status for status, _ in done) == [0, 1]
     assert dict(done)[0] == f"{ROLLOUTS:,} of {ROLLOUTS:,} rollouts imported"
-    assert "is there already with another text" in dict(done)[1]
+    assert "is already stored with another text" in dict(done)[1]
     assert len(texts(db)) == ROLLOUTS
     assert len({text.split()[0] for text in texts(db)}) == 1
     with closing(sqlite3.connect(db)) as connection:

@@ -140,7 +140,7 @@ def test_a_refused_import_leaves_nothing(tmp_path: Path) -> None:
     import_rollouts(file, db, "test", "m", "", "imported", None)
     before = contents(db)
     file.write_text(json.dumps(line | {"numbers": [7, 8, 9]}) + "\n" + json.dumps(line | {"text": "second"}))
-    with pytest.raises(UserError, match="line 2: draw 0 of this problem is there already with another text"):
+    with pytest.raises(UserError, match="line 2: draw 0 of this problem is already stored with another text"):
         import_rollouts(file, db, "test", "m", "", "imported", None)
     for model, method, value in (
         ("\udcff", "imported", None),

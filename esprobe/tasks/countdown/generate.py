@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-MAX_VALUE = 999  # of every step, so that a small model can hope to follow
+MAX_VALUE = 999  # of every step, so that a small model can learn it
 OPERATORS = "+--**//"  # sums survive the limits more often than the others, and are the easiest to guess: fewer of them
 
 Key = tuple[tuple[int, ...], str]

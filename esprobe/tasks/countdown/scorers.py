@@ -28,7 +28,7 @@ _DIGITS = re.compile(r"\d+")
 def countdown(payload: Mapping[str, Any], text: str) -> Score:
     """The default rule, in exact arithmetic.
 
-    The last answer holds one expression of + - * / ( ), uses each given number exactly once and equals the target within 1e-5.
+    The last answer is one expression of + - * / ( ), uses each given number exactly once and equals the target within 1e-5.
     White space of any kind around and between is white space. The ballot is the value.
     """
     answer = _last_answer(text)
@@ -116,7 +116,7 @@ def _published_ballot(expression: Postfix) -> str | None:
 def _target(text: str) -> Fraction:
     if "e" in text.lower():
         raise ValueError(f"{text!r} is not a decimal")  # a small text with an exponent may be a number beyond all memory
-    return Fraction(text)  # reading one costs as much as judging an answer, and it is judged many times
+    return Fraction(text)  # parsing one costs as much as scoring an answer, and a target is needed many times
 
 
 def _same_numbers(answer: str, numbers: list[int]) -> bool:
@@ -131,7 +131,7 @@ def _same_numbers(answer: str, numbers: list[int]) -> bool:
 
 
 def _last_answer(text: str) -> str | None:
-    """What stands in the last `<answer>…</answer>`, None without one; linear in the text."""
+    """The content of the last `<answer>…</answer>`, None without one; linear in the text."""
     close_at = text.rfind(CLOSE)
     open_at = text.rfind(OPEN, 0, close_at) if close_at >= 0 else -1
     if open_at < 0:

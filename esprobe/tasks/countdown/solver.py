@@ -7,7 +7,7 @@ there are n! · Catalan(n−1) · 4^(n−1) of them, and every ordered binary tr
 So all of them can be counted by combining subsets: values of a subset, each with its number of expressions.
 
 The rule also lets an operand have a sign. A sign can be moved outwards through every operator, and a difference takes one by
-being turned round, so signs add only the negatives of values that are made without subtraction. The expressions counted here have
+being reversed, so signs add only the negatives of values that are made without subtraction. The expressions counted here have
 none: a negative target may be solvable by `-(2 + 3)` while its chance is 0.
 """
 
@@ -16,7 +16,7 @@ from fractions import Fraction
 from math import comb, factorial, gcd
 
 TOLERANCE = Fraction(1, 100_000)  # the published rule: |value − target| < 1e-5
-MAX_NUMBERS = 5  # exact enumeration beyond this takes minutes a problem
+MAX_NUMBERS = 5  # exact enumeration beyond this takes minutes per problem
 
 Rational = tuple[int, int]  # numerator, denominator > 0, in lowest terms
 Values = dict[Rational, tuple[int, str]]  # value → (how many expressions give it, one of them)

@@ -1,4 +1,4 @@
-"""Countdown as a task: read a problem, ask it, know its odds.
+"""Countdown as a task: read a problem, ask it, know the probability of guessing it.
 
 The only module that knows what a record looks like and the words of the prompt.
 """
