@@ -121,7 +121,8 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     _check_folder()
     from esprobe.cli.progress import meter
     from esprobe.engines.open import open_pool
-    from esprobe.pipeline.sample import command_line, sample
+    from esprobe.pipeline.machine import command_line
+    from esprobe.pipeline.sample import sample
 
     pool = open_pool(shared.pop("engines"), shared.pop("ray_address"), shared.pop("engine_timeout"))
     debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
@@ -237,7 +238,7 @@ def import_(
 ) -> None:
     """Import rollouts made elsewhere and score them; the same file again adds nothing."""
     from esprobe.pipeline.import_rollouts import import_rollouts
-    from esprobe.pipeline.sample import command_line
+    from esprobe.pipeline.machine import command_line
 
     db, quiet = ctx.obj
     imported = import_rollouts(file, db, command_line(), model, label, method, value)

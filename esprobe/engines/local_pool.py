@@ -1,6 +1,6 @@
 """One engine in this process."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from esprobe.engines.engine import Batch, Done, Engine, EngineSpec
@@ -23,11 +23,11 @@ class LocalPool:
         """See Pool."""
         self.spec, self.engine = spec, Engine(spec)
 
-    def run(self, work: Iterable[W], note: Note) -> Iterator[tuple[W, Done]]:
+    def run(self, work: Iterable[W], ask: Callable[[W], Batch], note: Note) -> Iterator[tuple[W, Done]]:
         """See Pool; in the order of `work`."""
         failures = Failures(note)
         for piece in work:
-            while isinstance(done := self._tried(piece.batch()), str):
+            while isinstance(done := self._tried(ask(piece)), str):
                 failures.add(piece, done)
                 with suppress(Exception):  # the engine is broken
                     self.close()

@@ -16,15 +16,11 @@ Note = Callable[[str], None]
 
 
 class Work(Protocol):
-    """Something to be done by an engine; its batch is only made when an engine is free."""
+    """Something to be done by an engine; the pool knows nothing else of it."""
 
     @property
     def weights(self) -> Weights:
-        """The weights that the batch will ask for."""
-        ...
-
-    def batch(self) -> Batch:
-        """What to ask an engine for."""
+        """The weights that its batch will ask for."""
         ...
 
 
@@ -45,10 +41,11 @@ class Pool(Protocol):
         """
         ...
 
-    def run(self, work: Iterable[W], note: Note) -> Iterator[tuple[W, Done]]:
+    def run(self, work: Iterable[W], ask: Callable[[W], Batch], note: Note) -> Iterator[tuple[W, Done]]:
         """Does all of the work, which is taken as engines become free, and yields each piece once it is finished, in any order.
 
-        `note` receives what happened on the way: an engine that was replaced, a batch that was halved. Raises UserError.
+        `ask` makes a piece's batch, only when an engine is free for it. `note` receives what happened on the way: an engine that
+        was replaced, a batch that was halved. Raises UserError.
         """
         ...
 

@@ -131,9 +131,9 @@ class RayPool:
                 else:
                     self.spare.append(engine.actor)
 
-    def run(self, work: Iterable[W], note: Note) -> Iterator[tuple[W, Done]]:
+    def run(self, work: Iterable[W], ask: Callable[[W], Batch], note: Note) -> Iterator[tuple[W, Done]]:
         """See Pool."""
-        todo, failures = Todo(work), self.failures
+        todo, failures, self.ask = Todo(work), self.failures, ask
         failures.note = note
         while self.spare:
             self._give(self.spare.pop(), None, todo)
@@ -173,7 +173,7 @@ class RayPool:
         if piece is None:
             _kill(actor)
         else:
-            self.busy[actor.run.remote(piece.batch())] = _Busy(actor, piece)
+            self.busy[actor.run.remote(self.ask(piece))] = _Busy(actor, piece)
 
     def _answers(self) -> list[tuple[_Busy, Any]]:
         """Engines that have answered since, each with its answer or, in words, why there is none. Raises UserError."""

@@ -11,6 +11,7 @@ from esprobe import __version__
 from esprobe.arms import Arm
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, MethodName, named
+from esprobe.pipeline.judge import judge
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Problem, Score, Task, lacking
 from esprobe.tasks.records import read_records, task_problem
@@ -43,8 +44,8 @@ def import_rollouts(
     digest = hashlib.sha256(f"{IMPORTED.name}:{model}".encode()).hexdigest()[:32]
     arm = Arm(model, digest, method, value, {"task": task.name, IMPORTED.name: label})
     problems = list({problem.digest: problem for _, problem, _ in rollouts.values()}.values())
-    scorer = task.scorers[task.default_scorer]
-    scores = {key: scorer(problem.payload, text) for key, (_, problem, text) in rollouts.items()}
+    answers = ((problem.payload, text) for _, problem, text in rollouts.values())
+    scores = dict(zip(rollouts, judge(task.scorers[task.default_scorer], answers), strict=True))
     store = Store(db)
     try:
         facts = [(problem, task.facts(problem)) for problem in store.unknown_problems(problems)]

@@ -5,6 +5,7 @@ Knows scorers and the store, no model.
 
 from pathlib import Path
 
+from esprobe.pipeline.judge import judge
 from esprobe.pipeline.meter import Meter
 from esprobe.store import schema
 from esprobe.store.store import Store
@@ -25,7 +26,8 @@ def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
         advance = meter.start(name, total, "rollouts")
         judged = 0
         for batch in store.to_score(task.name, name, everything):
-            store.save_scores(name, [(rollout, scorer(rollout.payload, rollout.text)) for rollout in batch])
+            verdicts = judge(scorer, ((rollout.payload, rollout.text) for rollout in batch))
+            store.save_scores(name, list(zip(batch, verdicts, strict=True)))
             judged += len(batch)  # rollouts may have been added or deleted since they were counted
             advance(len(batch))
         return judged

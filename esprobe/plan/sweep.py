@@ -1,7 +1,7 @@
 """What a sweep consists of: which arms, which draws, cut into which units of work.
 
 Units are cut by the plan alone, never by what happens to be missing, so that a continued sweep repeats the same batches. They are
-made on demand: a million draws cost no memory. Knows a model's name and digest, no weights, engine or database.
+made on demand: a million draws cost no memory. Knows no model's files, engine or database.
 """
 
 import struct
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from esprobe.arms import SEED_BITS, Arm, NoiseScheme, Perturbation, Update, Weights, perturbation_seed
 from esprobe.bundled import BUNDLED
@@ -84,10 +84,22 @@ class PlannedArm:
 
 @dataclass(frozen=True)
 class Unit:
-    """Work done in one batch and written in one transaction: some draws of an arm × some of the sweep's problems."""
+    """The one record of a unit of work on its way from the plan to the database: some draws of an arm × some of the problems.
 
+    It is done in one batch and written in one transaction. `wanted`: the rollouts that are lacking, as (draw, position of the
+    problem). `measure`: what rounding leaves of the perturbation is wanted as well.
+    """
+
+    arm: PlannedArm
     draws: range
     problems: range  # positions in the sweep's list of problems
+    wanted: frozenset[tuple[int, int]] = frozenset()
+    measure: bool = False
+
+    @property
+    def weights(self) -> Weights:
+        """What all of it is generated with; no unit spans two perturbed models."""
+        return self.arm.weights(self.draws.start)
 
     def cells(self) -> list[tuple[int, int]]:
         """(draw, position of the problem) in the order of the batch."""
@@ -96,8 +108,11 @@ class Unit:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a sweep runs on once `auto` is resolved, as far as it changes the distribution."""
+    """What a sweep runs on once model and `auto` are resolved, as far as it changes the distribution."""
 
+    model: str
+    model_digest: str  # identifies the content of its files
+    new_tokens: int  # the longest generation where the sweep does not say
     backend: str
     dtype: str
     prompts: Mapping[str, Any]  # what identifies the rendering of prompts (`Prompter.identity`)
@@ -105,30 +120,14 @@ class Resolved:
     device: str = "cpu"  # whose generator makes the noise of `shared-seed`
 
 
-class Model(Protocol):
-    """What a plan needs of a model."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def digest(self) -> str:
-        """Identifies the content of its files."""
-
-    @property
-    def new_tokens(self) -> int:
-        """The longest generation where the sweep does not say."""
-
-
-def plan_arms(sweep: Sweep, task: str, model: Model, resolved: Resolved) -> list[PlannedArm]:
+def plan_arms(sweep: Sweep, task: str, resolved: Resolved) -> list[PlannedArm]:
     """The arms of a sweep, the greedy baseline first."""
     common: dict[str, Any] = {
         "task": task,
         **resolved.prompts,
         "end_ids": sorted(set(resolved.end_ids)),
         "text": TEXT,
-        "max_new_tokens": sweep.max_new_tokens or model.new_tokens,
+        "max_new_tokens": sweep.max_new_tokens or resolved.new_tokens,
         "backend": resolved.backend,
         "dtype": resolved.dtype,
     }
@@ -138,10 +137,12 @@ def plan_arms(sweep: Sweep, task: str, model: Model, resolved: Resolved) -> list
     else:
         noise["device"] = resolved.device
     own = noise if named(sweep.method).shares_draws else {"seed": sweep.seed}
-    greedy = [PlannedArm(Arm(model.name, model.digest, GREEDY.name, None, common), 1)] if sweep.greedy else []
-    return greedy + [
-        PlannedArm(Arm(model.name, model.digest, sweep.method, value, common | own), sweep.draws) for value in sweep.values
-    ]
+
+    def arm(method: MethodName, value: float | None, settings: dict[str, Any]) -> Arm:
+        return Arm(resolved.model, resolved.model_digest, method, value, settings)
+
+    greedy = [PlannedArm(arm(GREEDY.name, None, common), 1)] if sweep.greedy else []
+    return greedy + [PlannedArm(arm(sweep.method, value, common | own), sweep.draws) for value in sweep.values]
 
 
 def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]:
@@ -154,4 +155,4 @@ def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]
     together = 1 if planned.arm.method != TEMPERATURE.name or problems >= batch_size else batch_size // problems
     for draw in range(0, planned.draws, together):
         for start in range(0, problems, batch_size):
-            yield Unit(range(draw, draw + together), range(start, min(start + batch_size, problems)))
+            yield Unit(planned, range(draw, draw + together), range(start, min(start + batch_size, problems)))

@@ -219,8 +219,9 @@ class Piece:
     prompts: list[list[int]]
     weights: Weights = BASE
 
-    def batch(self) -> Batch:
-        return Batch(self.weights, self.prompts, Decoding(8))
+
+def ask(piece: Piece) -> Batch:
+    return Batch(piece.weights, piece.prompts, Decoding(8))
 
 
 def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_done() -> None:
@@ -231,7 +232,7 @@ def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_
         notes: list[str] = []
         pool.open(SPEC, print, 2)
         try:
-            finished = pool.run([good, bad], notes.append)
+            finished = pool.run([good, bad], ask, notes.append)
             assert next(finished)[0] is good
             # nothing will have changed the next time, so nobody is told to try again
             with pytest.raises(UserError, match=r"rollouts 3 times .index out of range.*same command would fail again"):
@@ -271,7 +272,7 @@ def let_answer(pool: Pool) -> None:
 
 def generations(pool: Pool, work: list[Piece], note: Callable[[str], None]) -> Iterator[tuple[int, list[Generation]]]:
     """Which piece of work an opened pool has finished, and what it made of it."""
-    return ((work.index(piece), done.generations) for piece, done in pool.run(work, note))
+    return ((work.index(piece), done.generations) for piece, done in pool.run(work, ask, note))
 
 
 def test_an_engine_that_hangs_is_replaced_and_its_work_done_again(clock: list[float]) -> None:

@@ -12,7 +12,7 @@ from esprobe.bundled import BUNDLED
 from esprobe.engines.models import find_model
 from esprobe.pipeline.meter import Quiet
 from esprobe.pipeline.sample import sample
-from esprobe.pipeline.work import Alike
+from esprobe.pipeline.writer import Alike
 from esprobe.plan.sweep import Sweep
 from tests.conftest import Run
 from tests.helpers.errors import one_line_error

@@ -2,23 +2,28 @@
 
 import tracemalloc
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from esprobe.arms import Arm, perturbation_seed
-from esprobe.engines.models import ModelFiles
 from esprobe.errors import UserError
 from esprobe.plan.sweep import PlannedArm, Resolved, Sweep, plan_arms, units
 
-MODEL = ModelFiles("some/model", Path("/nowhere"), "abc")
-RESOLVED = Resolved("transformers", "float32", {"prompt": "chat", "prompt_digest": "w", "template": "t"}, (3, 2))
+RESOLVED = Resolved(
+    model="some/model",
+    model_digest="abc",
+    new_tokens=1024,
+    backend="transformers",
+    dtype="float32",
+    prompts={"prompt": "chat", "prompt_digest": "w", "template": "t"},
+    end_ids=(3, 2),
+)
 
 
 def arms(sweep: Sweep, resolved: Resolved = RESOLVED) -> list[PlannedArm]:
-    return plan_arms(sweep, "countdown", MODEL, resolved)
+    return plan_arms(sweep, "countdown", resolved)
 
 
 draws, problems, batches = st.integers(1, 40), st.integers(1, 50), st.integers(1, 64)
@@ -40,8 +45,8 @@ def test_units_cover_every_rollout_once_within_the_batch_size(method: str, n: in
 @given(methods, draws, st.integers(0, 40), problems, batches)
 def test_extending_an_arm_cuts_it_in_the_same_places(method: str, n: int, more: int, p: int, size: int) -> None:
     short, long = (arms(Sweep(method, (0.5,), draws=d))[-1] for d in (n, n + more))
-    first = list(units(short, p, size))
-    assert list(units(long, p, size))[: len(first)] == first
+    first, extended = ([(unit.draws, unit.problems) for unit in units(planned, p, size)] for planned in (short, long))
+    assert extended[: len(first)] == first
 
 
 def test_an_arm_is_identified_by_what_changes_its_distribution_and_nothing_else() -> None:
@@ -59,9 +64,9 @@ def test_an_arm_is_identified_by_what_changes_its_distribution_and_nothing_else(
     digests = {arms(s)[-1].arm.digest for s in other}
     assert len(digests) == len(other)
     assert base not in digests
-    renamed = ModelFiles("another/name", Path("/nowhere"), "abc")
-    assert plan_arms(sweep, "countdown", renamed, RESOLVED)[-1].arm.digest == base
-    assert plan_arms(sweep, "another", MODEL, RESOLVED)[-1].arm.digest != base
+    renamed = replace(RESOLVED, model="another/name")
+    assert plan_arms(sweep, "countdown", renamed)[-1].arm.digest == base
+    assert plan_arms(sweep, "another", RESOLVED)[-1].arm.digest != base
     engines = [
         replace(RESOLVED, backend="vllm"),
         replace(RESOLVED, dtype="float16"),

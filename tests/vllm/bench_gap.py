@@ -18,9 +18,8 @@ from time import perf_counter
 from typing import Any
 
 from esprobe.engines import vllm_backend
-from esprobe.pipeline import sample
+from esprobe.pipeline import sample, writer
 from esprobe.pipeline.meter import Quiet
-from esprobe.pipeline.work import Work
 from esprobe.plan.sweep import Sweep
 from esprobe.store.store import Store
 from esprobe.weights import perturb
@@ -91,7 +90,7 @@ def watched() -> Clock:
     clock.watch(vllm_backend.VllmBackend, "_empty_prefix_cache", "emptying the prefix cache")
     clock.watch(vllm_backend.VllmBackend, "_run", "making requests")
     clock.watch(vllm_backend.VllmBackend, "generate", "limits, and reading results")
-    clock.watch(Work, "rows", "texts and scores")
+    clock.watch(writer, "answer", "texts and scores")
     clock.watch(Store, "save", "saving")
     return clock
 
