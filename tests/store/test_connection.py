@@ -17,7 +17,7 @@ import pytest
 from esprobe.arms import Arm
 from esprobe.errors import UserError
 from esprobe.store import connection as connections
-from esprobe.store import store
+from esprobe.store import database
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.countdown.task import Countdown
 from tests.conftest import HANGS_S, Run
@@ -170,8 +170,8 @@ def copied_alone(db: Path) -> int:
 
 
 def test_a_copy_of_the_file_alone_holds_every_arm_that_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "CHECKPOINT_SHARE", 1e-12)  # no time for it
-    monkeypatch.setattr(store, "CHECKPOINT_EVERY_S", 1e6)
+    monkeypatch.setattr(database, "CHECKPOINT_SHARE", 1e-12)  # no time for it
+    monkeypatch.setattr(database, "CHECKPOINT_EVERY_S", 1e6)
     writing = Writing(tmp_path / "r.db")
     for _ in range(3):
         writing.save(0.5)
@@ -186,7 +186,7 @@ def test_a_copy_of_the_file_alone_holds_every_arm_that_is_finished(tmp_path: Pat
 
 def test_a_copy_of_the_file_alone_holds_what_there_was_time_to_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writing = Writing(tmp_path / "r.db")
-    monkeypatch.setattr(store, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(database, "CHECKPOINT_EVERY_S", 0.0)
     for count in (1, 2, 3):
         writing.save()
         assert copied_alone(tmp_path / "r.db") == count
@@ -194,7 +194,7 @@ def test_a_copy_of_the_file_alone_holds_what_there_was_time_to_copy(tmp_path: Pa
 
 def test_a_failing_copy_of_the_log_stops_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writing = Writing(tmp_path / "r.db")
-    monkeypatch.setattr(store, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(database, "CHECKPOINT_EVERY_S", 0.0)
     with closing(sqlite3.connect(tmp_path / "r.db", isolation_level=None)) as other:  # a reader of an old moment
         other.execute("BEGIN")
         other.execute("SELECT count(*) FROM rollout").fetchone()
