@@ -16,7 +16,7 @@ from esprobe.methods import MethodName, named
 
 NoiseScheme = Literal["iid", "shared-seed"]
 MOST_DRAWS = 1_000_000  # of an arm
-SEED_BITS = 53  # the whole numbers that a double holds exactly
+SEED_BITS = 53  # the whole numbers that a double represents exactly
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Arm:
     """One setting that rollouts are drawn from.
 
     `model_digest` identifies the weights and the tokenizer, `model` is only their name. `value` is T or σ, None for greedy.
-    `settings` holds everything else that changes the distribution, as plain JSON; a new method needs no new column.
+    `settings` has everything else that changes the distribution, as plain JSON; a new method needs no new column.
     """
 
     model: str

@@ -21,7 +21,7 @@ class Method:
 
     `symbol` is written before a value, `noun` in sentences, `title` in headings; `defaults` are the values of a sweep that names
     none. An arm of a method without `valued` has no value. `shares_draws`: a draw is one perturbed model that answers all
-    problems, so that its luck does not average out over them; otherwise every problem has draws of its own.
+    problems, so that its luck does not average out over them; otherwise the draws of every problem are independent.
     """
 
     name: MethodName

@@ -52,7 +52,7 @@ def main_options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """See the help of the app; these options hold for every command."""
+    """See the help of the app; these options apply to every command."""
     if quiet:
         logging.getLogger("esprobe").setLevel(logging.ERROR)
     ctx.obj = (db, quiet)
@@ -139,7 +139,7 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
 
 
 def _counted(new: int, asked: int, done: str) -> str:
-    return f"{new:,} of {asked:,} {done}" + ("" if new == asked else ", the rest is already in the database")
+    return f"{new:,} of {asked:,} {done}" + ("" if new == asked else ", the others are already in the database")
 
 
 @app.command(epilog="Example: esprobe score --scorer countdown-published")

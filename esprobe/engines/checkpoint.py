@@ -78,9 +78,7 @@ def unreached(live: Any, model: ModelFiles) -> str | None:
     parameters = dict(live.named_parameters())  # each once, tied ones under their first name
     odd = [name for name, p in parameters.items() if not p.is_floating_point() or p.dtype.itemsize < 2]
     if odd:
-        return (
-            f"{odd[0]!r} holds {parameters[odd[0]].dtype} values, too few bits for noise; use the model before it was quantized"
-        )
+        return f"{odd[0]!r} has {parameters[odd[0]].dtype} values, too few bits for noise; use the model before it was quantized"
     names = _names(model.weights)
     foreign = sorted(set(parameters) - names)
     if foreign:

@@ -67,7 +67,7 @@ def loaded_files(folder: Path) -> dict[str, Path]:
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
-    """The files that hold the weights, as transformers chooses them, and the index that names them. Raises UserError."""
+    """The files with the weights, as transformers chooses them, and the index that names them. Raises UserError."""
     if (folder / SINGLE).is_file():
         return {SINGLE: folder / SINGLE}
     if not (folder / INDEX).is_file():

@@ -34,7 +34,7 @@ class ModelFiles:
 
     @property
     def weights(self) -> list[Path]:
-        """The safetensors files that hold its weights."""
+        """The safetensors files with its weights."""
         return [path for name, path in model_files.weight_files(self.folder).items() if name != model_files.INDEX]
 
     @property

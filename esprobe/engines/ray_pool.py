@@ -284,7 +284,7 @@ def _ray(address: str | None) -> Any:
         if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     elif _has_token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own clusters want it by default, its clients do not send it
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's clusters expect it by default, its clients do not send it
     try:
         import ray
     except ImportError as error:

@@ -136,7 +136,7 @@ class VllmBackend:
         self.set_weights(weights)
         reports = self.llm.collective_rpc("esprobe_rounding")
         found: dict[str, Sums] = {}
-        # `iid` noise is that of the checkpoint, which each worker has all of; the other, that of its own part of the model
+        # `iid` noise is that of the whole checkpoint in each worker; `shared-seed` that of the worker's part of the model
         for report in reports[:1] if weights.perturbation.scheme == "iid" else reports:
             for name, sums in report.items():
                 found.setdefault(name, Sums()).add(Sums(*sums))
@@ -253,7 +253,7 @@ def _generation(completion: Any) -> Generation:
 
 
 def _engine_share(model: ModelFiles, dtype: str, memory: int) -> float:
-    """The share of a GPU's `memory` (bytes) that the engine may take, such that the base fits beside it if it can at all."""
+    """The share of a GPU's `memory` (bytes) that the engine may take, such that the base fits next to it if possible."""
     import torch
 
     stored = str(model.config.get("dtype") or model.config.get("torch_dtype") or "float32")

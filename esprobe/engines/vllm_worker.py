@@ -26,7 +26,7 @@ from esprobe.weights import rounding as noise_rounding
 from esprobe.weights.update import Base
 
 CHUNK = 1 << 22  # elements at a time when contents are summed up
-SPARE_BYTES = 2 << 30  # of an accelerator's memory: what making noise and running the model need beside a second copy
+SPARE_BYTES = 2 << 30  # of an accelerator's memory: what making noise and running the model need, apart from a second copy
 
 pack_cpu_linear = layers.dispatch_cpu_unquantized_gemm
 
@@ -52,7 +52,7 @@ load_weights = DefaultModelLoader.load_weights
 def load_and_look(loader: Any, model: Any, model_config: Any) -> None:
     """Takes the place of vLLM's loading: notes which parameters the checkpoint has no numbers for.
 
-    vLLM's own check leaves linear layers out, and what is not loaded is whatever the memory held. Quantized models have
+    vLLM's own check leaves linear layers out, and what is not loaded is whatever was in memory. Quantized models have
     parameters that no checkpoint has, and are left to that check.
     """
     watched = {} if model_config.quantization else _parameters(model)
@@ -77,7 +77,7 @@ class Perturber:
     ) -> tuple[str | None, int, int]:
         """Sets the weights to those after the updates (records of `Update`), with noise (scheme, seed, σ) on top.
 
-        Returns why that was refused, if it was, and the elements held by this worker and by the checkpoint. A value and no
+        Returns why that was refused, if it was, and the elements of this worker and of the checkpoint. A value and no
         exception, because exceptions lose their kind between processes.
         """
         refused: str | None = getattr(self, "_esprobe_refused", None)  # once is for good: the weights may be half written
@@ -139,7 +139,7 @@ class LiveWeights:
     """The parameters of a running model, and the base they are computed from: always from it, never back from themselves."""
 
     def __init__(self, model: Any, folder: Path, dtype: torch.dtype, alone: bool) -> None:
-        """`dtype` is the engine's; `alone` says that this worker holds all of the model and not a shard of it."""
+        """`dtype` is the engine's; `alone` says that this worker has all of the model and not a shard of it."""
         self.model, self.folder, self.dtype, self.alone = model, folder, dtype, alone
         self.live: dict[str, Tensor] = _parameters(model)
         self.device = next(iter(self.live.values())).device
@@ -273,7 +273,7 @@ class LiveWeights:
         self.proven = True
 
     def open_parameters(self) -> None:
-        """Copies the base as the engine holds it, once, from an engine that holds the base."""
+        """Copies the base in the engine's layout, once, from an engine with base weights."""
         if self.parameters:
             return
         if self.base.weights:
@@ -288,7 +288,7 @@ class LiveWeights:
 
 
 def checkpoint_files(folder: Path, tied: bool) -> dict[str, Path]:
-    """Which file holds each tensor of a model's checkpoint that is a parameter of the model."""
+    """Which file contains each tensor of a model's checkpoint that is a parameter of the model."""
     index = folder / "model.safetensors.index.json"
     if index.exists():
         found = {name: folder / file for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()}
@@ -297,7 +297,7 @@ def checkpoint_files(folder: Path, tied: bool) -> dict[str, Path]:
         for path in sorted(folder.glob("*.safetensors")):
             with safe_open(path, framework="pt") as file:
                 found |= dict.fromkeys(file.keys(), path)
-    # Old checkpoints hold the rotary frequencies, which are no parameter; a tied head is the embedding under a second name.
+    # Old checkpoints contain the rotary frequencies, which are no parameter; a tied head is the embedding under a second name.
     return {
         name: path
         for name, path in found.items()

@@ -24,12 +24,12 @@ def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
         store.complete_facts([(problem, task.facts(problem)) for problem in store.older_problems(task.name)])
         total = store.count_to_score(task.name, name, everything)
         advance = meter.start(name, total, "rollouts")
-        judged = 0
+        scored = 0
         for batch in store.to_score(task.name, name, everything):
             verdicts = judge(scorer, ((rollout.payload, rollout.text) for rollout in batch))
             store.save_scores(name, list(zip(batch, verdicts, strict=True)))
-            judged += len(batch)  # rollouts may have been added or deleted since they were counted
+            scored += len(batch)  # rollouts may have been added or deleted since they were counted
             advance(len(batch))
-        return judged
+        return scored
     finally:
         store.close()

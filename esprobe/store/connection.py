@@ -20,7 +20,7 @@ from esprobe.errors import UserError
 _LOG = logging.getLogger(__name__)
 _READS = "esprobe_reads"  # the name of the option that tells reading transactions from writing ones
 SAY_AFTER_S = 10.0  # how long to wait for another process's lock without a word
-GRACE_S = 2.0  # how long to wait for it once the user wants to stop
+GRACE_S = 2.0  # how long to wait for it once the user has asked to stop
 BUSY_MS = 120_000  # SQLite's own patience, for the short locks that are not a writer's
 
 # A unit of work touches a page of the index of counts for every problem, and the next unit the same ones again. By SQLite's own
@@ -61,7 +61,7 @@ class DatabaseFile:
             self._hurried = time.monotonic()
 
     def patiently(self, connection: Any, statement: str) -> None:
-        """Executes a statement that another process's lock may hold up, and waits for that as long as it takes.
+        """Executes a statement that another process's lock may delay, and waits for that as long as it takes.
 
         It is tried at short random intervals: SQLite's own grow to 100 ms, so the process that waits longest tries least often.
         Raises OperationalError for any other error, also where the transaction has read what another writer has changed since,

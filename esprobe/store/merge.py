@@ -42,7 +42,7 @@ class Merged:
         """What was merged, in one line."""
         parts = ", ".join(_counted(getattr(self, f"{name}s"), name) for name in ("score", "arm", "problem", "run"))
         stays = f"not merged: {_counted(self.differing, 'rollout')} with another text than here"
-        line = f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged; new as well: {parts}; the rest is already here"
+        line = f"{self.rollouts:,} of {_counted(self.read, 'rollout')} merged; also new: {parts}; the others are already here"
         if self.differing:
             line += f"; {stays}"
         if self.unchecked:
@@ -103,7 +103,7 @@ def _verified(connection: sqlite3.Connection, store: Store) -> tuple[dict[str, F
         raise _RefusedError(f"cannot be merged ({defect})")
     if not connection.execute("SELECT EXISTS (SELECT 1 FROM other.rollout)").fetchone()[0]:
         raise _RefusedError(
-            "holds no rollouts, so there is nothing to merge; a copy of a database that is being written needs the file that "
+            "contains no rollouts, so there is nothing to merge; a copy of a database that is being written needs the file that "
             "ends in -wal as well"
         )
     verification = Verification(connection, "other")

@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def migrations_folder() -> Path:
-    """Inside the package when installed from a wheel, beside it in a checkout."""
+    """Inside the package when installed from a wheel, next to it in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"

@@ -56,7 +56,7 @@ class Store(Runs):
         self._last_arm: int | None = None
 
     def unknown_problems(self, problems: Sequence[Problem]) -> list[Problem]:
-        """Those of `problems` that the database does not hold yet, or with the facts of an older esprobe."""
+        """Those of `problems` that the database does not have yet, or with the facts of an older esprobe."""
         with self.reading() as connection:
             known = set(connection.exec_driver_sql(f"SELECT digest FROM problem WHERE NOT ({_OLDER_FACTS})").scalars())
         return [p for p in problems if p.digest not in known]
@@ -211,7 +211,7 @@ class Store(Runs):
             return int(connection.exec_driver_sql(sql, (0, task, everything, scorer)).scalar_one())
 
     def to_score(self, task: str, scorer: str, everything: bool, batch: int = 5000) -> Iterator[list[StoredRollout]]:
-        """Batches of the task's rollouts that `scorer` has not judged, or of all of them, in order of their ids."""
+        """Batches of the task's rollouts that `scorer` has not scored, or of all of them, in order of their ids."""
         last = 0
         sql = f"SELECT r.id, r.arm_id, r.problem_id, r.draw, p.payload, r.text {_TO_SCORE} ORDER BY r.id LIMIT {int(batch)}"
         while True:
@@ -222,11 +222,11 @@ class Store(Runs):
             yield [StoredRollout(i, arm, problem, draw, json.loads(p), text) for i, arm, problem, draw, p, text in rows]
             last = rows[-1][0]
 
-    def save_scores(self, scorer: str, judged: Sequence[tuple[StoredRollout, Score]]) -> None:
+    def save_scores(self, scorer: str, verdicts: Sequence[tuple[StoredRollout, Score]]) -> None:
         """Writes verdicts, replacing the same scorer's earlier ones."""
         rows = [
             {"arm_id": r.arm_id, "problem_id": r.problem_id, "draw": r.draw, "scorer": scorer, **score._asdict()}
-            for r, score in judged
+            for r, score in verdicts
         ]
         with self.transaction() as connection:
             connection.execute(insert(table_of(tables.Score)).prefix_with("OR REPLACE"), rows)
@@ -255,7 +255,7 @@ _COMPLETE_FACTS = (
 
 _TEXTS = "SELECT draw, problem_id, text FROM rollout WHERE arm_id = ? AND draw BETWEEN ? AND ?"
 
-# After the id of the last rollout seen: those of a task, all or only those a scorer has not judged.
+# After the id of the last rollout seen: those of a task, all or only those a scorer has not scored.
 _TO_SCORE = """
 FROM rollout AS r JOIN problem AS p ON p.id = r.problem_id
 WHERE r.id > ? AND p.task = ? AND (? OR NOT EXISTS (

@@ -70,7 +70,7 @@ class Task(Protocol):
 
     name: str
     prefill: str  # the start of the response, which the prompt ends with
-    default_scorer: str  # bears the task's name: the facts of problems are proven under its rule alone
+    default_scorer: str  # has the task's name: the facts of problems are proven under its rule alone
     scorers: Mapping[str, Scorer]
 
     def problem(self, record: Any) -> Problem:

@@ -1,6 +1,6 @@
 """`iid` noise on a GPU: one Triton kernel that makes the noise and adds it, in a single pass over the weights.
 
-Knows the numbers that `perturb.py` defines (keys, counters, words, normals) and must define none of its own: the words are the
+Knows the numbers that `perturb.py` defines (keys, counters, words, normals) and must not define any: the words are the
 same, the normals differ by less than 1e-6. Import it only where Triton is installed.
 """
 

@@ -48,5 +48,5 @@ def uniforms(keys: Iterable[int], count: int) -> "Tensor":
     k0, k1 = (torch.tensor([w[i] for w in words]).unsqueeze(1) for i in (0, 1))  # (keys, 1)
     counter = torch.arange(count).expand(len(words), count)
     a, b, _, _ = philox((k0, k1), counter)
-    # 53 bits: what a float64 holds
+    # 53 bits: the precision of a float64
     return ((a >> 5).double() * 2.0**26 + (b >> 6).double()) * 2.0**-53

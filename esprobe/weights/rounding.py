@@ -1,6 +1,6 @@
 """What rounding to a dtype leaves of a perturbation: the effective σ and the share of weights that it does not move at all.
 
-Knows tensors and their names in a checkpoint; nothing is written, and no more than a piece of one parameter is held.
+Knows tensors and their names in a checkpoint; nothing is written, and only a piece of one parameter is in memory at a time.
 """
 
 from collections.abc import Iterable, Iterator
@@ -69,7 +69,7 @@ def group(name: str, dimensions: int) -> str:
 def measure(
     base: "Iterable[tuple[str, Tensor]]", perturbation: Perturbation, dtype: "torch.dtype | None" = None
 ) -> dict[str, Sums]:
-    """The sums of each group over the parameters (name, tensor) of the base, which a model holds in `dtype` (None: in theirs)."""
+    """The sums of each group over the parameters (name, tensor) of the base, which a model has in `dtype` (None: in theirs)."""
     found: dict[str, Sums] = {}
     for name, weight in base:
         sums = found.setdefault(group(name, weight.dim()), Sums())

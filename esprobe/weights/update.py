@@ -58,7 +58,7 @@ def add(master: "Mapping[str, Tensor]", update: Update, device: "torch.device | 
     """Adds Σ cᵢ·noise(seedᵢ) to the float32 weights, in place. Noise is made on `device`, and weights may lie elsewhere.
 
     For each element the sum runs over the seeds in their order, every product and every sum rounded to float32, and is added to
-    the weight at the end. Only a piece of one parameter (some MB) is held, whatever the model and the number of seeds.
+    the weight at the end. Only a piece of one parameter (some MB) is in memory at a time, for any model and number of seeds.
     """
     import torch
 

@@ -158,12 +158,12 @@ def test_a_rollout_with_another_text_stays_as_it_is_here_with_its_scores(esprobe
     before = [set(rows(ours, sql)) for sql in CONTENT]
     done = esprobe("merge", other)
     assert done.stdout.endswith("; not merged: 2 rollouts with another text than here\n")
-    assert done.stdout.startswith("6 of 8 rollouts merged; new as well: 12 scores, 0 arms, 1 problem, 1 run")
+    assert done.stdout.startswith("6 of 8 rollouts merged; also new: 12 scores, 0 arms, 1 problem, 1 run")
     after = [set(rows(ours, sql)) for sql in CONTENT]
     assert all(b <= a for b, a in zip(before, after, strict=True))
     assert len(after[4]) == 8 + 6
     assert len(after[5]) == 8 + 12
-    assert esprobe("merge", other).stdout.startswith("0 of 8 rollouts merged; new as well: 0 scores, 0 arms, 0 problems, 0 runs")
+    assert esprobe("merge", other).stdout.startswith("0 of 8 rollouts merged; also new: 0 scores, 0 arms, 0 problems, 0 runs")
 
 
 def test_a_run_that_ended_after_it_was_copied_is_brought_up_to_date(tmp_path: Path) -> None:

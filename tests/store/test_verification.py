@@ -279,7 +279,7 @@ def test_a_trained_models_parent_is_found_in_any_order(
 def test_a_database_without_rollouts_says_so(esprobe: Run, other: Callable[[str], Path]) -> None:
     other("DELETE FROM score; DELETE FROM rollout; DELETE FROM draw")
     says = one_line_error(esprobe("merge", "other.db"), 1)
-    assert "other.db: holds no rollouts" in says
+    assert "other.db: contains no rollouts" in says
     assert "-wal" in says
 
 

@@ -1,4 +1,4 @@
-"""Named settings of the sampling commands, as TOML: keys are long option names; a table holds those of one command."""
+"""Named settings of the sampling commands, as TOML: keys are long option names; a table has those of one command."""
 
 import tomllib
 from importlib.resources import files

@@ -65,7 +65,7 @@ def solve(numbers: list[int], target: Fraction) -> Solved:
 
 
 def _splits(subset: int) -> list[tuple[int, int]]:
-    """Each way to cut a subset into two non-empty parts, once (the first holds the lowest bit)."""
+    """Each way to cut a subset into two non-empty parts, once (the first has the lowest bit)."""
     lowest = subset & -subset
     rest = subset ^ lowest
     parts = []
