@@ -5,18 +5,18 @@ Knows the views and the statistics, no model and no layout. Computes nothing tha
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from typing import Any
 
-from esprobe.analysis.baselines import Tried
+from esprobe.analysis.baselines import Tried, chance_at, counts
 from esprobe.analysis.reading import query
 from esprobe.errors import UserError
 from esprobe.methods import NAMES, named, place
 from esprobe.stats.estimator import pass_at_k
-from esprobe.stats.intervals import Cell, Interval, SharedDraws, share_interval, shared_draws, variance_over_problems
+from esprobe.stats.intervals import ByDraw, Interval, SharedDraws, share_interval, shared_draws, variance_over_problems
 from esprobe.stats.nulls import over_guessing
 from esprobe.stats.paired import Difference
 
@@ -93,7 +93,7 @@ class ArmRow:
     unknown: int  # problems proven neither solvable nor impossible
     settings: dict[str, Any]
     rounding: dict[str, Any] | None  # what the weights' dtype leaves of σ, by group of weights
-    at: dict[int, AtK]
+    at: Mapping[int, AtK]
 
     @property
     def shares_draws(self) -> bool:
@@ -101,102 +101,79 @@ class ArmRow:
         return named(self.method).shares_draws
 
 
-def load_arms(
-    connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = (), only: Sequence[int] | None = None
-) -> list[ArmRow]:
-    """The arms that pass the filter, ordered by model, method and value. Raises UserError if there are none.
+_SUMMARY = (
+    "SELECT s.arm_id, s.task, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, "
+    "s.correct, s.problems_solved, s.mean_tokens, s.mean_prompt_tokens, s.cut_off, s.nan, s.solvable, s.unknown, s.settings, "
+    "arm.rounding "
+    "FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id JOIN model ON model.id = arm.model_id WHERE s.scorer = ? "
+    "ORDER BY s.value, s.arm_id"
+)
 
-    `ks` beyond those of the view (1, 2, 4, … and n) are computed from the view `solved` by the same estimator.
-    `only`: the k whose intervals are needed, since shared draws take time to count; all without it.
+
+def read_arms(connection: sqlite3.Connection, scorer: str) -> list[ArmRow]:
+    """All arms with rollouts of this scorer, by model, method and value; of perturbation arms without what models add.
+
+    Raises UserError if there are none.
     """
-    _, curve = query(
-        connection,
-        "SELECT arm_id, k, problems, pass_at_k, stderr, chance FROM pass_at_k WHERE scorer = ?",
-        [chosen.scorer],
-    )
+    sql = "SELECT arm_id, k, problems, pass_at_k, stderr, chance FROM pass_at_k WHERE scorer = ?"
     at: dict[int, dict[int, AtK]] = {}
-    for arm_id, *rest in curve:
+    for arm_id, *rest in query(connection, sql, [scorer])[1]:
         at.setdefault(arm_id, {})[rest[0]] = AtK(*rest)
-    columns, rows = query(
-        connection,
-        "SELECT s.arm_id, s.task, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, "
-        "s.correct, s.problems_solved, s.mean_tokens, s.mean_prompt_tokens, s.cut_off, s.nan, s.solvable, s.unknown, s.settings, "
-        "arm.rounding "
-        "FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id JOIN model ON model.id = arm.model_id WHERE s.scorer = ? "
-        "ORDER BY s.value, s.arm_id",
-        [chosen.scorer],
-    )
+    columns, rows = query(connection, _SUMMARY, [scorer])
+    if not rows:
+        raise UserError(f"no rollouts scored by {scorer!r} yet; run `esprobe sample-temp`, or `esprobe score --scorer …`")
     arms = []
     for row in rows:
         fields = dict(zip(columns, row, strict=True))
         fields["settings"] = json.loads(fields["settings"])
         fields["rounding"] = json.loads(fields["rounding"] or "null")
         arms.append(ArmRow(**fields, at=at[fields["arm_id"]]))
-    arms.sort(key=lambda arm: (arm.model, arm.model_digest, arm.task, place(arm.method)))  # stable: then by value
-    if not arms:
-        raise UserError(f"no rollouts scored by {chosen.scorer!r} yet; run `esprobe sample-temp`, or `esprobe score --scorer …`")
+    return sorted(arms, key=lambda arm: (arm.model, arm.model_digest, arm.task, place(arm.method)))  # stable: then by value
+
+
+def passing(arms: Sequence[ArmRow], chosen: Filter) -> list[ArmRow]:
+    """The arms that the filter lets through, in their order. Raises UserError if there are none, or no such arm_id."""
+    known = {arm.arm_id for arm in arms}
     for arm_id in chosen.arms:
-        if arm_id not in at:
-            raise UserError(f"there is no arm {arm_id} here; `esprobe report --format csv` shows arm_id")
-    arms = [arm for arm in arms if chosen.passes(arm)]
-    if not arms:
+        if arm_id not in known:
+            raise no_arm(arm_id)
+    found = [arm for arm in arms if chosen.passes(arm)]
+    if not found:
         raise UserError("no arm passes these filters; `esprobe report` without filters shows what there is")
-    for arm in arms:
-        for k in ks:
-            if k <= arm.draws and k not in arm.at:
-                arm.at[k] = _compute(connection, chosen.scorer, arm.arm_id, k)
-        if arm.shares_draws:
-            _add_shared_draws(connection, chosen.scorer, arm, [k for k in arm.at if only is None or k in only])
-    return arms
+    return found
 
 
-def _add_shared_draws(connection: sqlite3.Connection, scorer: str, arm: ArmRow, ks: Sequence[int]) -> None:
-    """In a perturbation arm a draw is one perturbed model for all problems, so its luck does not average out over problems."""
-    if not ks:
-        return
-    _, cells = query(connection, "SELECT n, c FROM solved WHERE scorer = ? AND arm_id = ?", [scorer, arm.arm_id])
-    _, rows = query(
-        connection,
-        "WITH cell AS (SELECT problem_id, n, c FROM solved WHERE scorer = ?1 AND arm_id = ?2) "
-        "SELECT draw, n, c, count(*) FROM cell CROSS JOIN score USING (problem_id) "
-        "WHERE scorer = ?1 AND arm_id = ?2 AND correct = 1 GROUP BY draw, n, c",
-        [scorer, arm.arm_id],
-    )
-    correct: dict[int, list[tuple[int, int, int]]] = {}
-    ranks = draw_ranks(connection, arm.arm_id)
-    for draw, *solved in rows:
-        correct.setdefault(ranks[draw], []).append(tuple(solved))
-    for k in ks:
-        arm.at[k] = replace(arm.at[k], shared=shared_draws([Cell(n, c) for n, c in cells], correct, k))
+def no_arm(arm_id: int) -> UserError:
+    """What to tell a user who names an arm that is not there."""
+    return UserError(f"there is no arm {arm_id} here; `esprobe report --format csv` shows arm_id")
 
 
-def draw_ranks(connection: sqlite3.Connection, arm_id: int) -> dict[int, int]:
-    """Draw number → its place among the arm's draws, from 0: the draws of imported rollouts may be numbered from anywhere."""
-    _, rows = query(connection, "SELECT number FROM draw WHERE arm_id = ? ORDER BY number", [arm_id])
-    return {number: rank for rank, (number,) in enumerate(rows)}
+def with_ks(arm: ArmRow, tried: Sequence[Tried], ks: Iterable[int]) -> ArmRow:
+    """The arm with pass@k at these k too, as far as it has so many draws; the view has only 1, 2, 4, … and n."""
+    more = {k: estimate([problem for problem in tried if problem.n >= k], k) for k in ks if k <= arm.draws and k not in arm.at}
+    return replace(arm, at={**arm.at, **more}) if more else arm
 
 
-def _compute(connection: sqlite3.Connection, scorer: str, arm_id: int, k: int) -> AtK:
-    """What the view `pass_at_k` would hold at a k of the user's own."""
-    _, cells = query(
-        connection,
-        "SELECT n, c, CASE WHEN task = scorer THEN chance END FROM solved JOIN problem ON problem.id = problem_id "
-        "WHERE scorer = ? AND arm_id = ? AND n >= ?",
-        [scorer, arm_id, k],
-    )
-    return estimate(cells, k)
+def with_shared_draws(arm: ArmRow, tried: Sequence[Tried], correct: ByDraw) -> ArmRow:
+    """The perturbation arm with what its models add to the variance at each k.
+
+    A draw is one perturbed model for all problems, so its luck does not average out over problems.
+    """
+    cells = list(counts(tried).values())
+    return replace(arm, at={k: replace(at, shared=shared_draws(cells, correct, k)) for k, at in arm.at.items()})
 
 
-def estimate(cells: Sequence[tuple[int, int, float | None]], k: int) -> AtK:
-    """The pass@k of problems of (draws, correct draws, chance), each with at least k draws, as the view `pass_at_k` has it."""
-    each = [pass_at_k(n, c, k) for n, c, _ in cells]
-    size = len(each)
-    mean = sum(each) / size
+def estimate(tried: Sequence[Tried], k: int) -> AtK:
+    """The pass@k of problems that have at least k draws each, as the view `pass_at_k` has it, without what models add."""
+    each = [pass_at_k(problem.n, problem.c, k) for problem in tried]
     variance = variance_over_problems(each)
-    stderr = None if variance is None else sqrt(variance)
-    odds = [p for _, _, p in cells if p is not None]
-    chance = None if len(odds) < size else sum(1 - (1 - p) ** k for p in odds) / size
-    return AtK(k, size, mean, stderr, chance)
+    return AtK(
+        k=k,
+        problems=len(each),
+        pass_at_k=sum(each) / len(each),
+        stderr=None if variance is None else sqrt(variance),
+        chance=chance_at(tried, k),
+    )
 
 
 def above_chance(arm: ArmRow, tried: Sequence[Tried], k: int) -> Difference | None:
@@ -205,7 +182,7 @@ def above_chance(arm: ArmRow, tried: Sequence[Tried], k: int) -> Difference | No
     chances = [problem.chance for problem in able if problem.chance is not None]
     if k not in arm.at or not able or len(chances) < len(able):
         return None
-    return over_guessing([Cell(problem.n, problem.c) for problem in able], chances, k, arm.at[k].shared)
+    return over_guessing(list(counts(able).values()), chances, k, arm.at[k].shared)
 
 
 def told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from esprobe.analysis.reading import query
+from esprobe.stats.intervals import Cell
 from esprobe.stats.nulls import distinct_values, greedy_and_guesses, guessing, mean_if_known, strata
 
 
@@ -37,6 +38,11 @@ def read_tried(connection: sqlite3.Connection, scorer: str) -> dict[int, list[Tr
     for arm_id, problem_id, n, c, solvable, *facts in rows:
         tried.setdefault(arm_id, []).append(Tried(problem_id, n, c, None if solvable is None else bool(solvable), *facts))
     return tried
+
+
+def counts(tried: Sequence[Tried]) -> dict[int, Cell]:
+    """Problem → its draws and correct draws, in order."""
+    return {problem.problem_id: Cell(problem.n, problem.c) for problem in tried}
 
 
 def chance_at(tried: Sequence[Tried], k: int) -> float | None:

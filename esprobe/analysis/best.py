@@ -7,17 +7,15 @@ arm × problem and the settings of arms, no database and no layout. Plain Python
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any, Protocol, TypeVar
 
 from esprobe.methods import COMPARED, GREEDY
-from esprobe.stats.estimator import pass_at_k
+from esprobe.stats.estimator import SAME, pass_at_k
 from esprobe.stats.intervals import Cell
 
 Counts = Mapping[int, Cell]  # problem → draws and correct draws of one arm
 KINDS = tuple(method.name for method in COMPARED)
 _ONLY_OF_DRAWS = frozenset({"seed", "seeds", "noise", "device"})  # settings of how draws are made, which greedy decoding has not
-_SAME = 1e-12  # equal up to rounding
 
 
 class ArmLike(Protocol):
@@ -107,9 +105,9 @@ def choose(arms: Sequence[A], solved: Mapping[int, Counts], kinds: Sequence[str]
     best, tied = [], []
     for ids in candidates:
         means = {i: mean(i, k) for i in ids}
-        equals = tuple(i for i in ids if means[i] >= max(means.values()) - _SAME)
+        equals = tuple(i for i in ids if means[i] >= max(means.values()) - SAME)
         ones = {i: mean(i, 1) for i in equals}
-        best.append(next(i for i in equals if ones[i] >= max(ones.values()) - _SAME))
+        best.append(next(i for i in equals if ones[i] >= max(ones.values()) - SAME))
         tied.append(equals)
     left_out = tuple(i for ids in by_kind for i in ids if i not in kept)
     return Choice(k, tuple(problems), tuple(best), tuple(tied), tuple(candidates), left_out)
@@ -155,14 +153,6 @@ def _reached_by_half(draws: Sequence[int]) -> int:
     return sorted(draws)[len(draws) // 2] if draws else 0
 
 
-def solved_within(firsts: Mapping[int, int], problems: Sequence[int], k: int) -> list[bool]:
-    """Whether the first k draws of each problem, in their order, hold a correct one.
-
-    `firsts`: problem → the place of its first correct draw among its own draws, from 0; a problem without one is absent.
-    """
-    return [problem in firsts and firsts[problem] < k for problem in problems]
-
-
 def baseline(arm: ArmLike, arms: Sequence[A], solved: Mapping[int, Counts], problems: Sequence[int]) -> A | None:
     """The greedy arm of the same model that matches `arm` in every setting that both have, and has all of `problems`.
 
@@ -185,8 +175,3 @@ def unlike(first: ArmLike, second: ArmLike) -> list[str]:
     """The settings that both arms have and that differ, apart from what concerns only the draws of one of them."""
     both = [key for key in first.settings if key in second.settings and key not in _ONLY_OF_DRAWS]
     return [key for key in both if first.settings[key] != second.settings[key]]
-
-
-def solve_rate(counts: Counts, problems: Sequence[int]) -> float:
-    """The mean share of correct draws over these problems: of a greedy arm the share that it solves."""
-    return fmean(counts[problem].c / counts[problem].n for problem in problems)

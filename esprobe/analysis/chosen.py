@@ -4,16 +4,17 @@ Reads verdicts, then counts and splits with the pure functions of halves.py and 
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esprobe.analysis.arms import ArmRow
-from esprobe.analysis.best import Choice, baseline, solve_rate
+from esprobe.analysis.best import Choice
+from esprobe.analysis.overview import Overview
 from esprobe.analysis.reading import query
 from esprobe.analysis.verdicts import read_verdicts
-from esprobe.stats.estimator import pass_at_k
-from esprobe.stats.intervals import Cell, Interval, paired_test
+from esprobe.stats.estimator import SAME, pass_at_k
+from esprobe.stats.intervals import Interval, paired_test
 from esprobe.stats.quality import Spread, spread
 
 if TYPE_CHECKING:  # numpy is slow to load
@@ -21,22 +22,22 @@ if TYPE_CHECKING:  # numpy is slow to load
 
 SPLITS = 500  # random halves
 SEED = 20251122
-_SAME = 1e-12  # equal up to rounding
 
 
 @dataclass(frozen=True)
-class Data:
-    """What is read once for all comparisons. `arms`: also those that the filter leaves out, for a baseline may be among them."""
+class Source:
+    """Where comparisons come from: the arms as read, and the connection for the verdicts of those that are compared."""
 
     connection: sqlite3.Connection
-    scorer: str
-    arms: Sequence[ArmRow]
-    solved: Mapping[int, Mapping[int, Cell]]
+    seen: Overview
 
-    def greedy(self, arm: ArmRow, problems: Sequence[int]) -> Mapping[int, Cell] | None:
-        """The counts of the greedy arm that matches the arm and has all of the problems."""
-        found = baseline(arm, self.arms, self.solved, problems)
-        return None if found is None else self.solved[found.arm_id]
+    def verdicts(self, arm: ArmRow) -> dict[int, list[tuple[int, bool]]]:
+        """See `read_verdicts`."""
+        return read_verdicts(self.connection, self.seen.scorer, arm.arm_id)
+
+    def arm(self, arm_id: int) -> ArmRow:
+        """The arm of this id."""
+        return next(arm for arm in self.seen.every if arm.arm_id == arm_id)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Draws:
     held_out: BestOf | None
 
 
-def chosen_arms(data: Data, choice: Choice) -> Halves | None:
+def chosen_arms(source: Source, choice: Choice) -> Halves | None:
     """The winner's curse undone; None for a single problem, or where the best arms were chosen by a single draw."""
     size, k = len(choice.problems), choice.k // 2
     if size < 2 or k < 1:
@@ -101,13 +102,12 @@ def chosen_arms(data: Data, choice: Choice) -> Halves | None:
     from esprobe.stats.halves import compare_held, mixture, quarters, split
 
     halves = split(size, choice.k, SPLITS, SEED)
-    kinds = [[_first_draws(data, arm_id, choice) for arm_id in ids] for ids in choice.candidates]
+    kinds = [[_first_draws(source, arm_id, choice) for arm_id in ids] for ids in choice.candidates]
     tables = [[quarters(verdicts, halves, k) for verdicts in kind] for kind in kinds]
     today = [ids.index(best) for ids, best in zip(choice.candidates, choice.best, strict=True)]
     held = compare_held(tables[0], tables[1], (today[0], today[1]))
-    shared = {arm.arm_id: arm.shares_draws for arm in data.arms}
     mixtures = [
-        mixture(kind, shares, k, shared=shared[best])
+        mixture(kind, shares, k, shared=source.arm(best).shares_draws)
         for kind, shares, best in zip(kinds, (held.first_shares, held.second_shares), choice.best, strict=True)
     ]
     each = mixtures[0].each - mixtures[1].each
@@ -118,33 +118,33 @@ def chosen_arms(data: Data, choice: Choice) -> Halves | None:
         first=held.first,
         second=held.second,
         interval=paired_test(each.tolist(), models, held.first - held.second).interval,
-        flattered=_flattered(data, choice, k),
+        flattered=_flattered(source, choice, k),
         same=held.same,
         first_arms=len(kinds[0]),
         second_arms=len(kinds[1]),
     )
 
 
-def _first_draws(data: Data, arm_id: int, choice: Choice) -> "Floats":
+def _first_draws(source: Source, arm_id: int, choice: Choice) -> "Floats":
     """(m, k) of 0 and 1: the verdicts of the first k draws of each problem, in their order."""
     import numpy as np
 
-    verdicts = read_verdicts(data.connection, data.scorer, arm_id)
+    verdicts = source.verdicts(source.arm(arm_id))
     return np.array([[right for _, right in verdicts[problem][: choice.k]] for problem in choice.problems], dtype=np.float64)
 
 
-def _flattered(data: Data, choice: Choice, k: int) -> float:
+def _flattered(source: Source, choice: Choice, k: int) -> float:
     """First − second of today's best arms."""
-    first, second = (data.solved[arm_id] for arm_id in choice.best)
+    first, second = (source.seen.counts[arm_id] for arm_id in choice.best)
     each = [pass_at_k(first[i].n, first[i].c, k) - pass_at_k(second[i].n, second[i].c, k) for i in choice.problems]
     return sum(each) / len(each)
 
 
-def model_by_model(data: Data, arm: ArmRow, problems: Sequence[int]) -> Draws:
+def model_by_model(source: Source, arm: ArmRow, problems: Sequence[int]) -> Draws:
     """The models of a perturbation arm that have all of `problems`, those of the comparison, and greedy decoding on the same."""
-    counts = data.greedy(arm, problems)
-    greedy = None if counts is None else solve_rate(counts, problems)
-    models, verdicts = _complete_models(data, arm.arm_id, problems)
+    answers = list(source.seen.greedy(arm, problems).values())
+    greedy = sum(answers) / len(answers) if answers else None
+    models, verdicts = _complete_models(source, arm, problems)
     by_model = [sum(column) for column in zip(*verdicts, strict=True)]
     rows = [(*model, correct, correct / len(problems)) for model, correct in zip(models, by_model, strict=True)]
     return Draws(
@@ -152,24 +152,30 @@ def model_by_model(data: Data, arm: ArmRow, problems: Sequence[int]) -> Draws:
         count=len(rows),
         mean=sum(row[3] for row in rows) / max(1, len(rows)),
         greedy=greedy,
-        better=None if greedy is None else sum(row[3] > greedy + _SAME for row in rows),
+        better=None if greedy is None else sum(row[3] > greedy + SAME for row in rows),
         best=sorted(rows, key=lambda row: (-row[3], row[0]))[:5],
         spread=spread(by_model, [sum(row) for row in verdicts]),
-        held_out=_best_of(verdicts, None if counts is None else [counts[i].c / counts[i].n for i in problems]),
+        held_out=_best_of(verdicts, answers),
     )
 
 
-def _complete_models(data: Data, arm_id: int, problems: Sequence[int]) -> tuple[list[tuple[int, str | None]], list[list[int]]]:
+def _complete_models(
+    source: Source, arm: ArmRow, problems: Sequence[int]
+) -> tuple[list[tuple[int, str | None]], list[list[int]]]:
     """(draw, seed) of each model that has all of the problems; by problem, the verdicts of these models, in step."""
-    verdicts = read_verdicts(data.connection, data.scorer, arm_id)
+    verdicts = source.verdicts(arm)
     asked = [dict(verdicts[problem]) for problem in problems]
     places = sorted(set.intersection(*map(set, asked)))
-    _, draws = query(data.connection, "SELECT number, CAST(seed AS TEXT) FROM draw WHERE arm_id = ? ORDER BY number", [arm_id])
+    sql = "SELECT number, CAST(seed AS TEXT) FROM draw WHERE arm_id = ? ORDER BY number"
+    _, draws = query(source.connection, sql, [arm.arm_id])
     return [draws[place] for place in places], [[int(found[place]) for place in places] for found in asked]
 
 
-def _best_of(verdicts: Sequence[Sequence[int]], greedy: Sequence[float] | None) -> BestOf | None:
-    """The best model held out; None for a single problem, or fewer than two models to choose from."""
+def _best_of(verdicts: Sequence[Sequence[int]], greedy: Sequence[float]) -> BestOf | None:
+    """The best model held out; None for a single problem, or fewer than two models to choose from.
+
+    `greedy`: what greedy decoding solves of each problem; empty without a baseline.
+    """
     size, models = len(verdicts), len(verdicts[0])
     if size < 2 or models < 2:
         return None
@@ -179,8 +185,13 @@ def _best_of(verdicts: Sequence[Sequence[int]], greedy: Sequence[float] | None) 
 
     table = np.array(verdicts, dtype=np.float64)
     found = best_model(table, SPLITS, SEED)
-    if greedy is None:
-        return BestOf(models, size, found.on_chosen, found.on_held, None, None)
-    over = found.on_held - sum(greedy) / size
-    tested = paired_test((table @ found.shares - np.array(greedy)).tolist(), estimate=over)
-    return BestOf(models, size, found.on_chosen, found.on_held, over, tested.interval)
+    over = found.on_held - sum(greedy) / size if greedy else None
+    tested = None if over is None else paired_test((table @ found.shares - np.array(greedy)).tolist(), estimate=over)
+    return BestOf(
+        models=models,
+        problems=size,
+        on_chosen=found.on_chosen,
+        on_held=found.on_held,
+        over_greedy=over,
+        interval=None if tested is None else tested.interval,
+    )

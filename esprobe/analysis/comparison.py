@@ -4,24 +4,19 @@ Knows the views and the pure functions of `stats`, not how a comparison is laid 
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from esprobe.analysis.arms import ArmRow, Filter, load_arms
+from esprobe.analysis.arms import ArmRow, Filter, no_arm
+from esprobe.analysis.baselines import Tried, chance_at, greedy_at
 from esprobe.analysis.best import KINDS, Choice, Shared, choose, of_models, share
-from esprobe.analysis.chosen import SEED, Data, Draws, Halves, chosen_arms, model_by_model
+from esprobe.analysis.chosen import SEED, Draws, Halves, Source, chosen_arms, model_by_model
+from esprobe.analysis.overview import read_overview
 from esprobe.analysis.reading import query
-from esprobe.analysis.verdicts import read_solved, read_verdicts
 from esprobe.errors import UserError
 from esprobe.stats.intervals import Cell, shared_draws
-from esprobe.stats.nulls import (
-    cover_by_guessing,
-    greedy_and_guesses,
-    guessing,
-    mean_if_known,
-    over_guessing,
-    taus_that_tell,
-)
+from esprobe.stats.nulls import cover_by_guessing, mean_if_known, over_guessing, taus_that_tell
 from esprobe.stats.paired import (
     TAUS,
     Difference,
@@ -91,13 +86,11 @@ class Comparison:
 
 def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] = (), ks: Sequence[int] = ()) -> list[Comparison]:
     """Best temperature against best perturbation arm of every model, or the two arms of `pair`. UserError if there are none."""
-    arms = load_arms(connection, chosen, only=())
-    every = Filter(chosen.scorer)
-    known = arms if chosen == every else load_arms(connection, every, only=())
-    data = Data(connection, chosen.scorer, known, read_solved(connection, chosen.scorer))
+    source = Source(connection, read_overview(connection, chosen, intervals=False))
+    arms, counts = source.seen.arms, source.seen.counts
     if pair:
-        return [_compared(data, *_named(arms, pair), ks)]
-    choices = [(group, choose(group, data.solved)) for group in of_models(arms) if {*KINDS} <= {arm.method for arm in group}]
+        return [_compared(source, *_named(arms, pair), ks)]
+    choices = [(group, choose(group, counts)) for group in of_models(arms) if {*KINDS} <= {arm.method for arm in group}]
     if not choices:
         raise UserError(
             "nothing to compare: no model here has a temperature arm and a perturbation arm; sample both, or name two with --arm"
@@ -106,7 +99,7 @@ def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] 
     for group, choice in choices:
         if choice is not None:  # otherwise the other models can still be compared
             first, second = (next(arm for arm in group if arm.arm_id == best) for best in choice.best)
-            found.append(_compared(data, first, second, ks, choice))
+            found.append(_compared(source, first, second, ks, choice))
     if not found:
         raise UserError(
             "nothing to compare: the temperature and the perturbation arms have no problem in common; name two arms with --arm"
@@ -121,106 +114,88 @@ def _named(arms: Sequence[ArmRow], pair: Sequence[int]) -> tuple[ArmRow, ArmRow]
     by_id = {arm.arm_id: arm for arm in arms}
     for arm_id in pair:
         if arm_id not in by_id:
-            raise UserError(f"there is no arm {arm_id} here; `esprobe report --format csv` shows arm_id")
+            raise no_arm(arm_id)
     return by_id[pair[0]], by_id[pair[1]]
 
 
-def _compared(data: Data, first: ArmRow, second: ArmRow, ks: Sequence[int], choice: Choice | None = None) -> Comparison:
+def _compared(source: Source, first: ArmRow, second: ArmRow, ks: Sequence[int], choice: Choice | None = None) -> Comparison:
     """The two arms on what they share. Raises UserError where that is nothing."""
-    shared = share(data.solved[first.arm_id], data.solved[second.arm_id])
+    seen = source.seen
+    shared = share(seen.counts[first.arm_id], seen.counts[second.arm_id])
     if shared is None:
         raise UserError(f"arms {first.arm_id} and {second.arm_id} have no problem in common, so they cannot be compared")
-    sides = [_side(data, arm, shared) for arm in (first, second)]
-    facts = _facts(data, shared)
-    chances = [chance for _, chance in facts]
-    greedy = data.greedy(first, shared.problems)
-    answers = None if greedy is None else [greedy[i].c / greedy[i].n for i in shared.problems]
+    sides = [_side(source, arm, shared) for arm in (first, second)]
+    met = set(shared.problems)
+    tried = [problem for problem in seen.tried[first.arm_id] if problem.problem_id in met]
+    greedy = seen.greedy(first, shared.problems)
     return Comparison(
         first=first,
         second=second,
         problems=len(shared.problems),
-        solvable=sum(bool(solvable) for solvable, _ in facts),
-        unknown=sum(solvable is None for solvable, _ in facts),
+        solvable=sum(bool(problem.solvable) for problem in tried),
+        unknown=sum(problem.solvable is None for problem in tried),
         left_out=shared.left_out,
         depth=shared.depth,
-        steps=_steps(sides, shared.depth, _Known(chances, answers), ks),
+        steps=_steps(sides, shared.depth, tried, greedy, ks),
         overlap=overlap(
             *(side.solved_within(shared.depth) for side in sides), independent=not any(side.shared for side in sides)
         ),
-        cover=_cover([side.first_draws(shared.depth) for side in sides], shared.depth, chances),
-        greedy=None if answers is None else sum(answers) / len(answers),
-        draws=[model_by_model(data, arm, shared.problems) for arm in (first, second) if arm.shares_draws],
-        halves=None if choice is None else chosen_arms(data, choice),
+        cover=_cover([side.first_draws(shared.depth) for side in sides], shared.depth, tried),
+        greedy=fmean(greedy.values()) if greedy else None,
+        draws=[model_by_model(source, arm, shared.problems) for arm in (first, second) if arm.shares_draws],
+        halves=None if choice is None else chosen_arms(source, choice),
         choice=choice,
-        common_seeds=_common_seeds(data.connection, first, second),
+        common_seeds=_common_seeds(source.connection, first, second),
     )
 
 
-def _side(data: Data, arm: ArmRow, shared: Shared) -> Side:
-    verdicts = read_verdicts(data.connection, data.scorer, arm.arm_id)
+def _side(source: Source, arm: ArmRow, shared: Shared) -> Side:
+    verdicts, counts = source.verdicts(arm), source.seen.counts[arm.arm_id]
     return Side(
-        cells=[data.solved[arm.arm_id][problem] for problem in shared.problems],
+        cells=[counts[problem] for problem in shared.problems],
         correct=[[model for model, right in verdicts[problem] if right] for problem in shared.problems],
         places=[[place for place, (_, right) in enumerate(verdicts[problem]) if right] for problem in shared.problems],
         shared=arm.shares_draws,
     )
 
 
-def _facts(data: Data, shared: Shared) -> list[tuple[bool | None, float | None]]:
-    """(solvable, chance) of each shared problem, as far as they are proven under the scorer's rule."""
-    proven = "CASE WHEN task = ?1 THEN solvable END, CASE WHEN task = ?1 THEN chance END"
-    _, rows = query(data.connection, f"SELECT id, {proven} FROM problem", [data.scorer])
-    facts = {problem: (solvable, chance) for problem, solvable, chance in rows}
-    return [facts[problem] for problem in shared.problems]
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Of each shared problem: the chance of a guess, and greedy's share of correct answers where there is a baseline."""
-
-    chances: Sequence[float | None]
-    greedy: Sequence[float] | None
-
-    def all_chances(self) -> list[float] | None:
-        """The chances, if every one is known."""
-        known = [p for p in self.chances if p is not None]
-        return known if len(known) == len(self.chances) else None
-
-
-def _steps(sides: Sequence[Side], depth: int, known: _Known, ks: Sequence[int]) -> list[Step]:
+def _steps(
+    sides: Sequence[Side], depth: int, tried: Sequence[Tried], greedy: Mapping[int, float], ks: Sequence[int]
+) -> list[Step]:
     from esprobe.stats.pairing import bootstrap_differences
 
     used = sorted({k for k in ks if k <= depth}) or powers_of_two(depth)
     intervals = bootstrap_differences(sides[0], sides[1], depth, used, ROUNDS, SEED)
-    return [_step(sides, k, known, interval) for k, interval in zip(used, intervals, strict=True)]
+    return [_step(sides, k, tried, greedy, interval) for k, interval in zip(used, intervals, strict=True)]
 
 
-def _step(sides: Sequence[Side], k: int, known: _Known, bootstrap: tuple[float, float] | None) -> Step:
+def _step(
+    sides: Sequence[Side], k: int, tried: Sequence[Tried], greedy: Mapping[int, float], bootstrap: tuple[float, float] | None
+) -> Step:
     a, b = sides
     # arms of equal seeds vary together, which would only narrow the interval
     models = [shared_draws(side.cells, side.by_draw(), k) if side.shared else None for side in sides]
-    chances, size = known.all_chances(), len(a.cells)
+    chances = [problem.chance for problem in tried if problem.chance is not None]
+    known = len(chances) == len(tried)
+    above = [over_guessing(side.cells, chances, k, m) if known else None for side, m in zip(sides, models, strict=True)]
     so_far = [side.solved_within(k) for side in sides]
-    over = [None if chances is None else over_guessing(side.cells, chances, k, m) for side, m in zip(sides, models, strict=True)]
-    floor = None
-    if chances is not None and known.greedy is not None:
-        floor = sum(greedy_and_guesses(right, p, k) for right, p in zip(known.greedy, chances, strict=True)) / size
     return Step(
         difference=paired_difference(a.cells, b.cells, k, [m for m in models if m is not None]),
         bootstrap=bootstrap,
         union=union_at(a.cells, b.cells, k) if k % 2 == 0 else None,
-        chance=None if chances is None else sum(guessing(p, k) for p in chances) / size,
-        floor=floor,
-        first_over_chance=over[0],
-        second_over_chance=over[1],
-        first_so_far=sum(so_far[0]) / size,
-        second_so_far=sum(so_far[1]) / size,
-        either_so_far=sum(map(max, *so_far)) / size,
+        chance=chance_at(tried, k),
+        floor=greedy_at(tried, greedy, k),
+        first_over_chance=above[0],
+        second_over_chance=above[1],
+        first_so_far=fmean(so_far[0]),
+        second_so_far=fmean(so_far[1]),
+        either_so_far=fmean(map(max, *so_far)),
     )
 
 
-def _cover(sides: Sequence[Sequence[Cell]], depth: int, chances: Sequence[float | None]) -> list[Cover]:
+def _cover(sides: Sequence[Sequence[Cell]], depth: int, tried: Sequence[Tried]) -> list[Cover]:
     """cover@τ by the first `depth` draws of both, at every τ that asks for more than a lucky one."""
+    chances = [problem.chance for problem in tried]
     return [
         Cover(
             tau=tau,

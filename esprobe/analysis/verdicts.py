@@ -1,28 +1,40 @@
-"""Reads counts and verdicts of arms from the database, for comparisons, plots and the page.
+"""Reads the verdicts of arms from the database, for intervals, comparisons, plots and the page.
 
-Knows the views `solved` and `draw_accuracy` and the tables `score` and `draw`, and computes nothing.
+Knows the view `draw_accuracy` and the tables `score` and `draw`, and computes nothing. How often a problem was solved at all is
+in `baselines`.
 """
 
 import sqlite3
 from itertools import groupby
 from operator import itemgetter
 
-from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.reading import query
-from esprobe.stats.intervals import Cell
+from esprobe.stats.intervals import ByDraw
 
 
-def read_solved(connection: sqlite3.Connection, scorer: str) -> dict[int, dict[int, Cell]]:
-    """Arm → problem → scored and correct draws: the view `solved`."""
-    solved: dict[int, dict[int, Cell]] = {}
-    for arm_id, problem_id, n, c in query(connection, "SELECT arm_id, problem_id, n, c FROM solved WHERE scorer = ?", [scorer])[
-        1
-    ]:
-        solved.setdefault(arm_id, {})[problem_id] = Cell(n, c)
-    return solved
+def draw_places(connection: sqlite3.Connection, arm_id: int) -> dict[int, int]:
+    """Draw number → its place among the arm's draws, from 0: the draws of imported rollouts may be numbered from anywhere."""
+    _, rows = query(connection, "SELECT number FROM draw WHERE arm_id = ? ORDER BY number", [arm_id])
+    return {number: place for place, (number,) in enumerate(rows)}
 
 
-def read_firsts(connection: sqlite3.Connection, scorer: str, arm_id: int | None = None) -> dict[int, dict[int, int]]:
+def read_by_draw(connection: sqlite3.Connection, scorer: str, arm_id: int) -> ByDraw:
+    """Place of the draw → (n, c, how many) of the problems that it solves; counted in SQL, since there may be many verdicts."""
+    _, rows = query(
+        connection,
+        "WITH cell AS (SELECT problem_id, n, c FROM solved WHERE scorer = ?1 AND arm_id = ?2) "
+        "SELECT draw, n, c, count(*) FROM cell CROSS JOIN score USING (problem_id) "
+        "WHERE scorer = ?1 AND arm_id = ?2 AND correct = 1 GROUP BY draw, n, c",
+        [scorer, arm_id],
+    )
+    places = draw_places(connection, arm_id)
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for draw, n, c, count in rows:
+        found.setdefault(places[draw], []).append((n, c, count))
+    return found
+
+
+def read_firsts(connection: sqlite3.Connection, scorer: str) -> dict[int, dict[int, int]]:
     """Arm → problem → the place of its first correct draw among its own scored draws, from 0; absent where none is correct.
 
     A place and not a number: the draws of imported rollouts may be numbered from anywhere.
@@ -31,12 +43,12 @@ def read_firsts(connection: sqlite3.Connection, scorer: str, arm_id: int | None 
         connection,
         "SELECT arm_id, problem_id, min(place) FROM (SELECT arm_id, problem_id, correct, "
         "row_number() OVER (PARTITION BY arm_id, problem_id ORDER BY draw) - 1 AS place "
-        "FROM score WHERE scorer = ?1 AND (?2 IS NULL OR arm_id = ?2)) WHERE correct = 1 GROUP BY arm_id, problem_id",
-        [scorer, arm_id],
+        "FROM score WHERE scorer = ?) WHERE correct = 1 GROUP BY arm_id, problem_id",
+        [scorer],
     )
     firsts: dict[int, dict[int, int]] = {}
-    for arm, problem_id, place in rows:
-        firsts.setdefault(arm, {})[problem_id] = place
+    for arm_id, problem_id, place in rows:
+        firsts.setdefault(arm_id, {})[problem_id] = place
     return firsts
 
 
@@ -45,8 +57,7 @@ def read_verdicts(connection: sqlite3.Connection, scorer: str, arm_id: int) -> d
 
     The place is the arm's and not the problem's own, since in a perturbation arm it says which model answered.
     """
-    _, draws = query(connection, "SELECT number FROM draw WHERE arm_id = ? ORDER BY number", [arm_id])
-    places = {number: place for place, (number,) in enumerate(draws)}
+    places = draw_places(connection, arm_id)
     _, rows = query(
         connection,
         "SELECT problem_id, draw, correct FROM score WHERE scorer = ? AND arm_id = ? ORDER BY problem_id, draw",
@@ -70,11 +81,11 @@ def counts_within(connection: sqlite3.Connection, scorer: str, arm_id: int, k: i
     return dict(rows)
 
 
-def draw_accuracy(connection: sqlite3.Connection, scorer: str, arm: ArmRow) -> tuple[float, ...]:
-    """The share of problems that each draw solves, of those draws that met all problems of the arm; in order of draws."""
+def complete_accuracies(connection: sqlite3.Connection, scorer: str, arm_id: int, problems: int) -> tuple[float, ...]:
+    """The share of problems that each draw solves, of those draws that met all `problems` of the arm; in order of draws."""
     _, rows = query(
         connection,
         "SELECT accuracy FROM draw_accuracy WHERE scorer = ? AND arm_id = ? AND problems = ? ORDER BY draw",
-        [scorer, arm.arm_id, arm.problems],
+        [scorer, arm_id, problems],
     )
     return tuple(share for (share,) in rows)

@@ -3,15 +3,17 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from esprobe import __version__
 from esprobe.arms import MOST_DRAWS, NoiseScheme
 from esprobe.cli.interruption import interruption
-from esprobe.cli.options import Group, sampling_command
+from esprobe.cli.options import Commands, sampling_command
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, NAMES, PERTURBATION, TEMPERATURE, MethodName
 from esprobe.plan.sweep import DRAWS, Sweep
@@ -19,8 +21,11 @@ from esprobe.report import encoding
 from esprobe.report import render as rendering
 from esprobe.report.render import Format
 
+if TYPE_CHECKING:
+    from esprobe.analysis.arms import Filter
+
 app = typer.Typer(
-    cls=Group,
+    cls=Commands,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -186,7 +191,6 @@ def report(
     """Show every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
     from esprobe.analysis import reading
     from esprobe.analysis.arms import Filter
-    from esprobe.report.table import report as make_report
     from esprobe.store.soundness import explained
 
     for name in method or ():
@@ -196,17 +200,36 @@ def report(
     connection = reading.open_database(ctx.obj[0], snapshot=True)
     with explained(ctx.obj[0]):
         if compare:
-            from esprobe.report.comparison_text import compare_report
-
-            _print(compare_report(connection, chosen, arm or (), k or (), style), style)
+            _print_comparison(connection, chosen, arm or (), k or (), style)
         else:
-            _print(make_report(connection, chosen, k or (), style), style)
+            _print_report(connection, chosen, k or (), style)
         if plots is not None:
-            from esprobe.report.plots.save import save_plots
+            _print_plots(connection, chosen, plots, style)
 
-            # what a program reads stays whole
-            lines = rendering.shown_lines("\n".join(save_plots(connection, chosen, plots)))
-            print("", lines, sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
+
+def _print_report(connection: Connection, chosen: "Filter", ks: Sequence[int], style: Format) -> None:
+    from esprobe.analysis.overview import read_overview
+    from esprobe.report.table import report as make_report
+
+    _print(make_report(read_overview(connection, chosen, ks), style), style)
+
+
+def _print_comparison(connection: Connection, chosen: "Filter", pair: Sequence[int], ks: Sequence[int], style: Format) -> None:
+    from esprobe.analysis.comparison import compare
+    from esprobe.report.comparison_text import compare_report
+
+    _print(compare_report(compare(connection, chosen, pair, ks), chosen.scorer, style), style)
+
+
+def _print_plots(connection: Connection, chosen: "Filter", folder: Path, style: Format) -> None:
+    from esprobe.analysis.overview import read_overview
+    from esprobe.analysis.plotted import read_plotted
+    from esprobe.report.plots.save import save_plots
+
+    seen = read_overview(connection, chosen)
+    lines = rendering.shown_lines("\n".join(save_plots(seen, read_plotted(connection, seen), folder)))
+    # what a program reads stays whole
+    print("", lines, sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
 
 
 @app.command(epilog="Example: esprobe explore --out results.html --open")
@@ -220,11 +243,17 @@ def explore(
     scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Scorer to use.")] = "countdown",
 ) -> None:
     """Write one HTML file for browsing: two arms side by side, problem by problem, with their rollouts."""
+    from contextlib import closing
+
+    from esprobe.analysis.exploration import read_exploration
+    from esprobe.analysis.reading import open_database
     from esprobe.report.explore.write import explore as write_page
     from esprobe.store.soundness import explained
 
-    with explained(ctx.obj[0]):
-        print(rendering.shown(write_page(ctx.obj[0], out, scorer, rollouts_per_cell, show)))
+    db = ctx.obj[0]
+    with explained(db), closing(open_database(db, snapshot=True)) as connection:
+        said = write_page(read_exploration(connection, scorer), db, out, rollouts_per_cell, show)
+    print(rendering.shown(said))
 
 
 @app.command("import", epilog="Example: esprobe import rollouts.jsonl --model my-es-checkpoint --label run-1")

@@ -136,7 +136,7 @@ def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-class Group(TyperGroup):
+class Commands(TyperGroup):
     """Accepts the global options after the command as well as before it, and several values at once for a repeatable option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -4,13 +4,11 @@ Knows what a comparison holds and how its tables look; computes nothing beyond f
 `comparison_notes`.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from esprobe.analysis.arms import Filter
 from esprobe.analysis.chosen import Draws
-from esprobe.analysis.comparison import Comparison, compare
+from esprobe.analysis.comparison import Comparison, Step
 from esprobe.methods import GREEDY
 from esprobe.report import layout
 from esprobe.report.comparison_notes import comparison_notes
@@ -33,80 +31,82 @@ COLUMNS = [
     "high",
 ]
 
-Figure = tuple[str, float | int | None, str, float | int | None, float | None, float | None]
+Compared = tuple[str, float | int | None, str, float | int | None, float | None, float | None]  # section … high
 
 
-def compare_report(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int], ks: Sequence[int], style: Format) -> str:
-    """The comparison of the best arms of every model, or of the two arms of `pair`, as text."""
-    found = compare(connection, chosen, pair, ks)
-    if style in ("csv", "json"):
-        rows: list[list[Any]] = []
-        for one in found:
-            head = [
-                one.first.model,
-                arm_name(one.first),
-                arm_name(one.second),
-                one.first.arm_id,
-                one.second.arm_id,
-                chosen.scorer,
-            ]
-            rows += [[*head, *figure] for figure in _figures(one)]
-        return render(COLUMNS, rows, style)
-    return "\n\n\n".join(_text(one, chosen.scorer, style) for one in found)
+def compare_report(found: Sequence[Comparison], scorer: str, style: Format) -> str:
+    """Comparisons as text; CSV and JSON have one row for each figure."""
+    if style not in ("csv", "json"):
+        return "\n\n\n".join(_text(one, scorer, style) for one in found)
+    rows: list[list[Any]] = []
+    for one in found:
+        arms = (one.first, one.second)
+        head = [one.first.model, *map(arm_name, arms), *(arm.arm_id for arm in arms), scorer]
+        rows += [[*head, *figure] for figure in _figures(one)]
+    return render(COLUMNS, rows, style)
 
 
-def _figures(one: Comparison) -> Iterator[Figure]:
+def _figures(one: Comparison) -> Iterator[Compared]:
     """(section, at, quantity, value, low, high) of everything that the tables say, with full precision."""
-    yield "setting", None, "problems", one.problems, None, None
-    yield "setting", None, "depth", one.depth, None, None
-    yield "setting", None, "ceiling", (one.solvable + one.unknown) / one.problems, None, None
-    yield "setting", None, "solvable", one.solvable, None, None
-    yield "setting", None, "unknown", one.unknown, None, None
-    yield "setting", None, GREEDY.name, one.greedy, None, None
-    yield "setting", None, "common_seeds", one.common_seeds, None, None
+    setting = {
+        "problems": one.problems,
+        "depth": one.depth,
+        "ceiling": (one.solvable + one.unknown) / one.problems,
+        "solvable": one.solvable,
+        "unknown": one.unknown,
+        GREEDY.name: one.greedy,
+        "common_seeds": one.common_seeds,
+    }
+    yield from _plain("setting", None, setting)
     for step in one.steps:
-        d = step.difference
-        yield "pass_at_k", d.k, "first", d.first, None, None
-        yield "pass_at_k", d.k, "second", d.second, None, None
-        yield "pass_at_k", d.k, "difference", d.difference, *_ends(d.interval)
-        yield "pass_at_k", d.k, "difference_p", d.p, None, None
-        yield "pass_at_k", d.k, "difference_bootstrap", d.difference, *_ends(step.bootstrap)
-        yield "pass_at_k", d.k, "union", step.union, None, None
-        yield "pass_at_k", d.k, "chance", step.chance, None, None
-        yield "pass_at_k", d.k, "greedy_and_guesses", step.floor, None, None
-        for side, above in (("first", step.first_over_chance), ("second", step.second_over_chance)):
-            if above is not None:
-                yield "pass_at_k", d.k, f"{side}_above_chance", above.difference, *_ends(above.interval)
-        yield "solved_by_depth", d.k, "first", step.first_so_far, None, None
-        yield "solved_by_depth", d.k, "second", step.second_so_far, None, None
-        yield "solved_by_depth", d.k, "either", step.either_so_far, None, None
-    for group in ("both", "only_first", "only_second", "neither"):
-        yield "overlap", one.depth, group, getattr(one.overlap, group), None, None
-    yield "overlap", one.depth, "mcnemar_p", one.overlap.p, None, None
+        yield from _step_figures(step)
+    groups = {name: getattr(one.overlap, name) for name in ("both", "only_first", "only_second", "neither")}
+    yield from _plain("overlap", one.depth, groups | {"mcnemar_p": one.overlap.p})
     for cover in one.cover:
-        yield "cover_at_tau", cover.tau, "first", cover.first, None, None
-        yield "cover_at_tau", cover.tau, "second", cover.second, None, None
-        yield "cover_at_tau", cover.tau, "chance", cover.chance, None, None
+        shares = {"first": cover.first, "second": cover.second, "chance": cover.chance}
+        yield from _plain("cover_at_tau", cover.tau, shares)
     if one.halves:
         h = one.halves
-        yield "chosen_on_other_half", h.k, "first", h.first, None, None
-        yield "chosen_on_other_half", h.k, "second", h.second, None, None
+        yield from _plain("chosen_on_other_half", h.k, {"first": h.first, "second": h.second})
         yield "chosen_on_other_half", h.k, "difference", h.difference, *_ends(h.interval)
         yield "chosen_on_other_half", h.k, "same_choice", h.same, None, None
     for draws in one.draws:
-        side = "first" if draws.arm is one.first else "second"
-        yield "draws", None, f"{side}_mean_accuracy", draws.mean, None, None
-        if draws.better is not None:
-            yield "draws", None, f"{side}_share_better_than_greedy", draws.better / max(1, draws.count), None, None
-        if draws.spread is not None:
-            yield "draws", None, f"{side}_variance_of_true_accuracy", draws.spread.true, None, None
-            yield "draws", None, f"{side}_variance_p", draws.spread.p, None, None
-        if draws.held_out is not None:
-            yield "draws", None, f"{side}_best_on_chosen", draws.held_out.on_chosen, None, None
-            yield "draws", None, f"{side}_best_held_out", draws.held_out.on_held, None, None
-            yield "draws", None, f"{side}_best_held_out_over_greedy", draws.held_out.over_greedy, *_ends(draws.held_out.interval)
-        for draw, seed, _, accuracy in draws.best:
-            yield "draws", draw, f"{side}_best_seed_{seed}", accuracy, None, None
+        yield from _draws_figures(draws, "first" if draws.arm is one.first else "second")
+
+
+def _plain(section: str, at: float | None, values: Mapping[str, float | int | None]) -> Iterator[Compared]:
+    """Figures without an interval."""
+    for quantity, value in values.items():
+        yield section, at, quantity, value, None, None
+
+
+def _step_figures(step: Step) -> Iterator[Compared]:
+    d = step.difference
+    yield from _plain("pass_at_k", d.k, {"first": d.first, "second": d.second})
+    yield "pass_at_k", d.k, "difference", d.difference, *_ends(d.interval)
+    yield "pass_at_k", d.k, "difference_p", d.p, None, None
+    yield "pass_at_k", d.k, "difference_bootstrap", d.difference, *_ends(step.bootstrap)
+    yield from _plain("pass_at_k", d.k, {"union": step.union, "chance": step.chance, "greedy_and_guesses": step.floor})
+    for side, above in (("first", step.first_over_chance), ("second", step.second_over_chance)):
+        if above is not None:
+            yield "pass_at_k", d.k, f"{side}_above_chance", above.difference, *_ends(above.interval)
+    so_far = {"first": step.first_so_far, "second": step.second_so_far, "either": step.either_so_far}
+    yield from _plain("solved_by_depth", d.k, so_far)
+
+
+def _draws_figures(draws: Draws, side: str) -> Iterator[Compared]:
+    yield "draws", None, f"{side}_mean_accuracy", draws.mean, None, None
+    if draws.better is not None:
+        yield "draws", None, f"{side}_share_better_than_greedy", draws.better / max(1, draws.count), None, None
+    if draws.spread is not None:
+        spread = {f"{side}_variance_of_true_accuracy": draws.spread.true, f"{side}_variance_p": draws.spread.p}
+        yield from _plain("draws", None, spread)
+    if draws.held_out is not None:
+        held = draws.held_out
+        yield from _plain("draws", None, {f"{side}_best_on_chosen": held.on_chosen, f"{side}_best_held_out": held.on_held})
+        yield "draws", None, f"{side}_best_held_out_over_greedy", held.over_greedy, *_ends(held.interval)
+    for draw, seed, _, accuracy in draws.best:
+        yield "draws", draw, f"{side}_best_seed_{seed}", accuracy, None, None
 
 
 def _ends(interval: Iterable[float] | None) -> tuple[float | None, float | None]:

@@ -23,6 +23,16 @@ def points(difference: float, interval: Iterable[float] | None = None) -> str:
     return text.replace("-", "−").replace("+0.0", "0.0").replace("−0.0", "0.0")
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 problem`, `2,000 problems`: the number and the noun, whose plural has an s."""
+    return plural(f"{count:,}", noun)
+
+
+def plural(number: str, noun: str) -> str:
+    """The same of a number, or a range of numbers, that is text already."""
+    return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
+
+
 def arm_name(arm: ArmRow) -> str:
     """`greedy`, `T 0.6`, `σ 0.01`, `imported`, `imported 0.5`."""
     if arm.value is None:

@@ -2,6 +2,8 @@
 
 from math import prod
 
+SAME = 1e-12  # shares that differ by no more are equal, and rounding made the difference
+
 
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Unbiased pass@k of a problem with c correct among n draws: 1 − C(n−c, k) / C(n, k).

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from esprobe.stats.intervals import Cell, SharedDraws, shared_draws
+from esprobe.stats.estimator import SAME
+from esprobe.stats.intervals import Cell, SharedDraws, by_draw, shared_draws
 from esprobe.stats.resampling import Floats, estimates
 
 _OTHER = (1, 0, 3, 2)  # by quarter, the one that shares neither problems nor draws with it
-_SAME = 1e-12  # equal up to rounding
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def mixture(kind: Sequence[Floats], shares: Floats, k: int, *, shared: bool) -> 
         each += share * estimates(np.full(m, n), correct, k)
         if shared and share > 0:
             cells = [Cell(n, c) for c in correct.tolist()]
-            by_draw = {d: [(n, int(correct[i]), 1) for i in np.flatnonzero(verdicts[:, d])] for d in range(n)}
-            parts.append((share, shared_draws(cells, by_draw, k)))
+            solved = by_draw(cells, [np.flatnonzero(row).tolist() for row in verdicts])
+            parts.append((share, shared_draws(cells, solved, k)))
     if not parts:
         return Mixture(each, None)
     _, mostly = max(parts, key=lambda part: part[0])
@@ -141,6 +141,6 @@ def best_model(verdicts: Floats, rounds: int, seed: int) -> HeldBest:
 
 def _best(table: Floats) -> Floats:
     """Of each column along the first axis: 1 for the largest, shared equally among equals, 0 for the others."""
-    top = table >= table.max(0) - _SAME
+    top = table >= table.max(0) - SAME
     weights: Floats = top / top.sum(0)
     return weights

@@ -10,6 +10,7 @@ Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Compon
 Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,10 @@ class Cell:
 
     n: int
     c: int
+
+
+# Draw, by its place among the arm's draws → (n, c, how many) of the problems that it solves.
+ByDraw = Mapping[int, Sequence[tuple[int, int, int]]]
 
 
 @dataclass(frozen=True)
@@ -204,12 +209,21 @@ def weight(n: int, c: int, k: int) -> float:
     return pass_at_k(n - 1, min(c, n - 1), k) - pass_at_k(n - 1, c - 1, k)
 
 
-def shared_draws(cells: Sequence[Cell], correct: Mapping[int, Iterable[tuple[int, int, int]]], k: int) -> SharedDraws:
+def by_draw(cells: Iterable[Cell], correct: Iterable[Iterable[int]]) -> ByDraw:
+    """What each draw solves; `correct`: in step with the problems, the places of the draws that solve each."""
+    counts: dict[int, Counter[tuple[int, int]]] = {}
+    for cell, draws in zip(cells, correct, strict=True):
+        for draw in draws:
+            counts.setdefault(draw, Counter())[cell.n, cell.c] += 1
+    return {draw: [(n, c, count) for (n, c), count in solved.items()] for draw, solved in counts.items()}
+
+
+def shared_draws(cells: Sequence[Cell], correct: ByDraw, k: int) -> SharedDraws:
     """What draws shared by all problems add to the variance over problems.
 
     Jackknife less the cells' own part is the two-way clustered variance (Cameron, Gelbach & Miller 2011; Miller 2024 for
-    evaluations). `correct`: draw → (n, c, how many) of the problems that it solves. Problems of fewer than k draws are left
-    out; a problem of n draws is taken to have draws 0 … n − 1.
+    evaluations). `correct`: see `by_draw`. Problems of fewer than k draws are left out; a problem of n draws is taken to have
+    draws 0 … n − 1.
     """
     used = [cell for cell in cells if cell.n >= k]
     draws = max((cell.n for cell in used), default=0)

@@ -5,8 +5,12 @@ Knows verdicts by problem and draw, no database and no layout.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from esprobe.stats.intervals import FEW, Cell, few_differ
+from esprobe.stats.intervals import FEW, ByDraw, Cell, by_draw, few_differ
+
+if TYPE_CHECKING:  # numpy is slow to load
+    from esprobe.stats.resampling import Sampled
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,14 @@ class Side:
         """The counts of the first k draws of each problem, in their order."""
         return [Cell(k, sum(place < k for place in places)) for places in self.places]
 
-    def by_draw(self) -> dict[int, list[tuple[int, int, int]]]:
-        """Draw → (n, c, how many) of the problems that it solves."""
-        counts: dict[int, dict[tuple[int, int], int]] = {}
-        for cell, draws in zip(self.cells, self.correct, strict=True):
-            for draw in draws:
-                solved = counts.setdefault(draw, {})
-                solved[cell.n, cell.c] = solved.get((cell.n, cell.c), 0) + 1
-        return {draw: [(n, c, count) for (n, c), count in solved.items()] for draw, solved in counts.items()}
+    def by_draw(self) -> ByDraw:
+        """What each draw solves."""
+        return by_draw(self.cells, self.correct)
+
+    def models(self, depth: int) -> int:
+        """How many draws the problems share: all of them or, where problems have unevenly many, the first `depth`."""
+        sizes = {cell.n for cell in self.cells}
+        return sizes.pop() if len(sizes) == 1 else depth
 
 
 def bootstrap_differences(
@@ -49,37 +53,36 @@ def bootstrap_differences(
     """
     import numpy as np
 
-    from esprobe.stats.resampling import (
-        Sampled,
-        bootstrap,
-        bootstrap_interval,
-        estimates,
-        resample_draws,
-        resample_problems,
-    )
-
-    def sampled(side: Side) -> Sampled:
-        n, c = (np.array(column) for column in zip(*((cell.n, cell.c) for cell in side.cells), strict=True))
-        if not side.shared:
-            return Sampled(n, c)
-        width = int(n[0]) if (n == n[0]).all() else depth  # of uneven depths, what all have
-        verdicts = np.zeros((len(n), width))
-        for i, draws in enumerate(side.correct):
-            verdicts[i, [draw for draw in draws if draw < width]] = 1
-        return Sampled(n, c, verdicts)
+    from esprobe.stats.resampling import bootstrap, bootstrap_interval, estimates, resample_draws, resample_problems
 
     rng = np.random.default_rng(seed)
-    a, b = sampled(first), sampled(second)
+    a, b = _sampled(first, depth), _sampled(second, depth)
     problems = resample_problems(len(first.cells), rounds, rng)
-    counts = [resample_draws(arm, rounds, rng) for arm in (a, b)]
+    again = [resample_draws(arm, rounds, rng) for arm in (a, b)]
+    models = [side.models(depth) for side in (first, second) if side.shared]
+    scarcer = min([len(first.cells), *models])
     found: list[tuple[float, float] | None] = []
-    models = [arm.verdicts.shape[1] for arm in (a, b) if arm.verdicts is not None]
-    scarcer = min([len(a.n), *models])
     for k in ks:
         each = estimates(a.n, a.c, k) - estimates(b.n, b.c, k)
         if min(models, default=FEW) < FEW or few_differ(each.tolist()):
             found.append(None)
             continue
-        values = bootstrap(counts[0], problems, k) - bootstrap(counts[1], problems, k)
+        values = bootstrap(again[0], problems, k) - bootstrap(again[1], problems, k)
         found.append(bootstrap_interval(values, float(each.mean()), scarcer))
     return found
+
+
+def _sampled(side: Side, depth: int) -> "Sampled":
+    """The side as arrays, with its verdicts, (m, models), where problems share draws."""
+    import numpy as np
+
+    from esprobe.stats.resampling import Sampled
+
+    n, c = np.array([cell.n for cell in side.cells]), np.array([cell.c for cell in side.cells])
+    if not side.shared:
+        return Sampled(n, c)
+    models = side.models(depth)
+    verdicts = np.zeros((len(n), models))
+    for i, draws in enumerate(side.correct):
+        verdicts[i, [draw for draw in draws if draw < models]] = 1
+    return Sampled(n, c, verdicts)

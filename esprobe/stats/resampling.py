@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from esprobe.stats.student import Z, t_quantile
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Sampled:
     """One arm on m problems. `verdicts`: (m, n) of 0 and 1 where problems share draws (perturbation), else None."""
 
-    n: Counts  # (m,)
-    c: Counts  # (m,)
+    n: Ints  # (m,)
+    c: Ints  # (m,)
     verdicts: Floats | None = None
 
 
-def estimates(n: Counts, c: Counts, k: int) -> Floats:
+def estimates(n: Ints, c: Ints, k: int) -> Floats:
     """Unbiased pass@k of each n and c (arrays of one shape), as in `estimator`, by a table for each n."""
     out = np.empty(np.broadcast_shapes(n.shape, c.shape))
     sizes = np.unique(n)
@@ -38,7 +38,7 @@ def estimates(n: Counts, c: Counts, k: int) -> Floats:
     return out
 
 
-def resample_draws(arm: Sampled, rounds: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+def resample_draws(arm: Sampled, rounds: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """(n, c) of each problem in each of B resamples of the draws: (m, 1) and (m, B).
 
     Shared draws are resampled for all problems together (a pigeonhole bootstrap, Owen 2007). Where every problem has draws of its
@@ -51,7 +51,7 @@ def resample_draws(arm: Sampled, rounds: int, rng: np.random.Generator) -> tuple
     return np.full((size, 1), n), np.rint(arm.verdicts @ again.astype(np.float64)).astype(np.int64)
 
 
-def bootstrap(counts: tuple[Counts, Counts], problems: Counts, k: int) -> Floats:
+def bootstrap(counts: tuple[Ints, Ints], problems: Ints, k: int) -> Floats:
     """Mean pass@k in each of B resamples: (B,). `problems`: (m, B), how often each resample contains each problem."""
     each = estimates(*counts, k)  # (m, B) or (m, 1)
     size = len(problems)
@@ -59,12 +59,12 @@ def bootstrap(counts: tuple[Counts, Counts], problems: Counts, k: int) -> Floats
     return means
 
 
-def resample_problems(size: int, rounds: int, rng: np.random.Generator) -> Counts:
+def resample_problems(size: int, rounds: int, rng: np.random.Generator) -> Ints:
     """(size, rounds): how often each of `rounds` resamples of `size` problems contains each problem."""
     return _with_replacement(size, rounds, rng)
 
 
-def _with_replacement(size: int, rounds: int, rng: np.random.Generator) -> Counts:
+def _with_replacement(size: int, rounds: int, rng: np.random.Generator) -> Ints:
     """(size, rounds): how often each of `size` things is drawn when `size` are drawn with replacement."""
     drawn = rng.integers(0, size, (size, rounds))
     flat = np.bincount((drawn * rounds + np.arange(rounds)).ravel(), minlength=size * rounds)

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esprobe.analysis.best import baseline, choose, depth, of_models, share, solve_rate, solved_within
+from esprobe.analysis.best import baseline, choose, depth, of_models, share
 from esprobe.analysis.reading import open_database
-from esprobe.analysis.verdicts import read_firsts, read_solved, read_verdicts
+from esprobe.analysis.verdicts import read_firsts, read_verdicts
 from esprobe.stats.estimator import pass_at_k
 from esprobe.stats.intervals import Cell
 from tests.conftest import Run
 from tests.helpers.made import make
+from tests.helpers.wired import overview
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,6 @@ def test_a_pair_shares_as_many_draws_as_half_of_its_problems_have() -> None:
     shared = share(first, second)
     assert shared is not None
     assert (shared.problems, shared.depth, shared.left_out) == ((1, 2, 3), 64, 2)
-    assert solved_within({1: 63, 2: 64}, shared.problems, 64) == [True, False, False]
 
 
 def test_the_baseline_is_the_greedy_arm_of_the_same_settings() -> None:
@@ -110,7 +110,6 @@ def test_the_baseline_is_the_greedy_arm_of_the_same_settings() -> None:
     solved = {1: even(1, 1, 1), 2: even(1, 0, 1), 3: even(1, 1, 1), 11: even(4, 1, 1)}
     found = baseline(arm, [half, alike, other_model, arm], solved, [0, 1])
     assert found == alike
-    assert solve_rate(solved[2], [0, 1]) == 0.5
     assert baseline(arm, [half, other_model], solved, [0, 1]) is None
     assert baseline(arm, [alike], solved, [0, 1, 2]) is None  # it lacks a problem
 
@@ -123,11 +122,10 @@ def test_arms_of_two_models_or_tasks_do_not_compete() -> None:
 def test_places_of_draws_are_the_problems_own_where_draws_are_missing(tmp_path: Path) -> None:
     make(tmp_path / "r.db", [("temperature", 0.5, {0: "--+-", 1: "----", 2: "+"}), ("perturbation", 0.1, {0: "-+", 1: "++"})])
     connection = open_database(tmp_path / "r.db")
-    solved, firsts = read_solved(connection, "countdown"), read_firsts(connection, "countdown")
+    solved, firsts = overview(tmp_path / "r.db").counts, read_firsts(connection, "countdown")
     ids = sorted(solved[1])
     assert solved[1] == {ids[0]: Cell(4, 1), ids[1]: Cell(4, 0), ids[2]: Cell(1, 1)}
     assert firsts == {1: {ids[0]: 2, ids[2]: 0}, 2: {ids[0]: 1, ids[1]: 0}}
-    assert read_firsts(connection, "countdown", 2) == {2: firsts[2]}
     assert read_verdicts(connection, "countdown", 2) == {ids[0]: [(0, False), (1, True)], ids[1]: [(0, True), (1, True)]}
 
 

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esprobe.analysis import reading
-from esprobe.analysis.arms import Filter, load_arms
 from esprobe.arms import Arm
 from esprobe.pipeline.meter import Quiet
 from esprobe.pipeline.rescore import rescore
@@ -26,6 +25,7 @@ from esprobe.tasks.base import Facts, Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.conftest import lacking
 from tests.helpers.made import make
+from tests.helpers.wired import load_arms, overview
 
 WRONG = Score(False, "wrong_value", "1", "1", 0.0)
 RIGHT = Score(True, "correct", "2", "2", 1.0)
@@ -83,7 +83,7 @@ def test_pass_at_k_equals_exact_fractions(tmp_path: Path, seed: int) -> None:
         assert row == pytest.approx(list(expected(counts, k)), abs=1e-12)
     # and for a k of the user's own
     for k in {max(1, most - 1), (most + 2) // 3}:
-        at = load_arms(connection, Filter(), [k])[0].at[k]
+        at = overview(tmp_path / "r.db", ks=[k]).arms[0].at[k]
         assert [at.problems, at.pass_at_k, at.stderr, at.chance] == pytest.approx(list(expected(counts, k)), abs=1e-12)
 
 
@@ -110,7 +110,7 @@ def shell(db: Path, sql: str) -> list[dict[str, object]]:
 
 def test_the_sqlite3_shell_gives_the_numbers_of_the_report(swept: Path) -> None:
     rows = {(r["arm_id"], r["k"]): r for r in shell(swept, "select * from pass_at_k")}
-    arms = load_arms(reading.open_database(swept), Filter())
+    arms = load_arms(swept)
     assert {arm.method for arm in arms} == {"greedy", "temperature", "perturbation"}
     assert len(rows) == sum(len(arm.at) for arm in arms)
     for arm in arms:

@@ -21,17 +21,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from esprobe.analysis.arms import Filter
 from esprobe.analysis.reading import open_database, query
 from esprobe.arms import Arm, perturbation_seeds
 from esprobe.methods import MethodName
 from esprobe.report import render
 from esprobe.report.plots import style
-from esprobe.report.table import report
 from esprobe.store.merge import merge
 from tests.benchmarks.store import new_store, rollouts
 from tests.benchmarks.table import Row
 from tests.helpers.made import honest
+from tests.helpers.wired import report
 
 PROBLEMS = 125
 ARMS: list[tuple[MethodName, float]] = [("temperature", t) for t in (0.4, 0.6, 0.8, 1.0)]
@@ -82,8 +81,8 @@ def costs(power: int, folder: Path) -> Costs:
         for view in VIEWS:
             with found.timed(view):
                 query(connection, f"SELECT * FROM {view}")
-        with found.timed("report"):
-            report(connection, Filter(), (), "table")
+    with found.timed("report"):
+        report(path)
     honest(path)  # since a merge takes no verdict that its scorer does not give
     other = folder / "merged.db"
     for operation in ("merge", "merge again"):

@@ -18,19 +18,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esprobe.analysis import reading
-from esprobe.analysis.arms import Filter
 from esprobe.cli.presets.load import load_preset
 from esprobe.errors import UserError
 from esprobe.pipeline.import_rollouts import import_rollouts
 from esprobe.report.render import LONGEST, Format, render
-from esprobe.report.table import report
 from esprobe.store.merge import merge
 from esprobe.tasks.countdown.scorers import countdown, countdown_published
 from esprobe.tasks.countdown.task import Countdown
 from esprobe.tasks.records import load_problems, read_records
 from tests.helpers.made import make
 from tests.helpers.published import published_rule
+from tests.helpers.wired import report
 
 REASONS = {"no_answer", "bad_characters", "wrong_numbers", "not_an_expression", "division_by_zero", "wrong_value", "correct"}
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -226,5 +224,5 @@ def test_a_damaged_database_is_merged_soundly_or_refused(small: tuple[Path, Path
             assert everything(ours) == before
         else:
             assert set(before) <= set(everything(ours))
-            assert json.loads(report(reading.open_database(ours), Filter(), (), "json"))
+            assert json.loads(report(ours, style="json"))
         assert other.read_bytes() == content

@@ -10,17 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from esprobe.analysis.arms import Filter
-from esprobe.analysis.reading import open_database
 from esprobe.bundled import BUNDLED
 from esprobe.cli.presets.load import load_preset
 from esprobe.engines.models import find_model, load_tokenizer
 from esprobe.errors import UserError
 from esprobe.pipeline.import_rollouts import import_rollouts
-from esprobe.report.comparison_text import compare_report
-from esprobe.report.explore.write import explore
-from esprobe.report.plots.save import save_plots
-from esprobe.report.table import report
 from esprobe.store.merge import merge
 from esprobe.tasks.prompts import prompt_text
 from esprobe.tasks.records import load_problems
@@ -28,6 +22,7 @@ from esprobe.tasks.registry import all_tasks
 from tests.conftest import ESPROBE, Run
 from tests.helpers.errors import one_line_error
 from tests.helpers.made import honest, make
+from tests.helpers.wired import compare_report, explore, report, save_plots
 
 ARMS = [("temperature", 0.5, {0: "+---", 1: "++--"}), ("perturbation", 0.01, {0: "----", 1: "+---"}), ("greedy", None, {0: "+"})]
 NAME = "\x1b[31m\u202e[red]../x|<b>`$\\frac$`\n=1"
@@ -58,14 +53,13 @@ def named(tmp_path: Path) -> Path:
 
 
 def test_a_hostile_name_reaches_no_terminal_markup_plot_or_path(named: Path, tmp_path: Path) -> None:
-    connection = open_database(named)
     for style in ("table", "markdown"):
-        for text in (report(connection, Filter(), (), style), compare_report(connection, Filter(), (), (), style)):
+        for text in (report(named, style=style), compare_report(named, style=style)):
             assert all(c.isprintable() or c == "\n" for c in text)
             assert "\\x1b[31m\\u202e" in text.replace("\\\\", "\\")
             assert style == "table" or "<b>" not in text
-    assert json.loads(report(connection, Filter(), (), "json"))[0]["model"] == NAME
-    lines = save_plots(connection, Filter(), tmp_path / "plots")
+    assert json.loads(report(named, style="json"))[0]["model"] == NAME
+    lines = save_plots(named, None, tmp_path / "plots")
     made = sorted((tmp_path / "plots").iterdir())
     assert len(made) == sum(not line.startswith("skipped") for line in lines) > 8
     assert all(path.name[0].isalnum() and path.name.isascii() for path in made)

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esprobe.analysis.arms import Filter, load_arms
+from esprobe.analysis.arms import Filter
 from esprobe.analysis.comparison import compare
 from esprobe.analysis.reading import open_database
 from esprobe.arms import Arm
 from esprobe.report.comparison_text import COLUMNS
-from esprobe.report.table import report
 from esprobe.stats.intervals import Cell
 from esprobe.stats.paired import mcnemar, overlap, paired_difference, powers_of_two, union_at
 from esprobe.store.store import RolloutRow, Store
@@ -26,6 +25,7 @@ from tests.benchmarks import big_database
 from tests.conftest import Run
 from tests.helpers.errors import one_line_error
 from tests.helpers.made import make as made
+from tests.helpers.wired import load_arms, report
 
 WRONG, RIGHT = Score(False, "wrong_value", "1", "1", 0.0), Score(True, "correct", "2", "2", 1.0)
 
@@ -257,7 +257,7 @@ def test_draws_may_be_numbered_from_anywhere(tmp_path: Path) -> None:
         imported(path, "d", "perturbation", start, {2})
         (one,) = compare(open_database(path), Filter())
         assert (one.overlap.both, one.overlap.neither) == (6, 0)
-        found.append((one.steps, [a.at[1].interval for a in load_arms(open_database(path), Filter())]))
+        found.append((one.steps, [a.at[1].interval for a in load_arms(path, Filter())]))
     assert found[0] == found[1]
 
 
@@ -268,7 +268,7 @@ def test_models_of_one_name_are_told_apart_and_one_that_cannot_be_compared_hinde
     imported(path, "new", "perturbation", 0, {0})
     (one,) = compare(open_database(path), Filter())
     assert {one.first.model_digest, one.second.model_digest} == {"new"}
-    shown = report(open_database(path), Filter(), (), "markdown")
+    shown = report(path, Filter(), (), "markdown")
     assert "model=old" in shown
     assert "model=new" in shown
 

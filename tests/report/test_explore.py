@@ -13,12 +13,15 @@ import pytest
 from esprobe.analysis import reading
 from esprobe.analysis.arms import Filter
 from esprobe.analysis.comparison import compare
+from esprobe.analysis.few import Few
 from esprobe.errors import UserError
-from esprobe.report.explore.choose import ANSWER_BYTES, Few, encoded, shorten, shorten_answer
-from esprobe.report.explore.write import MAX_BYTES, PER_CELL, explore
+from esprobe.report.explore.page import MAX_BYTES
+from esprobe.report.explore.shorten import ANSWER_BYTES, encoded, shorten, shorten_answer
+from esprobe.report.explore.write import PER_CELL
 from esprobe.tasks.base import Facts
 from tests.conftest import Run
 from tests.helpers.made import HOSTILE, make
+from tests.helpers.wired import explore
 
 PAIR = [("temperature", 0.5, {0: "+---", 1: "++--", 2: "----"}), ("perturbation", 0.01, {0: "----", 1: "+---", 2: "----"})]
 

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from esprobe.analysis.arms import Filter
 from esprobe.analysis.reading import open_database
-from esprobe.report.explore.write import explore
 from esprobe.report.files import write_whole
-from esprobe.report.plots.save import save_plots
 from tests.conftest import ESPROBE, Run
 from tests.helpers.errors import one_line_error
 from tests.helpers.made import make
+from tests.helpers.wired import explore, save_plots
 
 NOBODY = 65534
 ARMS = [("temperature", 0.5, {0: "+---", 1: "++--"}), ("perturbation", 0.01, {0: "----", 1: "+---"})]
@@ -79,13 +77,13 @@ def test_a_link_that_leads_back_to_itself_is_one_clear_line(esprobe: Run, db: Pa
 
 def test_plots_replace_links_of_their_names_and_write_through_none(db: Path, tmp_path: Path) -> None:
     folder = tmp_path / "plots"
-    made = [Path(line) for line in save_plots(open_database(db), Filter(), folder) if not line.startswith("skipped")]
+    made = [Path(line) for line in save_plots(db, None, folder) if not line.startswith("skipped")]
     precious = tmp_path / "precious"
     precious.write_text("precious")
     for path in made:
         path.unlink()
         path.symlink_to(precious)
-    save_plots(open_database(db), Filter(), folder)
+    save_plots(db, None, folder)
     assert precious.read_text() == "precious"
     assert len(made) > 4
     assert not any(path.is_symlink() for path in made)

@@ -15,18 +15,19 @@ from pathlib import Path
 import pytest
 
 from esprobe.analysis import reading
-from esprobe.analysis.arms import AtK, Filter
+from esprobe.analysis.arms import AtK, Filter, estimate
 from esprobe.analysis.comparison import compare
 from esprobe.arms import Arm
 from esprobe.errors import UserError
 from esprobe.report.plots.curves import band
-from esprobe.report.plots.data import count_bins, count_shares, coverage_and_depth, estimate, load_groups, overlap
-from esprobe.report.plots.save import PLOTS, save_plots
+from esprobe.report.plots.data import count_bins, count_shares, coverage_and_depth
+from esprobe.report.plots.save import PLOTS
 from esprobe.stats.intervals import SharedDraws
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Facts, Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.conftest import Run
+from tests.helpers.wired import plotted, save_plots
 
 WRONG = Score(False, "wrong_value", "1", "1", 0.0)
 RIGHT = Score(True, "correct", "2", "2", 1.0)
@@ -143,7 +144,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
             folder = tmp_path_factory.mktemp(name)
             arms, problems, _ = CASES[name]
             db = make(folder / "r.db", arms, problems)
-            known[name] = db, folder / "plots", save_plots(reading.open_database(db), Filter(), folder / "plots")
+            known[name] = db, folder / "plots", save_plots(db, Filter(), folder / "plots")
         return known[name]
 
     return draw
@@ -198,7 +199,7 @@ def test_what_stands_in_the_plots(drawn: Drawn) -> None:
 
 def test_the_same_data_give_the_same_files(drawn: Drawn, tmp_path: Path) -> None:
     db, folder, _ = drawn("two")
-    save_plots(reading.open_database(db), Filter(), tmp_path)
+    save_plots(db, Filter(), tmp_path)
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
@@ -211,9 +212,9 @@ def ask(db: Path, sql: str, *values: object) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("case", ["twelve", "uneven", "one-problem", "all-zero"])
 def test_the_data_of_the_plots_equal_sql(drawn: Drawn, case: str) -> None:
     db = drawn(case)[0]
-    (group,) = load_groups(reading.open_database(db), Filter())
-    for arm in group.arms:
-        cells = group.cells[arm.arm_id]
+    (data,) = plotted(db)
+    for arm in data.arms:
+        cells = data.found.tried[arm.arm_id]
         sql = "SELECT avg(c > 0), coalesce(avg(CASE WHEN c > 0 THEN 1.0 * c / n END), 0) FROM solved WHERE arm_id = ?"
         covered, depth = ask(db, sql, arm.arm_id)[0]
         assert coverage_and_depth(cells) == pytest.approx((covered, depth))
@@ -225,31 +226,31 @@ def test_the_data_of_the_plots_equal_sql(drawn: Drawn, case: str) -> None:
             assert share == pytest.approx(ask(db, sql, low, high, arm.arm_id)[0][0])
         sql = "SELECT k, problems, pass_at_k, stderr, chance FROM pass_at_k WHERE arm_id = ? AND k <= ? ORDER BY k"
         rows = ask(db, sql, arm.arm_id, min(cell.n for cell in cells))
-        assert [point.k for point in group.curve(arm)] == [row[0] for row in rows]
+        assert [point.k for point in data.curve(arm)] == [row[0] for row in rows]
         for k, *row in rows:
-            for found in (estimate(cells, int(str(k))), group.point(arm, int(str(k)))):
+            for found in (estimate(cells, int(str(k))), data.point(arm, int(str(k)))):
                 assert found is not None
                 assert [found.problems, found.pass_at_k, found.stderr, found.chance] == pytest.approx(row, abs=1e-12)
         if arm.method == "perturbation":
             sql = "SELECT avg(correct) FROM score WHERE arm_id = ? GROUP BY draw ORDER BY draw"
-            assert group.draws[arm.arm_id] == pytest.approx([share for (share,) in ask(db, sql, arm.arm_id)])
+            assert data.accuracies[arm.arm_id] == pytest.approx([share for (share,) in ask(db, sql, arm.arm_id)])
             sql = (
                 "SELECT avg(g.correct) FROM score AS g JOIN arm ON arm.id = g.arm_id AND method = 'greedy' "
                 "WHERE problem_id IN (SELECT problem_id FROM score WHERE arm_id = ?)"
             )
-            assert group.base[arm.arm_id] == pytest.approx(ask(db, sql, arm.arm_id)[0][0])
+            assert data.found.greedy_share(arm) == pytest.approx(ask(db, sql, arm.arm_id)[0][0])
 
 
 @pytest.mark.parametrize("case", ["two", "twelve", "uneven", "one-draw"])
 def test_overlap_counts_equally_many_draws_of_both_best_arms(drawn: Drawn, case: str) -> None:
     db = drawn(case)[0]
-    (group,) = load_groups(reading.open_database(db), Filter())
-    best = group.best
+    (data,) = plotted(db)
+    best = data.best
     assert best is not None
     assert [arm.method for arm in best.arms] == ["temperature", "perturbation"]
     (compared,) = compare(reading.open_database(db), Filter())  # one rule names the same arms everywhere
     assert [arm.arm_id for arm in best.arms] == [compared.first.arm_id, compared.second.arm_id]
-    assert (best.depth, len(best.counts)) == (compared.depth, compared.problems)
+    assert (best.depth, len(best.correct)) == (compared.depth, compared.problems)
     sql = (
         "SELECT a.c > 0, b.c > 0, count(*) FROM "
         "(SELECT problem_id, sum(correct) AS c FROM score WHERE arm_id = ?2 AND draw < ?1 GROUP BY problem_id) AS a "
@@ -257,20 +258,20 @@ def test_overlap_counts_equally_many_draws_of_both_best_arms(drawn: Drawn, case:
         "USING (problem_id) GROUP BY 1, 2"
     )
     counted = {row[:2]: row[2] for row in ask(db, sql, best.depth, *(arm.arm_id for arm in best.arms))}
-    found = overlap(best)
+    found = best.overlap()
     assert found is not None
-    assert (found.both, found.first, found.second, found.neither) == tuple(
+    assert (found.both, found.only_first, found.only_second, found.neither) == tuple(
         counted.get(key, 0) for key in [(1, 1), (1, 0), (0, 1), (0, 0)]
     )
-    assert (found.both, found.first) == (compared.overlap.both, compared.overlap.only_first)
+    assert (found.both, found.only_first) == (compared.overlap.both, compared.overlap.only_first)
 
 
 def test_curves_of_the_best_arms_are_on_shared_problems_at_equal_draws(drawn: Drawn) -> None:
-    (group,) = load_groups(reading.open_database(drawn("uneven")[0]), Filter())
-    assert group.best is not None
+    (data,) = plotted(drawn("uneven")[0])
+    assert data.best is not None
     (compared,) = compare(reading.open_database(drawn("uneven")[0]), Filter())
-    for arm, side in zip(group.best.arms, ("first", "second"), strict=True):
-        for point, step in zip(group.shared_curve(arm, group.best), compared.steps, strict=True):
+    for arm, side in zip(data.best.arms, ("first", "second"), strict=True):
+        for point, step in zip(data.shared_curve(arm, data.best), compared.steps, strict=True):
             assert (point.k, point.problems) == (step.difference.k, compared.problems)
             assert point.pass_at_k == pytest.approx(getattr(step.difference, side), abs=1e-12)
 
@@ -283,27 +284,27 @@ def test_a_band_is_drawn_only_where_the_interval_is_trustworthy() -> None:
 
 def test_plots_that_count_draws_take_equally_many_of_each_arm(drawn: Drawn) -> None:
     db = drawn("uneven")[0]
-    (group,) = load_groups(reading.open_database(db), Filter())
-    for arm_id, cells in group.equal.items():
-        assert {cell.n for cell in cells} == {group.k}
+    (data,) = plotted(db)
+    for arm_id, cells in data.equal.items():
+        assert {cell.n for cell in cells} == {data.k}
         sql = "SELECT problem_id, sum(correct) FROM score WHERE arm_id = ? AND draw < ? GROUP BY problem_id ORDER BY problem_id"
-        assert [(cell.problem_id, cell.c) for cell in cells] == ask(db, sql, arm_id, group.k)
-    assert len(group.equal) > 3
+        assert [(cell.problem_id, cell.c) for cell in cells] == ask(db, sql, arm_id, data.k)
+    assert len(data.equal) > 3
 
 
 def test_each_model_has_plots_of_its_own(tmp_path: Path) -> None:
     arms = [Made("temperature", 0.5, 4, model=name) for name in ("a/b", "a b", "../../c")]
     db = make(tmp_path / "r.db", arms, problems=5)
-    save_plots(reading.open_database(db), Filter(), tmp_path / "deep" / "plots")
+    save_plots(db, Filter(), tmp_path / "deep" / "plots")
     strips = sorted(path.name for path in (tmp_path / "deep/plots").glob("*-problem-strip.png"))
     assert len(strips) == 3
     assert all(re.fullmatch(r"a-b-[0-9a-f]{6}-problem-strip.png", name) for name in strips[:2])
     assert strips[2] == "c-problem-strip.png"
     assert {path.name for path in tmp_path.iterdir()} >= {"deep", "r.db"}
-    only = save_plots(reading.open_database(db), Filter(model="c"), tmp_path / "c")
+    only = save_plots(db, Filter(model="c"), tmp_path / "c")
     assert {Path(line).name for line in only} >= {"c-problem-strip.png"}
     with pytest.raises(UserError, match="no arm passes"):
-        save_plots(reading.open_database(db), Filter(model="nobody"), tmp_path / "none")
+        save_plots(db, Filter(model="nobody"), tmp_path / "none")
 
 
 def test_report_draws_lists_and_keeps_json_whole(esprobe: Run, drawn: Drawn, tmp_path: Path) -> None:

@@ -13,21 +13,18 @@ from typing import Any
 
 import pytest
 
-from esprobe.analysis.arms import ArmRow, Filter, load_arms
+from esprobe.analysis.arms import ArmRow, Filter
 from esprobe.analysis.baselines import Tried, chance_at, distinct_at, greedy_at
-from esprobe.analysis.reading import open_database
 from esprobe.arms import Arm
 from esprobe.errors import UserError
-from esprobe.report.comparison_text import compare_report
 from esprobe.report.layout import width_of
-from esprobe.report.plots.save import save_plots
-from esprobe.report.table import report
 from esprobe.report.words import percent, points
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Facts, Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.conftest import Run
 from tests.helpers.terminal import numbers, on_terminal
+from tests.helpers.wired import compare_report, load_arms, report, save_plots
 
 RIGHT, WRONG = Score(True, "correct", "2", "2", 1.0), Score(False, "wrong_value", "1", "1", 0.0)
 EASY = Facts(True, "1 + 7", 0.25, "3 numbers", 10)
@@ -68,7 +65,7 @@ def make(path: Path, facts: Sequence[Facts], arms: Sequence[Made], scorer: str =
 
 
 def shown(path: Path, chosen: Filter | None = None, ks: Sequence[int] = ()) -> str:
-    return report(open_database(path), chosen or Filter(), ks, "table")
+    return report(path, chosen or Filter(), ks, "table")
 
 
 def row(text: str, name: str) -> list[str]:
@@ -79,7 +76,7 @@ def row(text: str, name: str) -> list[str]:
 
 def test_above_chance_is_paired_by_problem_and_each_column_has_one_k(tmp_path: Path) -> None:
     path = make(tmp_path / "r.db", [EASY, HARD], [Made("temperature", 0.5, ["++", "--"]), Made("greedy", None, ["+", "-"])])
-    records = json.loads(report(open_database(path), Filter(), (), "json"))
+    records = json.loads(report(path, Filter(), (), "json"))
     one, two = (next(r for r in records if r["method"] == "temperature" and r["k"] == k) for k in (1, 2))
     assert one["above_chance"] == pytest.approx((1 - 0.25 + 0 - 0.01) / 2, abs=1e-12)
     assert two["above_chance"] == pytest.approx((1 - (1 - 0.75**2) + 0 - (1 - 0.99**2)) / 2, abs=1e-12)
@@ -127,9 +124,9 @@ def test_a_scorer_without_a_proof_of_its_own_has_no_chance_and_no_ceiling(tmp_pa
     text = shown(path, chosen)
     assert not re.search(r"^ (chance|values|ceiling|at most|greedy\+)", text, re.MULTILINE)
     assert "chance and ceiling are not known under countdown-published" in text
-    records = json.loads(report(open_database(path), chosen, (), "json"))
+    records = json.loads(report(path, chosen, (), "json"))
     assert {(r["chance"], r["above_chance"], r["solvable"], r["unknown"]) for r in records} == {(None, None, 0, 2)}
-    assert len(save_plots(open_database(path), chosen, tmp_path / "plots")) > 5
+    assert len(save_plots(path, chosen, tmp_path / "plots")) > 5
     svg = (tmp_path / "plots/m-pass-at-k-overlaid.svg").read_text()
     assert "chance" not in svg
     assert "ceiling" not in svg
@@ -140,7 +137,7 @@ def test_rollouts_that_ended_in_no_number_or_at_the_limit_are_told_with_their_sh
     text = shown(path)
     assert "nan: T 0.5 50.0% of the rollouts ended because the model's output was not a number (NaN)" in text
     assert "cut off: greedy 50.0% of the rollouts reached --max-new-tokens" in text
-    records = json.loads(report(open_database(path), Filter(), (), "json"))
+    records = json.loads(report(path, Filter(), (), "json"))
     assert {(r["method"], r["nan"], r["cut_off"]) for r in records} == {("greedy", 0, 1), ("temperature", 4, 0)}
     assert "nan:" not in shown(make(tmp_path / "s.db", [EASY, HARD], [Made("greedy", None, "+-")]))
 
@@ -152,10 +149,10 @@ def test_few_models_are_told_and_a_single_one_has_no_interval(tmp_path: Path) ->
     text = shown(path)
     assert "1 model: σ 0.1 has no interval" in text
     assert re.search(r"not trustworthy: the interval of σ 0.2 at k = 1 and 4: few models \(4\)", text)
-    one, *rest = json.loads(report(open_database(path), Filter(), (), "json"))
+    one, *rest = json.loads(report(path, Filter(), (), "json"))
     assert (one["low"], one["high"], one["above_chance_low"]) == (None, None, None)
     assert all(r["low"] is not None and r["doubt"] == "few models (4)" for r in rest)
-    read = list(csv.DictReader(io.StringIO(report(open_database(path), Filter(), (), "csv"))))
+    read = list(csv.DictReader(io.StringIO(report(path, Filter(), (), "csv"))))
     assert [float(r["pass_at_k"]) for r in read] == [r["pass_at_k"] for r in (one, *rest)]
     assert {"task", "over_chance", "above_chance", "unknown", "cut_off", "nan"} <= set(read[0])
 
@@ -182,7 +179,7 @@ def test_what_rounding_leaves_of_sigma_is_told_where_it_is_off(tmp_path: Path) -
 def test_two_arms_of_the_same_directions_are_said_not_to_be_independent(tmp_path: Path) -> None:
     arms = [Made("perturbation", sigma, ["+-+-", "-+--"]) for sigma in (0.01, 0.02)]
     path = make(tmp_path / "r.db", [EASY, HARD], arms)
-    text = compare_report(open_database(path), Filter(), (1, 2), (), "table")
+    text = compare_report(path, Filter(), (1, 2), (), "table")
     assert "shared directions: 4 models of either arm have the same seeds" in text
     assert "McNemar's test is left out" in text
     assert "not trustworthy: the interval at k = 1, 2, 4: few models (4)" in text
@@ -199,10 +196,10 @@ def test_strata_are_compared_at_one_k(tmp_path: Path) -> None:
 
 
 def test_filters_hold_for_the_table_the_plots_and_the_comparison(esprobe: Run, swept: Path, tmp_path: Path) -> None:
-    arms = {arm.arm_id: arm for arm in load_arms(open_database(swept), Filter())}
+    arms = {arm.arm_id: arm for arm in load_arms(swept, Filter())}
 
     def passing(chosen: Filter) -> list[ArmRow]:
-        return load_arms(open_database(swept), chosen)
+        return load_arms(swept, chosen)
 
     assert [a.arm_id for a in passing(Filter(arms=(2, 4)))] == [2, 4]
     assert passing(Filter(task="countdown")) == list(arms.values())
@@ -225,7 +222,7 @@ def test_a_terminal_shows_every_arm_and_no_number_cut(swept: Path, columns: int)
     assert max(map(width_of, text.splitlines())) <= columns
     for name in ("greedy", "T 0.6", "T 1.2", "σ 0.01", "σ 0.02", "countdown-tiny"):
         assert name in text
-    for arm in load_arms(open_database(swept), Filter()):
+    for arm in load_arms(swept, Filter()):
         for at in arm.at.values():
             if at.k in (1, arm.draws):
                 assert percent(at.pass_at_k) in text

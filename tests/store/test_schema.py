@@ -13,13 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
-from esprobe.analysis.arms import Filter
 from esprobe.analysis.reading import open_database, query
 from esprobe.errors import UserError
 from esprobe.pipeline.meter import Quiet
 from esprobe.pipeline.rescore import rescore
-from esprobe.report.explore.write import explore
-from esprobe.report.table import report
 from esprobe.store import schema, tables
 from esprobe.store.connection import make_engine
 from esprobe.store.merge import merge
@@ -30,6 +27,7 @@ from tests.helpers.made import honest
 from tests.helpers.made import make as fill
 from tests.helpers.older import script
 from tests.helpers.refused import REFUSED
+from tests.helpers.wired import explore, report
 
 
 def test_head_is_the_newest_migration() -> None:
@@ -121,7 +119,7 @@ def test_a_page_of_zeros_in_the_middle_is_one_clear_line_wherever_it_is_met(espr
     for page in range(1, pages, 5):
         db.write_bytes(data[: page * 4096] + bytes(4096) + data[(page + 1) * 4096 :])
         for use in (
-            lambda: report(open_database(db), Filter(), (), "csv"),
+            lambda: report(db, style="csv"),
             lambda: explore(db, tmp_path / "page.html"),
             lambda: merge(db, tmp_path / "merged.db"),
             lambda: rescore(db, "countdown-published", True, Quiet()),

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from esprobe.analysis import reading
-from esprobe.analysis.arms import Filter
-from esprobe.report.explore.write import explore
-from esprobe.report.table import report
 from esprobe.store.store import Store
 from tests.benchmarks.writers import UNIT, WRITERS, Writer, Wrote, lost, prepare, stage, write
+from tests.helpers.wired import explore, report
 
 
 def test_four_writers_lose_nothing_and_write_nothing_twice(tmp_path: Path) -> None:
@@ -58,9 +55,7 @@ def test_what_is_read_beside_a_writer_is_whole_units_and_never_fails(tmp_path: P
             for _ in range(20):  # which are saved while we read
                 permits.release()
             if what == "report":
-                connection = reading.open_database(db, snapshot=True)
-                rows = list(csv.DictReader(io.StringIO(report(connection, Filter(), (), "csv"))))
-                connection.close()
+                rows = list(csv.DictReader(io.StringIO(report(db, style="csv"))))
                 assert all(int(row["problems"]) == int(row["problems_at_k"]) == UNIT for row in rows)
                 seen.append(sum({row["arm_id"]: int(row["rollouts"]) for row in rows}.values()))
             else:

@@ -1,87 +1,51 @@
-"""What the page shows beside rollouts: arms, problems, and how often each arm solved each problem.
+"""What the page shows beside rollouts, as plain JSON: arms with their names, problems, how often each arm solved each problem.
 
-Reads the views and the table `problem`. Knows neither rollout texts nor HTML, and nothing of what a payload means.
+Knows an exploration and what the page's script reads. Knows neither rollout texts nor HTML.
 """
 
-import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from esprobe.analysis.arms import ArmRow, Filter, load_arms, told_apart
-from esprobe.analysis.best import Counts, choose, of_models, share
-from esprobe.analysis.reading import query
-from esprobe.analysis.verdicts import read_firsts, read_solved
+from esprobe.analysis.arms import ArmRow, told_apart
+from esprobe.analysis.exploration import Exploration
 from esprobe.report.render import visible
 from esprobe.report.words import arm_name
 
-Counted = tuple[int, int, int | None]  # draws, correct draws, place of the first correct one from 0, None where there is none
-
 
 @dataclass(frozen=True)
-class Results:
-    """Everything of one scorer. `cells[arm][problem]` is None where the arm never drew the problem."""
+class Core:
+    """The page's first data element, and where in it arms and problems are: id → place."""
 
-    scorer: str
-    arms: list[dict[str, Any]]
-    problems: list[dict[str, Any]]
-    cells: list[list[Counted | None]]
-    first: int  # the two arms, by their place in `arms`, that the page opens with; the same twice if there is one arm
-    second: int
-    rollouts: int
-
-    def place_of_arm(self) -> dict[int, int]:
-        """Arm id → its place in `arms`."""
-        return {arm["id"]: i for i, arm in enumerate(self.arms)}
-
-    def place_of_problem(self) -> dict[int, int]:
-        """Problem id → its place in `problems`."""
-        return {problem["id"]: i for i, problem in enumerate(self.problems)}
+    json: dict[str, Any]
+    place_of_arm: Mapping[int, int]
+    place_of_problem: Mapping[int, int]
 
 
-def gather(connection: sqlite3.Connection, scorer: str) -> Results:
-    """All arms and problems that the scorer has judged. Raises UserError if there are none."""
-    rows = load_arms(connection, Filter(scorer))
-    solved, firsts = read_solved(connection, scorer), read_firsts(connection, scorer)
-    drawn = {problem_id for counts in solved.values() for problem_id in counts}
-    _, known = query(
-        connection,
-        "SELECT id, payload, CASE WHEN task = ?1 THEN solvable END, CASE WHEN task = ?1 THEN solution END, "
-        "CASE WHEN task = ?1 THEN chance END FROM problem ORDER BY id",
-        [scorer],
-    )
+def core(found: Exploration) -> Core:
+    """Everything but the rollouts."""
     problems = [
-        {"id": i, "payload": json.loads(payload), "solvable": solvable, "solution": solution, "chance": chance}
-        for i, payload, solvable, solution, chance in known
-        if i in drawn
+        {
+            "id": problem.problem_id,
+            "payload": problem.payload,
+            "solvable": None if problem.solvable is None else int(problem.solvable),
+            "solution": problem.solution,
+            "chance": problem.chance,
+        }
+        for problem in found.problems
     ]
-
-    def cell(arm_id: int, problem_id: int) -> Counted | None:
-        counts = solved[arm_id].get(problem_id)
-        return None if counts is None else (counts.n, counts.c, firsts.get(arm_id, {}).get(problem_id))
-
-    table = [[cell(arm.arm_id, problem["id"]) for problem in problems] for arm in rows]
-    first, second = opening_pair(rows, solved)
-    return Results(scorer, _described(rows), problems, table, first, second, sum(arm.rollouts for arm in rows))
-
-
-def opening_pair(arms: Sequence[ArmRow], solved: Mapping[int, Counts]) -> tuple[int, int]:
-    """Places of the two arms to open with: the best temperature and the best perturbation arm of the first model that has both.
-
-    Without such a model, the best arm of any method and another of its model; without that, any two that share problems.
-    """
-    groups = of_models(arms)
-    choices = [choice for group in groups if (choice := choose(group, solved))]
-    both = next((choice for choice in choices if len(choice.best) == 2), None)
-    places = {arm.arm_id: i for i, arm in enumerate(arms)}
-    if both:
-        return places[both.best[0]], places[both.best[1]]
-    first = choices[0].best[0] if choices else max(arms, key=lambda arm: arm.at[arm.draws].pass_at_k).arm_id
-    others = [arm for arm in arms if arm.arm_id != first]
-    mine = arms[places[first]]
-    others.sort(key=lambda arm: (share(solved[first], solved[arm.arm_id]) is None, arm.model_digest != mine.model_digest))
-    return places[first], places[others[0].arm_id] if others else places[first]
+    return Core(
+        json={
+            "scorer": visible(found.scorer),
+            "arms": _described(found.arms),
+            "problems": problems,
+            "cells": found.cells,
+            "first": found.pair[0],
+            "second": found.pair[1],
+        },
+        place_of_arm={arm.arm_id: place for place, arm in enumerate(found.arms)},
+        place_of_problem={problem.problem_id: place for place, problem in enumerate(found.problems)},
+    )
 
 
 def _described(arms: Sequence[ArmRow]) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ elements, which no browser runs, and the script shows it as text.
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from esprobe.report.explore.choose import ANSWER_BYTES, Chosen, encoded, shorten, shorten_answer
-from esprobe.report.explore.gather import Results
-from esprobe.report.render import visible
+from esprobe.analysis.exploration import Exploration
+from esprobe.report.explore.gather import core
+from esprobe.report.explore.shorten import ANSWER_BYTES, encoded, shorten, shorten_answer
 
 MAX_BYTES = 15_000_000
 MOST_TEXT = 4000  # bytes of a text where there is room
@@ -32,39 +31,32 @@ class Page:
     shown: int
 
 
-def build(results: Results, chosen: Callable[[int], Iterator[Chosen]], per_cell: int) -> Page:
-    """The page; `chosen(n)` yields up to n rollouts of every cell, in the order in which they are to stand."""
-    core: dict[str, Any] = {
-        "scorer": visible(results.scorer),
-        "arms": results.arms,
-        "problems": results.problems,
-        "cells": results.cells,
-    }
-    core |= {"first": results.first, "second": results.second}
-    core_bytes = len(encoded(core).encode(errors="replace"))
-    cells = sum(cell is not None for row in results.cells for cell in row)
-    most, limit = _fitting(MAX_BYTES - core_bytes - 100_000 - 60 * len(results.problems), cells, per_cell)
+def build(found: Exploration, per_cell: int) -> Page:
+    """The page, with at most `per_cell` rollouts of each arm × problem."""
+    parts = core(found)
+    core_bytes = len(encoded(parts.json).encode(errors="replace"))
+    cells = sum(cell is not None for row in found.cells for cell in row)
+    most, limit = _fitting(MAX_BYTES - core_bytes - 100_000 - 60 * len(found.problems), cells, per_cell)
 
-    arm_at, problem_at = results.place_of_arm(), results.place_of_problem()
-    blocks: list[dict[int, list[Any]]] = [{} for _ in results.problems]
+    blocks: list[dict[int, list[Any]]] = [{} for _ in found.problems]
     shown = shortened = 0
-    for r in chosen(most):
+    for r in found.few_rollouts(most):
         text = shorten(r.text, limit)
         shortened += not isinstance(text, str)
         shown += 1
         row = [r.draw, r.correct, r.reason, shorten_answer(r.answer), r.seed, r.tokens, r.finish, text]
-        blocks[problem_at[r.problem_id]].setdefault(arm_at[r.arm_id], []).append(row)
+        blocks[parts.place_of_problem[r.problem_id]].setdefault(parts.place_of_arm[r.arm_id], []).append(row)
 
-    left_out = {"rollouts": results.rollouts, "shown": shown, "perCell": most, "asked": per_cell}
-    core["leftOut"] = left_out | {"shortened": shortened, "textBytes": limit}
+    left_out = {"rollouts": found.rollouts, "shown": shown, "perCell": most, "asked": per_cell}
+    whole = parts.json | {"leftOut": left_out | {"shortened": shortened, "textBytes": limit}}
     style, script = _asset("page.css"), _asset("detail.js") + _asset("page.js")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     html = environment.from_string(_asset("page.html.j2")).render(
-        models=sorted({arm["model"] for arm in results.arms}),
+        models=sorted({arm["model"] for arm in parts.json["arms"]}),
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        core=Markup(encoded(core)),
+        core=Markup(encoded(whole)),
         blocks=[Markup(encoded(block)) for block in blocks],
     )
     return Page(html.encode("utf-8", errors="replace"), shown)

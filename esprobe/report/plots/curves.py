@@ -1,9 +1,10 @@
 """Plots of pass@k: over k for each method, overlaid, best against best; over T and σ.
 
-Knows a group's data and the style. A function returns a figure, or in a few words why these data make none.
+Knows a subject's data and the style. A function returns a figure, or in a few words why these data make none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,45 +12,46 @@ from matplotlib.figure import Figure
 from esprobe.analysis.arms import ArmRow, AtK
 from esprobe.methods import COMPARED, GREEDY, SAMPLED, TEMPERATURE, Method
 from esprobe.report.plots import style
-from esprobe.report.plots.data import Group
+from esprobe.report.plots.data import Subject
 from esprobe.report.table import DEFAULT_KS
+from esprobe.report.words import plural
 
 BANDS = "bands: 95% intervals, as in the report, where they are trustworthy"
 
 
-def of_method(group: Group, method: Method) -> Figure | str:
+def of_method(subject: Subject, method: Method) -> Figure | str:
     """pass@k of every arm of one method."""
-    arms = group.of(method, least=2)
+    arms = subject.data.of(method, least=2)
     if not arms:
         return f"needs an arm of method {method.name} with at least 2 draws"
-    return _curves(group, f"pass@k by {method.title}", arms, solid=True)
+    return _curves(subject, f"pass@k by {method.title}", arms, solid=True)
 
 
-def overlaid(group: Group) -> Figure | str:
+def overlaid(subject: Subject) -> Figure | str:
     """All methods in one plot: temperature solid, perturbation dashed."""
-    arms = group.of(*SAMPLED, least=2)
+    arms = subject.data.of(*SAMPLED, least=2)
     if len({arm.method for arm in arms}) < 2:
         return "needs arms of two methods with at least 2 draws each"
-    return _curves(group, "pass@k: temperature (solid) and perturbation (dashed)", arms, solid=False)
+    return _curves(subject, "pass@k: temperature (solid) and perturbation (dashed)", arms, solid=False)
 
 
-def best_against_best(group: Group) -> Figure | str:
+def best_against_best(subject: Subject) -> Figure | str:
     """The best arm of each method."""
-    best = group.best
+    best = subject.data.best
     if best is None or len(best.arms) < 2 or best.k < 2:
         return "needs a temperature and a perturbation arm with at least 2 draws and problems in common"
     title = f"Best temperature against best perturbation, by pass@{best.k}"
     notes = ["both were chosen on these very problems, which flatters both"]
     notes += [
-        f"{group.labels[arm.arm_id]}: the first of {n} that tie" for arm, n in zip(best.arms, best.tied, strict=True) if n > 1
+        f"{subject.labels[arm.arm_id]}: the first of {n} that tie" for arm, n in zip(best.arms, best.tied, strict=True) if n > 1
     ]
-    line = describe(group, f"{len(best.counts):,}", f"{best.depth:,}") + " each"
-    curves = {arm.arm_id: group.shared_curve(arm, best) for arm in best.arms}
-    return _curves(group, f"{title}\n{line}", best.arms, solid=False, notes=notes, plain=True, curves=curves)
+    line = describe(subject, f"{len(best.correct):,}", f"{best.depth:,}") + " each"
+    curves = {arm.arm_id: subject.data.shared_curve(arm, best) for arm in best.arms}
+    return _curves(subject, f"{title}\n{line}", best.arms, solid=False, notes=notes, plain=True, curves=curves)
 
 
 def _curves(
-    group: Group,
+    subject: Subject,
     title: str,
     arms: Sequence[ArmRow],
     solid: bool,
@@ -57,10 +59,10 @@ def _curves(
     plain: bool = False,
     curves: Mapping[int, Sequence[AtK]] | None = None,
 ) -> Figure:
-    curves = curves or {arm.arm_id: group.curve(arm) for arm in arms}
+    curves = curves or {arm.arm_id: subject.data.curve(arm) for arm in arms}
     if "\n" not in title:
-        title += f"\n{subtitle(group, arms)}"
-    made, (axes,) = style.figure(title, [f"scored by {group.scorer}", BANDS, *notes])
+        title += f"\n{subtitle(subject, arms)}"
+    made, (axes,) = style.figure(title, [f"scored by {subject.scorer}", BANDS, *notes])
     _chance(axes, curves.values())
     by_method: dict[str, list[ArmRow]] = {}
     for arm in arms:
@@ -73,13 +75,13 @@ def _curves(
             line = "-" if solid else style.DASH[method]
             marker = style.MARKER[method]
             means = [p.pass_at_k for p in points]
-            axes.plot(ks, means, ls=line, marker=marker, color=colour, label=group.labels[arm.arm_id], clip_on=False, zorder=3)
+            axes.plot(ks, means, ls=line, marker=marker, color=colour, label=subject.labels[arm.arm_id], clip_on=False, zorder=3)
             known = [band(p) for p in points]
             ends = [ends or (p.pass_at_k, p.pass_at_k) for ends, p in zip(known, points, strict=True)]
             low, high = zip(*ends, strict=True)
             where = [ends is not None for ends in known]
             axes.fill_between(ks, low, high, where=where, color=colour, alpha=0.16 if len(arms) <= 4 else 0.07, lw=0)
-    levels(group, axes, arms)
+    levels(subject, axes, arms)
     style.percent(axes)
     style.draws_axis(axes, max(points[-1].k for points in curves.values()))
     axes.set_ylabel("pass@k, mean over problems")
@@ -110,11 +112,11 @@ def _chance(axes: Axes, curves: Iterable[Sequence[AtK]]) -> None:
             axes.plot(ks, [low[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", zorder=1)
 
 
-def levels(group: Group, axes: Axes, arms: Sequence[ArmRow]) -> None:
+def levels(subject: Subject, axes: Axes, arms: Sequence[ArmRow]) -> None:
     """Greedy decoding of the unchanged model, and the share of problems that can be solved at all."""
-    for i, arm in enumerate(group.of(GREEDY)):
+    for i, arm in enumerate(subject.data.of(GREEDY)):
         share = arm.at[1].pass_at_k
-        name = f"{group.labels[arm.arm_id]}: {100 * share:.1f}%"
+        name = f"{subject.labels[arm.arm_id]}: {100 * share:.1f}%"
         axes.axhline(
             share, color=style.METHOD[GREEDY.name], lw=1.1, ls=(0, (1, 1.4 + 2 * i)), label=name, zorder=2, clip_on=False
         )
@@ -135,55 +137,49 @@ def ceilings(arms: Sequence[ArmRow]) -> list[tuple[float, str]]:
     return [(share, name) for share in shares]
 
 
-def over_values(group: Group) -> Figure | str:
+def over_values(subject: Subject) -> Figure | str:
     """pass@k over T and over σ, at k = 1, 8, 64, … and at as many draws as the arms share."""
-    panels = [m for m in COMPARED if len({a.value for a in group.of(m) if a.value is not None}) > 1]
-    if not panels or group.best is None:
+    data = subject.data
+    panels = [m for m in COMPARED if len({a.value for a in data.of(m) if a.value is not None}) > 1]
+    if not panels or data.best is None:
         return "needs at least two values of T or of σ"
-    arms = group.of(*panels)
-    most = min(max(group.depth(arm) for arm in group.of(panel)) for panel in panels)
+    arms = data.of(*panels)
+    most = min(max(data.depth(arm) for arm in data.of(panel)) for panel in panels)
     ks = sorted({1, most} | {k for k in DEFAULT_KS if k < most})
     title = f"pass@k over {' and over '.join(p.symbol for p in panels)}"
     bars = "bars: 95% intervals, as in the report, where they are trustworthy"
-    notes = [f"scored by {group.scorer}", bars, "thin dash-dotted: chance at the same k"]
-    made, axes = style.figure(f"{title}\n{subtitle(group, arms)}", notes, columns=len(panels))
-    shades = style.colours(TEMPERATURE.name, len(ks))
+    notes = [f"scored by {subject.scorer}", bars, "thin dash-dotted: chance at the same k"]
+    made, axes = style.figure(f"{title}\n{subtitle(subject, arms)}", notes, columns=len(panels))
     for panel, ax in zip(panels, axes, strict=True):
-        found = [arm for arm in group.of(panel) if arm.value is not None]
-        for k, colour, marker in zip(ks, shades, "osD^vPX*", strict=False):
-            points = [(arm.value or 0.0, point) for arm in found if (point := group.point(arm, k))]  # in order of value
-            values = [value for value, _ in points]
-            joined = "-" if len(set(values)) == len(values) else "none"  # arms of equal value are no curve
-            means = [p.pass_at_k for _, p in points]
-            ends = [band(p) or (p.pass_at_k, p.pass_at_k) for _, p in points]
-            errors = [
-                [p.pass_at_k - low for (low, _), (_, p) in zip(ends, points, strict=True)],
-                [high - p.pass_at_k for (_, high), (_, p) in zip(ends, points, strict=True)],
-            ]
-            bar = ax.errorbar(
-                values,
-                means,
-                errors,
-                color=colour,
-                marker=marker,
-                ls=joined,
-                capsize=2,
-                elinewidth=0.8,
-                label=f"pass@{k}",
-                zorder=3,
-            )
-            for artist in (bar[0], *bar[1], *bar[2]):
-                artist.set_clip_on(False)
-            for chance in sorted({round(p.chance, 9) for _, p in points if p.chance is not None}):
-                ax.axhline(chance, color=colour, lw=0.8, ls="-.", zorder=1)
+        found = [arm for arm in data.of(panel) if arm.value is not None]
+        for k, colour, marker in zip(ks, style.colours(TEMPERATURE.name, len(ks)), "osD^vPX*", strict=False):
+            points = [(arm.value or 0.0, point) for arm in found if (point := data.point(arm, k))]  # in order of value
+            _with_bars(ax, points, colour, marker, f"pass@{k}")
         _value_axis(ax, panel, sorted({arm.value or 0.0 for arm in found}))
-    levels(group, axes[0], arms)
-    for ax in axes[1:]:
-        levels(group, ax, arms)
+    for ax in axes:
+        levels(subject, ax, arms)
     style.percent(axes[0])
     axes[0].set_ylabel("pass@k, mean over problems")
     style.legend(axes[0], beside=axes[-1])
     return made
+
+
+def _with_bars(axes: Axes, points: Sequence[tuple[float, AtK]], colour: str, marker: str, label: str) -> None:
+    """pass@k at one k over the arms' values, with intervals as bars and chance as a thin line."""
+    values = [value for value, _ in points]
+    means = [at.pass_at_k for _, at in points]
+    ends = [band(at) or (at.pass_at_k, at.pass_at_k) for _, at in points]
+    errors = [
+        [mean - low for mean, (low, _) in zip(means, ends, strict=True)],
+        [high - mean for mean, (_, high) in zip(means, ends, strict=True)],
+    ]
+    joined = "-" if len(set(values)) == len(values) else "none"  # arms of equal value are no curve
+    look: dict[str, Any] = {"color": colour, "marker": marker, "ls": joined, "capsize": 2, "elinewidth": 0.8, "zorder": 3}
+    bar = axes.errorbar(values, means, errors, label=label, **look)
+    for artist in (bar[0], *bar[1], *bar[2]):
+        artist.set_clip_on(False)
+    for chance in sorted({round(at.chance, 9) for _, at in points if at.chance is not None}):
+        axes.axhline(chance, color=colour, lw=0.8, ls="-.", zorder=1)
 
 
 def _value_axis(axes: Axes, method: Method, values: Sequence[float]) -> None:
@@ -205,17 +201,16 @@ def _value_axis(axes: Axes, method: Method, values: Sequence[float]) -> None:
     axes.set_xlabel("σ of the noise (logarithmic)")
 
 
-def subtitle(group: Group, arms: Sequence[ArmRow]) -> str:
+def subtitle(subject: Subject, arms: Sequence[ArmRow]) -> str:
     """Model, how many problems and draws; ranges where the arms differ."""
     problems = sorted({arm.problems for arm in arms})
-    depths = sorted({group.depth(arm) for arm in arms})
-    return describe(group, _range(problems), _range(depths))
+    depths = sorted({subject.data.depth(arm) for arm in arms})
+    return describe(subject, _range(problems), _range(depths))
 
 
-def describe(group: Group, problems: str, draws: str) -> str:
+def describe(subject: Subject, problems: str, draws: str) -> str:
     """The second line of a title."""
-    some, times = ("problem" if problems == "1" else "problems"), ("draw" if draws == "1" else "draws")
-    return f"{style.short(group.model)}, {problems} {some}, n = {draws} {times}"
+    return f"{style.short(subject.model)}, {plural(problems, 'problem')}, n = {plural(draws, 'draw')}"
 
 
 def _range(numbers: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 """Plots of problems and draws: coverage and depth, overlap, the strip of problems, correct counts, accuracy of each draw.
 
-Knows a group's data and the style. A function returns a figure, or in a few words why these data make none.
+Knows a subject's data and the style. A function returns a figure, or in a few words why these data make none.
 """
 
 from collections.abc import Sequence
@@ -13,78 +13,79 @@ from esprobe.analysis.arms import ArmRow
 from esprobe.methods import PERTURBATION, SAMPLED, TEMPERATURE
 from esprobe.report.plots import style
 from esprobe.report.plots.curves import ceilings, describe, subtitle
-from esprobe.report.plots.data import SAMPLED_NAMES, Group, count_bins, count_shares, coverage_and_depth, overlap
+from esprobe.report.plots.data import Subject, count_bins, count_shares, coverage_and_depth
+from esprobe.report.words import counted
 
 MANY = 4000  # points from which an SVG holds them as one picture
 
 
-def _equal_arms(group: Group) -> list[ArmRow]:
+def _equal_arms(subject: Subject) -> list[ArmRow]:
     """The arms that have the draws at which all are compared."""
-    return [arm for arm in group.arms if arm.arm_id in group.equal] if group.k > 1 else []
+    return [arm for arm in subject.data.arms if arm.arm_id in subject.data.equal] if subject.data.k > 1 else []
 
 
-def _at_equal_draws(group: Group, arms: Sequence[ArmRow]) -> str:
-    line = subtitle(group, arms).rpartition(", n = ")[0]
-    return f"{line}, n = {group.k:,} draws, the first of each"
+def _at_equal_draws(subject: Subject, arms: Sequence[ArmRow]) -> str:
+    line = subtitle(subject, arms).rpartition(", n = ")[0]
+    return f"{line}, n = {subject.data.k:,} draws, the first of each"
 
 
-def _left_out(group: Group) -> list[str]:
+def _left_out(subject: Subject) -> list[str]:
     """Which arms have too few draws to be compared with the others."""
-    short = [group.labels[a.arm_id] for a in group.arms if a.method in SAMPLED_NAMES and a.arm_id not in group.equal]
+    short = [subject.labels[arm.arm_id] for arm in subject.data.of(*SAMPLED) if arm.arm_id not in subject.data.equal]
     return [f"left out, with fewer draws: {', '.join(short)}"] if short else []
 
 
-def coverage_against_depth(group: Group) -> Figure | str:
+def coverage_against_depth(subject: Subject) -> Figure | str:
     """Each arm as a point: how many problems it solves at all, and how often it solves those."""
-    arms = _equal_arms(group)
+    arms = _equal_arms(subject)
     if not arms:
         return "needs an arm with at least 2 draws"
-    title = f"Coverage against depth\n{_at_equal_draws(group, arms)}"
+    title = f"Coverage against depth\n{_at_equal_draws(subject, arms)}"
     notes = [
-        f"scored by {group.scorer}",
-        *_left_out(group),
+        f"scored by {subject.scorer}",
+        *_left_out(subject),
         "coverage: problems with a correct draw",
         "depth: mean share of correct draws on those",
     ]
     made, (axes,) = style.figure(title, notes)
     for method in (method.name for method in SAMPLED):
         found = [arm for arm in arms if arm.method == method]
-        points = [coverage_and_depth(group.equal[arm.arm_id]) for arm in found]
+        points = [coverage_and_depth(subject.data.equal[arm.arm_id]) for arm in found]
         if len({arm.value for arm in found}) == len(found):
             xs, ys = [x for x, _ in points], [y for _, y in points]
             axes.plot(xs, ys, color=style.METHOD[method], lw=0.8, alpha=0.5, clip_on=False)
         for arm, colour, point in zip(found, style.colours(method, len(found)), points, strict=True):
-            name = group.labels[arm.arm_id]
+            name = subject.labels[arm.arm_id]
             axes.plot(*point, style.MARKER[method], ms=8, mec="white", color=colour, label=name, clip_on=False, zorder=3)
     for share, name in ceilings(arms)[-1:]:
         axes.axvline(share, color=style.GREY, lw=0.8, label=name, clip_on=False)
     style.percent(axes, "x")
-    style.percent(axes, top=style.headroom([coverage_and_depth(group.equal[arm.arm_id])[1] for arm in arms]))
+    style.percent(axes, top=style.headroom([coverage_and_depth(subject.data.equal[arm.arm_id])[1] for arm in arms]))
     axes.set_xlabel("coverage: share of problems solved at least once")
     axes.set_ylabel("depth: mean share of correct draws\non the problems solved")
     style.legend(axes)
     return made
 
 
-def solve_overlap(group: Group) -> Figure | str:
+def solve_overlap(subject: Subject) -> Figure | str:
     """One bar of all problems: solved by both best arms, by one of them, by neither."""
-    best = group.best
-    found = best and overlap(best)
+    best = subject.data.best
+    found = best and best.overlap()
     if not best or not found:
         return "needs a temperature and a perturbation arm with problems in common"
-    first, second = (group.labels[arm.arm_id] for arm in best.arms)
-    total = len(best.counts)
+    first, second = (subject.labels[arm.arm_id] for arm in best.arms)
+    total = len(best.correct)
     title = "Problems solved by the best temperature and by the best perturbation"
-    line = describe(group, f"{total:,}", f"{best.depth:,}") + ", the first of each"
-    notes = [f"scored by {group.scorer}", "both arms were chosen on these problems"]
-    if found.impossible:
-        notes.append(f"neither: {found.impossible} of them proven to have no solution")
+    line = describe(subject, f"{total:,}", f"{best.depth:,}") + ", the first of each"
+    notes = [f"scored by {subject.scorer}", "both arms were chosen on these problems"]
+    if best.impossible:
+        notes.append(f"neither: {best.impossible} of them proven to have no solution")
     made, (axes,) = style.figure(f"{title}\n{line}", notes, height=2.6)
     left = 0
     parts = [
         ("both", found.both, style.BOTH, "white"),
-        (f"only {first}", found.first, style.METHOD[TEMPERATURE.name], "white"),
-        (f"only {second}", found.second, style.METHOD[PERTURBATION.name], "white"),
+        (f"only {first}", found.only_first, style.METHOD[TEMPERATURE.name], "white"),
+        (f"only {second}", found.only_second, style.METHOD[PERTURBATION.name], "white"),
         ("neither", found.neither, "#cccccc", "black"),
     ]
     for name, count, colour, ink in parts:
@@ -103,20 +104,19 @@ def solve_overlap(group: Group) -> Figure | str:
     return made
 
 
-def problem_strip(group: Group) -> Figure | str:
+def problem_strip(subject: Subject) -> Figure | str:
     """Each problem's solve rate in the best arms, sorted by the first."""
-    best = group.best
+    best = subject.data.best
     if best is None:
         return "needs a temperature or a perturbation arm"
-    rows = sorted(best.counts.values(), reverse=True)
+    rows = sorted(best.correct.values(), reverse=True)
     places = range(1, len(rows) + 1)
-    names = [group.labels[arm.arm_id] for arm in best.arms]
+    names = [subject.labels[arm.arm_id] for arm in best.arms]
     title = f"Solve rate of each problem in the best arm{'s' * (len(names) > 1)}"
-    notes = [f"scored by {group.scorer}", f"best by pass@{best.k}, chosen on these problems"]
-    impossible = len(best.impossible & set(best.counts))
-    if impossible:
-        notes.append(f"{impossible} problem{'s' * (impossible != 1)} proven to have no solution")
-    made, (axes,) = style.figure(f"{title}\n{describe(group, f'{len(rows):,}', f'{best.depth:,}')}, the first of each", notes)
+    notes = [f"scored by {subject.scorer}", f"best by pass@{best.k}, chosen on these problems"]
+    if best.impossible:
+        notes.append(f"{counted(best.impossible, 'problem')} proven to have no solution")
+    made, (axes,) = style.figure(f"{title}\n{describe(subject, f'{len(rows):,}', f'{best.depth:,}')}, the first of each", notes)
     if len(names) > 1:
         low, high = ([pick(row) / best.depth for row in rows] for pick in (min, max))
         axes.vlines(places, low, high, color="#c8c8c8", lw=min(1.0, 120 / len(rows)), zorder=1)
@@ -145,26 +145,26 @@ def problem_strip(group: Group) -> Figure | str:
     return made
 
 
-def correct_counts(group: Group) -> Figure | str:
+def correct_counts(subject: Subject) -> Figure | str:
     """Each arm as a bar of all its problems, cut by how many of their draws are correct."""
-    arms = _equal_arms(group)
+    arms = _equal_arms(subject)
     if not arms:
         return "needs an arm with at least 2 draws"
-    most = group.k
+    most = subject.data.k
     bins = count_bins(most)
-    title = f"How many draws of a problem are correct\n{_at_equal_draws(group, arms)}"
+    title = f"How many draws of a problem are correct\n{_at_equal_draws(subject, arms)}"
     made, (axes,) = style.figure(
-        title, [f"scored by {group.scorer}", *_left_out(group)], height=max(2.6, min(14.0, 1.6 + 0.3 * len(arms)))
+        title, [f"scored by {subject.scorer}", *_left_out(subject)], height=max(2.6, min(14.0, 1.6 + 0.3 * len(arms)))
     )
     shades = ["#dddddd", *style.colours(TEMPERATURE.name, len(bins) - 1)]
     lefts = [0.0] * len(arms)
     for i, (low, high) in enumerate(bins):
-        shares = [count_shares(group.equal[arm.arm_id], bins)[i] for arm in arms]
+        shares = [count_shares(subject.data.equal[arm.arm_id], bins)[i] for arm in arms]
         name = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         name = f"all {most:,}" if low == most else f"{name} of {most:,}"
         axes.barh(range(len(arms)), shares, left=lefts, color=shades[i], edgecolor="white", lw=0.6, label=name, height=0.74)
         lefts = [left + share for left, share in zip(lefts, shares, strict=True)]
-    axes.set_yticks(range(len(arms)), [group.labels[arm.arm_id] for arm in arms])
+    axes.set_yticks(range(len(arms)), [subject.labels[arm.arm_id] for arm in arms])
     axes.set_ylim(len(arms) - 0.5, -0.5)
     axes.grid(False, axis="y")
     style.percent(axes, "x")
@@ -173,22 +173,22 @@ def correct_counts(group: Group) -> Figure | str:
     return made
 
 
-def accuracy_of_draws(group: Group) -> Figure | str:
+def accuracy_of_draws(subject: Subject) -> Figure | str:
     """Each perturbed model as a point: its accuracy over all problems, beside that of the unchanged model."""
-    arms = [arm for arm in group.of(PERTURBATION) if group.draws[arm.arm_id]]
+    arms = [arm for arm in subject.data.of(PERTURBATION) if subject.data.accuracies[arm.arm_id]]
     if not arms:
         return "needs a perturbation arm with draws that met every problem"
-    base = {arm.arm_id: group.base.get(arm.arm_id) for arm in arms}
-    title = f"Accuracy of each perturbed model\n{subtitle(group, arms)}"
+    base = {arm.arm_id: subject.data.found.greedy_share(arm) for arm in arms}
+    title = f"Accuracy of each perturbed model\n{subtitle(subject, arms)}"
     about = "a point is one draw over all problems, a bar their mean; sideways spread has no meaning"
     luck = "above base: on these problems, by luck or truly; report --compare says how much is luck"
-    made, (axes,) = style.figure(title, [f"scored by {group.scorer}", about, luck])
-    many = sum(len(group.draws[arm.arm_id]) for arm in arms) > MANY
+    made, (axes,) = style.figure(title, [f"scored by {subject.scorer}", about, luck])
+    many = sum(len(subject.data.accuracies[arm.arm_id]) for arm in arms) > MANY
     for i, (arm, colour) in enumerate(zip(arms, style.colours(PERTURBATION.name, len(arms)), strict=True)):
-        shares, unchanged = group.draws[arm.arm_id], base[arm.arm_id]
+        shares, unchanged = subject.data.accuracies[arm.arm_id], base[arm.arm_id]
         spread = Random(i)
         xs = [i + 0.32 * (2 * spread.random() - 1) if len(shares) > 1 else i for _ in shares]
-        name = group.labels[arm.arm_id]
+        name = subject.labels[arm.arm_id]
         if unchanged is not None:
             name += f": {100 * sum(share > unchanged for share in shares) / len(shares):.0f}% above base"
             axes.hlines(unchanged, i - 0.5, i + 0.5, color="black", lw=1.2, ls=":", zorder=5, clip_on=False)
@@ -199,10 +199,10 @@ def accuracy_of_draws(group: Group) -> Figure | str:
     if known:
         said = " to ".join(f"{100 * share:.1f}%" for share in sorted({known[0], known[-1]}))
         axes.plot([], [], color="black", lw=1.2, ls=":", label=f"base, greedy: {said}")
-    style.percent(axes, top=style.headroom([*known, *(share for arm in arms for share in group.draws[arm.arm_id])]))
+    style.percent(axes, top=style.headroom([*known, *(share for arm in arms for share in subject.data.accuracies[arm.arm_id])]))
     axes.set_xlim(-0.6, len(arms) - 0.4)
-    turned = len(arms) > 8 or any(len(group.labels[arm.arm_id]) > 12 for arm in arms)
-    axes.set_xticks(range(len(arms)), [group.labels[arm.arm_id] for arm in arms], rotation=30 if turned else 0)
+    turned = len(arms) > 8 or any(len(subject.labels[arm.arm_id]) > 12 for arm in arms)
+    axes.set_xticks(range(len(arms)), [subject.labels[arm.arm_id] for arm in arms], rotation=30 if turned else 0)
     axes.grid(False, axis="x")
     axes.set_ylabel("share of problems solved, greedily")
     style.legend(axes)

@@ -3,21 +3,21 @@
 Knows the list of plots and their file names. Only `report --plots` comes here, so that nothing else loads matplotlib.
 """
 
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from esprobe.analysis.arms import Filter
+from esprobe.analysis.overview import Overview
+from esprobe.analysis.plotted import PlotData
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, SAMPLED
 from esprobe.report.plots import curves, problems, style
-from esprobe.report.plots.data import Group, load_groups
+from esprobe.report.plots.data import Subject, subjects
 
 # File name → what draws it. Files are called MODEL-NAME.png and MODEL-NAME.svg.
-PLOTS: dict[str, Callable[[Group], Figure | str]] = {
+PLOTS: dict[str, Callable[[Subject], Figure | str]] = {
     **{f"pass-at-k-{method.name}": partial(curves.of_method, method=method) for method in SAMPLED},
     "pass-at-k-overlaid": curves.overlaid,
     "best-against-best": curves.best_against_best,
@@ -30,23 +30,22 @@ PLOTS: dict[str, Callable[[Group], Figure | str]] = {
 }
 
 
-def save_plots(connection: sqlite3.Connection, chosen: Filter, folder: Path) -> list[str]:
+def save_plots(seen: Overview, plotted: Sequence[PlotData], folder: Path) -> list[str]:
     """Writes every plot that the data allow; returns a line for each file and for each plot skipped. Raises UserError.
 
     Plots are made for each model apart, since models are not compared in one.
     """
-    groups = load_groups(connection, chosen)
     lines = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with style.applied():
-            for group in groups:
+            for subject in subjects(seen, plotted):
                 for name, draw in PLOTS.items():
-                    made = draw(group)
+                    made = draw(subject)
                     if isinstance(made, Figure):
-                        lines += [str(path) for path in style.save(made, folder / f"{group.slug}-{name}")]
+                        lines += [str(path) for path in style.save(made, folder / f"{subject.slug}-{name}")]
                     elif name != f"pass-at-k-{IMPORTED.name}":  # most have nothing imported, and need not hear of it
-                        lines.append(f"skipped {group.slug}-{name}: {made}")
+                        lines.append(f"skipped {subject.slug}-{name}: {made}")
     except OSError as error:
         raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None
     return lines

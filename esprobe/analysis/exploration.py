@@ -1,0 +1,88 @@
+"""What the page to explore results shows beside texts: arms, problems, how often each arm solved each, the pair to open with.
+
+Reads the views and the table `problem`. Knows nothing of pages, nor of what a payload means.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from esprobe.analysis.arms import ArmRow, Filter
+from esprobe.analysis.best import Counts, choose, of_models, share
+from esprobe.analysis.few import ChosenRollout, few_rollouts
+from esprobe.analysis.overview import Overview, read_overview
+from esprobe.analysis.problems import ProblemRow, read_problems
+from esprobe.analysis.verdicts import read_firsts
+
+
+class Tries(NamedTuple):
+    """Draws, correct draws, and the place of the first correct one from 0, None where there is none."""
+
+    n: int
+    c: int
+    first: int | None
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Everything of one scorer. `cells[arm][problem]`, by their places here, is None where the arm never drew the problem.
+
+    `pair`: the places of the two arms to open with; the same twice if there is one arm. The connection stays open for the texts.
+    """
+
+    connection: sqlite3.Connection
+    scorer: str
+    arms: tuple[ArmRow, ...]
+    problems: list[ProblemRow]
+    cells: list[list[Tries | None]]
+    pair: tuple[int, int]
+
+    @property
+    def rollouts(self) -> int:
+        """How many there are of all arms."""
+        return sum(arm.rollouts for arm in self.arms)
+
+    def few_rollouts(self, most: int) -> Iterator[ChosenRollout]:
+        """At most so many of each arm × problem, with their texts; see `few`."""
+        return few_rollouts(self.connection, self.scorer, most)
+
+
+def read_exploration(connection: sqlite3.Connection, scorer: str) -> Exploration:
+    """All arms and problems that the scorer has judged. Raises UserError if there are none."""
+    seen = read_overview(connection, Filter(scorer), intervals=False)
+    problems = read_problems(connection, scorer, seen.problems)
+    return Exploration(
+        connection=connection,
+        scorer=scorer,
+        arms=seen.arms,
+        problems=problems,
+        cells=_cells(seen, read_firsts(connection, scorer), problems),
+        pair=opening_pair(seen.arms, seen.counts),
+    )
+
+
+def _cells(seen: Overview, firsts: Mapping[int, Mapping[int, int]], problems: Sequence[ProblemRow]) -> list[list[Tries | None]]:
+    def tries(arm: ArmRow, problem_id: int) -> Tries | None:
+        cell = seen.counts[arm.arm_id].get(problem_id)
+        return None if cell is None else Tries(cell.n, cell.c, firsts.get(arm.arm_id, {}).get(problem_id))
+
+    return [[tries(arm, problem.problem_id) for problem in problems] for arm in seen.arms]
+
+
+def opening_pair(arms: Sequence[ArmRow], solved: Mapping[int, Counts]) -> tuple[int, int]:
+    """Places of the two arms to open with: the best temperature and the best perturbation arm of the first model that has both.
+
+    Without such a model, the best arm of any method and another of its model; without that, any two that share problems.
+    """
+    groups = of_models(arms)
+    choices = [choice for group in groups if (choice := choose(group, solved))]
+    both = next((choice for choice in choices if len(choice.best) == 2), None)
+    places = {arm.arm_id: i for i, arm in enumerate(arms)}
+    if both:
+        return places[both.best[0]], places[both.best[1]]
+    first = choices[0].best[0] if choices else max(arms, key=lambda arm: arm.at[arm.draws].pass_at_k).arm_id
+    others = [arm for arm in arms if arm.arm_id != first]
+    mine = arms[places[first]]
+    others.sort(key=lambda arm: (share(solved[first], solved[arm.arm_id]) is None, arm.model_digest != mine.model_digest))
+    return places[first], places[others[0].arm_id] if others else places[first]

@@ -1,0 +1,99 @@
+"""What a report is about: the arms that a filter lets through, their problems, and their greedy baselines, by model and task.
+
+Reads the views once for all tables. Knows no layout.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+
+from esprobe.analysis.arms import ArmRow, Filter, passing, read_arms, with_ks, with_shared_draws
+from esprobe.analysis.baselines import Tried, counts, read_tried
+from esprobe.analysis.best import Counts, baseline, of_models
+from esprobe.analysis.verdicts import read_by_draw
+
+
+@dataclass(frozen=True)
+class ModelOnTask:
+    """The arms of one model and task. `greedy`: arm → problem → what its greedy baseline solves; nothing without a baseline."""
+
+    arms: tuple[ArmRow, ...]
+    tried: Mapping[int, Sequence[Tried]]
+    greedy: Mapping[int, Mapping[int, float]]
+
+    def by_problems(self) -> list[list[ArmRow]]:
+        """The arms by the problems that they have; what needs no skill depends on nothing else."""
+        found: dict[tuple[int, ...], list[ArmRow]] = {}
+        for arm in self.arms:
+            found.setdefault(tuple(problem.problem_id for problem in self.tried[arm.arm_id]), []).append(arm)
+        return list(found.values())
+
+    def greedy_share(self, arm: ArmRow) -> float | None:
+        """The share of the arm's problems that its greedy baseline solves."""
+        found = self.greedy[arm.arm_id]
+        return fmean(found.values()) if found else None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """`arms`: those that the filter lets through; `every`: all of the scorer, for a baseline may be among the others.
+
+    `ks`: the k that the user asks for; empty where these are left to the report. `tried`: arm → its problems.
+    """
+
+    scorer: str
+    ks: tuple[int, ...]
+    arms: tuple[ArmRow, ...]
+    every: tuple[ArmRow, ...]
+    tried: Mapping[int, Sequence[Tried]]
+
+    @cached_property
+    def counts(self) -> Mapping[int, Counts]:
+        """Arm → problem → draws and correct draws."""
+        return {arm_id: counts(tried) for arm_id, tried in self.tried.items()}
+
+    @property
+    def problems(self) -> set[int]:
+        """The problems that any of the arms has drawn."""
+        return {problem for arm in self.arms for problem in self.counts[arm.arm_id]}
+
+    @cached_property
+    def models(self) -> list[ModelOnTask]:
+        """The arms by model and task, with their baselines."""
+        return [
+            ModelOnTask(
+                arms=tuple(arms),
+                tried={arm.arm_id: self.tried[arm.arm_id] for arm in arms},
+                greedy={arm.arm_id: self.greedy(arm, [problem.problem_id for problem in self.tried[arm.arm_id]]) for arm in arms},
+            )
+            for arms in of_models(self.arms)
+        ]
+
+    def greedy(self, arm: ArmRow, problems: Sequence[int]) -> dict[int, float]:
+        """Problem → the share of correct draws of the greedy arm that matches the arm and has all of the problems."""
+        found = baseline(arm, self.every, self.counts, problems)
+        if found is None:
+            return {}
+        solved = self.counts[found.arm_id]
+        return {problem: solved[problem].c / solved[problem].n for problem in problems}
+
+
+def read_overview(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = (), *, intervals: bool = True) -> Overview:
+    """Reads the arms. Raises UserError if none passes the filter.
+
+    Without `intervals` those of perturbation arms are over problems alone: what models add takes time to count.
+    """
+    every = read_arms(connection, chosen.scorer)
+    tried = read_tried(connection, chosen.scorer)
+    arms = [with_ks(arm, tried[arm.arm_id], ks) for arm in passing(every, chosen)]
+    if intervals:
+        arms = [_with_models(connection, chosen.scorer, arm, tried[arm.arm_id]) for arm in arms]
+    return Overview(chosen.scorer, tuple(ks), tuple(arms), tuple(every), tried)
+
+
+def _with_models(connection: sqlite3.Connection, scorer: str, arm: ArmRow, tried: Sequence[Tried]) -> ArmRow:
+    if not arm.shares_draws:
+        return arm
+    return with_shared_draws(arm, tried, read_by_draw(connection, scorer, arm.arm_id))
