@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from esprobe import __version__
 from esprobe.arms import MOST_DRAWS, NoiseScheme
 from esprobe.cli.interruption import interruption
 from esprobe.cli.options import Commands, sampling_command
@@ -20,6 +19,7 @@ from esprobe.plan.sweep import DRAWS, Sweep
 from esprobe.report import encoding
 from esprobe.report import render as rendering
 from esprobe.report.render import Format
+from esprobe.version import __version__
 
 if TYPE_CHECKING:
     from esprobe.analysis.arms import Filter

