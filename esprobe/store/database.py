@@ -48,7 +48,7 @@ class Database:
         self.engine.dispose()
 
     def checkpoint(self) -> None:
-        """Copies the log into the file, as far as no reader is in the way: a copy of the file alone then holds nearly everything.
+        """Copies the log into the file, as far as no reader is in the way: a copy of the file alone then has nearly everything.
 
         A failure does not concern the work: the log keeps what it has, and where the disk is full the next write says so.
         """

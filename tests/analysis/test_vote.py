@@ -106,7 +106,7 @@ R, W, V, N = ("98", True), ("1", False), ("2", False), (None, False)
         ([R, W], 2, 0.5),  # a tie is shared
         ([R, R, W, V], 4, 1.0),
         ([R, W, V, N], 4, 1 / 3),
-        ([N, N], 2, 0.0),  # nobody votes
+        ([N, N], 2, 0.0),  # no draw votes
         ([N, R], 2, 1.0),
         ([R, R, W, W, W, W], 2, 1 / 3),  # three blocks
         ([R, R, W, W, W, W], 4, 0.5),  # the last two draws are no whole block

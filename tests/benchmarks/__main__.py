@@ -15,7 +15,7 @@ MODULES = ("sampling", "startup", "store", "growth", "big_database", "scorer", "
 
 
 def main() -> None:
-    """Prints the simulated coverage of the intervals, which is a table of its own, then the table of all the others."""
+    """Prints the simulated coverage of the intervals, which is a separate table, then the table of all the others."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--markdown", action="store_true", help="the table as Markdown")
     style = "markdown" if parser.parse_args().markdown else "table"

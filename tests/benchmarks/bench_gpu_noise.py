@@ -102,7 +102,7 @@ def rows() -> list[Row]:
     def copy() -> None:
         flat[0].copy_(flat[1])
 
-    published()  # before ours, so that `out` holds ours when it is compared
+    published()  # before ours, so that `out` has ours when it is compared
     measured = {}
     for label, work in (("device copy of as many bytes (roofline)", copy), ("published way", published), ("our kernel", ours)):
         measured[label] = device_times(work), wall_times(work)

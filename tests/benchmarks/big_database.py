@@ -63,7 +63,7 @@ def build(path: Path, problems: int = PROBLEMS, draws: int = DRAWS) -> None:
     store.close()
 
 
-# In a small process of its own, since a spawned process's peak memory begins with that of the one it was spawned from.
+# In a separate small process, since a spawned process's peak memory begins with that of the one it was spawned from.
 _SPAWN = """
 import os, sys, time
 begun = time.perf_counter()
@@ -101,7 +101,7 @@ def interactive(page: Path) -> str:
 
 
 def rows(keep: Path | None = None) -> list[Row]:
-    """A row a command and one for the view `pass_at_k`, beside the least that any of them must do: count every score once."""
+    """A row per command and one for the view `pass_at_k`, compared with the least that any of them must do: count every score once."""
     found, rollouts = [], len(ARMS) * PROBLEMS * DRAWS
     with tempfile.TemporaryDirectory() as folder:
         path = keep or Path(folder) / "big.db"

@@ -1,4 +1,4 @@
-"""How often the 95% intervals hold the truth and tests reject equal arms, by simulation on 128 problems: before and now.
+"""The coverage of the 95% intervals, and how often tests reject equal arms, by simulation on 128 problems: before and now.
 
 `python -m tests.benchmarks.coverage` prints four tables. Before is the rule of earlier versions, kept below to compare with: no
 lower bound on the variance, m − 1 degrees of freedom, McNemar's test, halves of the problems alone. Now is what
@@ -154,7 +154,7 @@ def _share(hits: Sequence[bool]) -> float | None:
 
 @dataclass(frozen=True)
 class Size:
-    """How often a test at 5% finds a difference between a temperature arm and a perturbation arm of equal truth."""
+    """How often a test at 5% finds a difference between a temperature arm and a perturbation arm of equal true pass@k."""
 
     scenario: str
     models: int
@@ -205,7 +205,7 @@ class Curse:
     """The best of several equal perturbation arms against one temperature arm of equal truth: bias in shares of 1.
 
     `flattered`: compared on everything that it was chosen on; `before`: on the other half of the problems, with the same
-    models; `now`: with the other half of the models too; `holds`: how often now's 95% interval holds 0.
+    models; `now`: with the other half of the models too; `holds`: how often now's 95% interval contains 0.
     """
 
     arms: int
@@ -248,7 +248,7 @@ def luck(models: int, scenario: Scenario, rounds: int = ROUNDS) -> float | None:
 
 def coverage_table(rounds: int = ROUNDS) -> list[Covered]:
     """Prints the first table."""
-    print(f"coverage of 95% intervals, {PROBLEMS} problems, {rounds} simulations a row")
+    print(f"coverage of 95% intervals, {PROBLEMS} problems, {rounds} simulations per row")
     print(f"{'scenario':30}{'n':>4}{'k':>4}{'truth':>9}{'before':>9}{'now':>9}{'doubt is said':>15}{'trusted':>9}")
     cases = [(scenario, 64, ks) for scenario, ks in TEMPERATURE]
     cases += [(scenario, n, tuple(sorted({1, max(1, n // 2)}))) for scenario in PERTURBATION for n in MODELS]
@@ -280,8 +280,8 @@ def main(rounds: int = ROUNDS) -> None:
     """Prints the four tables."""
     coverage_table(rounds)
     size_table(rounds)
-    print("\nbias of the best of equal arms in points, and how often its interval holds 0")
-    print(f"{'arms':>4}{'same problems and models':>26}{'other problems (before)':>25}{'and models (now)':>18}{'holds 0':>9}")
+    print("\nbias of the best of equal arms in points, and how often its interval contains 0")
+    print(f"{'arms':>4}{'same problems and models':>26}{'other problems (before)':>25}{'and models (now)':>18}{'with 0':>9}")
     for arms in (3, 6):
         r = curse(arms)
         print(f"{arms:4}{100 * r.flattered:+26.2f}{100 * r.before:+25.2f}{100 * r.now:+18.2f}{r.holds:9.1%}", flush=True)

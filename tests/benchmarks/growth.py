@@ -125,7 +125,7 @@ def measure(largest: int, picture: Path) -> list[Row]:
 
 
 def draw(powers: Sequence[int], sizes: Sequence[Costs], picture: Path) -> None:
-    """Seconds to write and to read, and bytes, against the number of rollouts; beside each curve its name and exponent."""
+    """Seconds to write and to read, and bytes, against the number of rollouts; next to each curve its name and exponent."""
     writing = ("save", "what is done", "merge", "merge again")
     panels: list[tuple[str, dict[str, list[float]]]] = [
         ("writing, seconds", {name: [s.seconds[name] for s in sizes] for name in writing}),

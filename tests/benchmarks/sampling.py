@@ -1,4 +1,4 @@
-"""Rollouts a second of the bundled model, beside the plain loop that a user would write: `generate`, the published rule, JSON.
+"""Rollouts per second of the bundled model, compared with the plain loop that a user would write: `generate`, the published rule, JSON.
 
 Both on the whole machine: the plain loop with torch's own threads, ours with one engine and with one a core. Start-up is not
 counted on either side: the time runs from the first finished batch to the last. Greedy texts must be the same, each of them.
@@ -130,7 +130,7 @@ def same_texts(folder: Path) -> int:
 
 
 def rows() -> list[Row]:
-    """Both methods, with one engine and with one a core, beside the plain loop."""
+    """Both methods, with one engine and with one per core, compared with the plain loop."""
     rates: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
 
@@ -190,7 +190,7 @@ def floor(method: str, engines: int) -> str:
 
 @cache
 def speeds(hidden: int, inner: int) -> tuple[float, float]:
-    """Of one core: operations a second in matrices of the model's size, and bytes a second read from memory."""
+    """Of one core: operations per second in matrices of the model's size, and bytes per second read from memory."""
     import torch
 
     torch.set_num_threads(1)
@@ -207,7 +207,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Prints the table; `plain` and `ours N` are what it starts in processes of their own."""
+    """Prints the table; `plain` and `ours N` are what it starts in separate processes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", nargs="?")
     parser.add_argument("engines", nargs="?", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Both scorers beside the published rule (regex, sorted numbers, eval) on ordinary answers, side by side in one process.
+"""Both scorers compared with the published rule (regex, sorted numbers, eval) on ordinary answers, side by side in one process.
 
 Run it with `make bench`, or `python -m tests.benchmarks.scorer`.
 """

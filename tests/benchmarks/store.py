@@ -47,7 +47,7 @@ def new_store(path: Path, problems: int) -> tuple[Store, list[int], int]:
 
 
 def through_store(made: Sequence[RolloutRow], unit: int, folder: Path) -> float:
-    """Rollouts a second through `Store.save`."""
+    """Rollouts per second through `Store.save`."""
     path = folder / "store.db"
     store, _, run_id = new_store(path, PROBLEMS)
     arm_id = store.arm_id(Arm("made", "digest", "temperature", 1.0))
@@ -61,7 +61,7 @@ def through_store(made: Sequence[RolloutRow], unit: int, folder: Path) -> float:
 
 
 def bare(made: Sequence[RolloutRow], folder: Path) -> float:
-    """Rollouts a second of SQLite alone: two tables without key or index, one transaction, one `executemany` each."""
+    """Rollouts per second of SQLite alone: two tables without key or index, one transaction, one `executemany` each."""
     path = folder / "bare.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(
@@ -82,7 +82,7 @@ def bare(made: Sequence[RolloutRow], folder: Path) -> float:
 
 
 def synced(made: Sequence[RolloutRow], unit: int, folder: Path) -> float:
-    """Rollouts a second of a file that takes their texts and answers, with an fsync after each unit."""
+    """Rollouts per second of a file that takes their texts and answers, with an fsync after each unit."""
     path = folder / "plain.txt"
     with path.open("wb", buffering=0) as file:
         begun = time.perf_counter()

@@ -1,6 +1,6 @@
 """One writer, then four at once, through the real store: is every rollout there exactly once, how fast, how long does one wait?
 
-Two of the four write the same arm and the same draws, as two machines given one command would; two have arms of their own.
+Two of the four write the same arm and the same draws, as two machines given one command would; the other two have different arms.
 Run it with `python -m tests.benchmarks.writers`; `--units` is how much each writer writes. Exits with 1 if anything is lost.
 """
 
@@ -52,7 +52,7 @@ def problems() -> list[Problem]:
 
 
 class Writer:
-    """Saves one unit after another of one arm, in a run of its own."""
+    """Saves one unit after another of one arm, as one run."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.name = name

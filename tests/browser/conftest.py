@@ -43,7 +43,7 @@ def browser() -> Iterator[Any]:
 
 @dataclass
 class Heard:
-    """What a page did beside being looked at."""
+    """What a page did besides being shown."""
 
     requests: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)

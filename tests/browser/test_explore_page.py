@@ -123,7 +123,7 @@ def test_search_finds_numbers_from_their_start_and_says_how_many(page: Any) -> N
 def test_sorting_by_every_column_both_ways(page: Any) -> None:
     page.click("#sort-first button")
     assert page.get_attribute("#sort-first", "aria-sort") == "descending"
-    assert listed(page) == [1, 4, 2, 6, 3, 5, 7, 8]  # what was never drawn stands last
+    assert listed(page) == [1, 4, 2, 6, 3, 5, 7, 8]  # what was never drawn comes last
     page.click("#sort-first button")
     assert listed(page) == [3, 5, 7, 2, 6, 4, 1, 8]
     page.click("#sort-difference button")

@@ -24,7 +24,7 @@ def unread_pipe() -> int:
 
 
 def full_pipe(waits: bool) -> int:
-    """The writing end of a pipe that is full and that nobody reads, though somebody could."""
+    """The writing end of a full pipe whose reader is there but does not read."""
     _, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETFL, os.O_NONBLOCK)
     with suppress(BlockingIOError):
@@ -68,7 +68,7 @@ def test_a_sweep_goes_on_whatever_becomes_of_its_progress(tmp_path: Path, kind: 
     assert finished.stdout.startswith(f"{WANTED} of {WANTED} rollouts generated")
     assert done(tmp_path / "esprobe.db") == (WANTED, ["done"])
     failed = run(MISSING, tmp_path, STANDARD_ERRORS[kind]() if kind != "closed" else None)
-    assert failed.returncode == 1  # whether or not anybody can read why
+    assert failed.returncode == 1  # whether or not the reason can be read
 
 
 def test_a_reader_that_leaves_in_mid_sweep_stops_nothing(tmp_path: Path) -> None:

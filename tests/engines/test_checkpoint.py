@@ -106,7 +106,10 @@ def in_shards(folder: Path, *, named: dict[str, str] | None = None, second: Weig
             {"named": {"model.layers.4.mlp.up_proj.weight": "model-00002-of-00002.safetensors"}},
             r"layers\.4\S+, which none",
         ),
-        ({"named": {"model.norm.weight": "model-00001-of-00002.safetensors"}}, r"00002-of\S+ holds model\.norm\.weight, where"),
+        (
+            {"named": {"model.norm.weight": "model-00001-of-00002.safetensors"}},
+            r"00002-of\S+ contains model\.norm\.weight, where",
+        ),
         ({"second": {"model.embed_tokens.weight": torch.zeros(275, 96)}}, r"both contain model\.embed_tokens\.weight"),
     ],
 )
@@ -164,7 +167,7 @@ def test_weights_that_are_no_floating_point_numbers_are_not_perturbed(folder: Pa
     for dtype in (torch.int8, torch.float8_e4m3fn):
         packed = torch.zeros(96, 96).to(dtype)
         live.model.layers[2].self_attn.o_proj.weight = torch.nn.Parameter(packed, requires_grad=False)
-        assert "'model.layers.2.self_attn.o_proj.weight' holds" in str(unreached(live, model))
+        assert "'model.layers.2.self_attn.o_proj.weight' has" in str(unreached(live, model))
 
 
 def test_weights_that_the_model_holds_as_buffers_are_not_left_out(folder: Path) -> None:

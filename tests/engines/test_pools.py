@@ -93,7 +93,7 @@ def test_two_engines_give_what_one_gives(esprobe: Run, tmp_path: Path, quiet: Ro
     args = SWEEP if method == "perturbation" else ["sample-temp", "-T", "0.7", "-n", "8", "--limit", "20", "--batch-size", "32"]
     two = esprobe(*args, "--engines", "2", "--db", "two.db")
     assert two.returncode == 0, two.stderr
-    assert two.stdout.count("\n") == 1  # Ray says nothing of its own
+    assert two.stdout.count("\n") == 1  # Ray adds nothing
     if method == "temperature":
         assert esprobe(*args, "--db", "one.db").returncode == 0
     assert rollouts(tmp_path / "two.db") == (quiet if method == "perturbation" else rollouts(tmp_path / "one.db"))
@@ -234,7 +234,7 @@ def test_work_that_always_brings_its_engine_down_is_given_up_after_the_rest_was_
         try:
             finished = pool.run([good, bad], ask, notes.append)
             assert next(finished)[0] is good
-            # nothing will have changed the next time, so nobody is told to try again
+            # nothing will have changed the next time, so no user is told to try again
             with pytest.raises(UserError, match=r"rollouts 3 times .index out of range.*same command would fail again"):
                 next(finished)
         finally:

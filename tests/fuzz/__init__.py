@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of what reads strangers' text, by hand: not part of `make test`.
 
-Needs atheris, which is no dependency of ours: `pip install atheris` into an environment of its own, then here
+Needs atheris, which esprobe does not depend on: `pip install atheris` into a separate environment, then here
 
     python -m tests.fuzz.scorers
     python -m tests.fuzz.loaders

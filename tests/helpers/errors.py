@@ -1,4 +1,4 @@
-"""What an error looks like to whoever typed the command."""
+"""The line that a user sees of an error."""
 
 import subprocess
 

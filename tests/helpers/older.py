@@ -65,7 +65,7 @@ def quoted(name: str) -> str:
 
 
 def value(column: Column[Any], i: int) -> object:
-    """What row i holds in a column. What refers to a row refers to one that there is, and no two columns of a key are alike."""
+    """The value of row i in a column. References are to rows that exist, and no two columns of a key are alike."""
     if column.nullable and i % 2 and not column.foreign_keys:
         return None
     if isinstance(column.type, JSON):
@@ -99,7 +99,7 @@ def with_reward(columns: list[str], rows: list[tuple[object, ...]]) -> tuple[lis
 
 
 def assert_kept_and_current(path: Path, before: dict[str, tuple[list[str], list[tuple[object, ...]]]]) -> None:
-    """Every table and column that there was holds what it held, all views answer, and the file is sound."""
+    """Every older table and column has its values, all views answer, and the file is sound."""
     assert schema.inspect(path) == "current"
     with closing(open_database(path)) as connection:
         for table, (columns, rows) in before.items():

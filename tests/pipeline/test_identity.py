@@ -1,4 +1,4 @@
-"""An arm never holds rollouts of two prompts, and a model that cannot be run leaves nothing behind."""
+"""An arm never has rollouts of two prompts, and a model that cannot be run leaves nothing behind."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Importing: all of a file or nothing, whoever else writes at that moment, and what is counted is what was written."""
+"""Importing: all of a file or nothing, also while another process writes; the counts are those of the rows written."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The SQL cookbook runs in the plain sqlite3 shell on the demo's database and gives what stands there."""
+"""The SQL cookbook runs in the plain sqlite3 shell on the demo's database and gives what the document shows."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The views read alike in SQLite 3.31, the oldest that is promised, and in DuckDB, which has a grammar and types of its own."""
+"""The views give the same in SQLite 3.31, the oldest that is promised, and in DuckDB, whose grammar and types differ."""
 
 import importlib.util
 import json

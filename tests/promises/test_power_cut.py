@@ -30,7 +30,7 @@ from esprobe.tasks.countdown.task import Countdown
 from tests.conftest import needs
 from tests.promises.disk import Disk, Op, perform, record
 
-SMALL, LARGE = 8, 700  # rollouts a unit; the large one outgrows SQLite's page cache and makes it checkpoint
+SMALL, LARGE = 8, 700  # rollouts per unit; the large one outgrows SQLite's page cache and makes it checkpoint
 UNITS = [*[SMALL] * 14, LARGE, *[SMALL] * 8]
 LOSSES = 200  # copies with lost writes, of each workload
 COMPLETED = {"units": 6, "sweep": 3}  # copies whose work is completed, of either kind
@@ -84,7 +84,7 @@ WORKLOADS: dict[str, Callable[[Path, Quiet], None]] = {"units": write_units, "sw
 
 
 def rows_of(db: Path, limit: int = -1) -> dict[str, list[Any]]:
-    """All that a database holds but which run wrote it; of rollouts and scores the first `limit`."""
+    """All rows of a database, but not which run wrote them; of rollouts and scores the first `limit`."""
     with closing(sqlite3.connect(db)) as connection:
         kept = (
             "r.arm_id, r.problem_id, r.draw, r.tokens, r.prompt_tokens, r.finish, r.text, "
@@ -104,7 +104,7 @@ def rows_of(db: Path, limit: int = -1) -> dict[str, list[Any]]:
 
 
 def rollouts_in(folder: Path, journal_rolls_back: bool = False) -> int:
-    """How many rollouts the copy holds, each with its score; -1 before there are tables. It must be sound."""
+    """How many rollouts the copy has, each with its score; -1 before there are tables. It must be sound."""
     db = folder / "r.db"
     if not db.exists():
         return -1
@@ -122,7 +122,7 @@ def rollouts_in(folder: Path, journal_rolls_back: bool = False) -> int:
 
 
 def check(folder: Path, promised: int, totals: list[int]) -> int:
-    """The copy holds a whole number of units, at least those promised and at most one more; returns its rollouts."""
+    """The copy has a whole number of units, at least those promised and at most one more; returns its rollouts."""
     there = set(folder.iterdir())
     assert not there or promised or schema.inspect(folder / "r.db") in ("new", "current")
     if (folder / "r.db-journal").exists():
@@ -157,7 +157,9 @@ def test_no_power_cut_loses_or_halves_a_unit(memory: Path, workload: str, capsys
     totals = [int(op.data.split()[1]) for op in ops if op.kind == "said"]
     assert len(totals) >= 4
     logs = sum(op.name == "r.db-wal" and op.kind == "write" and op.offset == 0 for op in ops)
-    assert logs >= (3 if workload == "units" else 2)  # the tables' log, the units', and that one begun anew after a checkpoint
+    assert logs >= (
+        3 if workload == "units" else 2
+    )  # the tables' log, the units', and that the one begun again after a checkpoint
     whole = rows_of(memory / "made/r.db")
     assert len(whole["rollout"]) == totals[-1]
     rng = random.Random(workload)
@@ -216,7 +218,7 @@ def cuts(ops: list[Op], rng: random.Random) -> Iterator[tuple[int, Disk, int]]:
 
 
 def completes(cut: Path, workload: str, whole: dict[str, list[Any]]) -> None:
-    """What the copy holds is what the undisturbed database holds, and the same work completes it to that, row for row."""
+    """The copy's rows are those of the undisturbed database, and the same work completes it to that, row for row."""
     with tempfile.TemporaryDirectory(dir=cut.parent) as other:
         db = Path(shutil.copytree(cut, other, dirs_exist_ok=True)) / "r.db"
         found = rollouts_in(db.parent, journal_rolls_back=True)

@@ -31,7 +31,7 @@ ARMS = [("temperature", 0.5, dict.fromkeys(range(4), "+-+-")), ("perturbation", 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own, which `freeze` makes read-only."""
+    """A separate disk, which `freeze` makes read-only."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if not mount("-t", "tmpfs", "tmpfs", str(folder)):
@@ -46,7 +46,7 @@ def freeze(folder: Path) -> None:
 
 
 def with_a_log(folder: Path, index: bool) -> None:
-    """A database whose log holds something, as a writer that was killed leaves it."""
+    """A database whose log is not empty, as a killed writer leaves it."""
     made = honest(make(folder / "made.db", ARMS))
     with closing(sqlite3.connect(made, isolation_level=None)) as writer:  # an open connection keeps the log
         writer.execute("update model set name = 'renamed'")
@@ -111,7 +111,7 @@ def anybodys() -> Iterator[Path]:
 def as_nobody(*words: object) -> subprocess.CompletedProcess[str]:
     """Runs a command as a user without rights; what it needs is loaded before."""
     if os.geteuid() != 0:
-        lacking("root, to become somebody else")
+        lacking("root, to become another user")
     code = (
         "import os, sys, esprobe.report.table, esprobe.store.merge; from esprobe.cli.main import main; "
         f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY}); sys.exit(main(sys.argv[1:]))"

@@ -1,4 +1,4 @@
-"""An older database is brought up to date with nothing lost, whatever it holds, and whenever the upgrade is killed."""
+"""An older database is brought up to date with nothing lost, whatever it contains, and whenever the upgrade is killed."""
 
 import shutil
 import sqlite3
@@ -255,7 +255,7 @@ def test_a_table_with_the_name_of_a_view_is_named_and_kept(esprobe: Run, tmp_pat
         connection.execute(made)
     before = rows_of(path)
     says = one_line_error(esprobe("--db", path, "report"), 1)
-    assert says.startswith(f"error: {path}: it holds a")
+    assert says.startswith(f"error: {path}: it contains a")
     assert made.split()[2] in says
     assert rows_of(path) == before
     assert schema.inspect(path) == "older"

@@ -1,4 +1,4 @@
-"""Every plot is drawn, or said to be skipped, whatever arms there are; what it shows equals SQL; its words stand in the SVG."""
+"""Every plot is drawn, or said to be skipped, whatever arms there are; what it shows equals SQL; its words are in the SVG."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""The 95% intervals hold the truth about as often as they say, and their parts equal independent computations."""
+"""The 95% intervals have about the coverage that they claim, and their parts equal independent computations."""
 
 import random
 from fractions import Fraction

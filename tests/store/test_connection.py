@@ -57,7 +57,7 @@ def rollouts(path: Path) -> int:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """The write lock is held, as by a merge that takes long or a shell that somebody left in the middle of something."""
+    """The write lock is taken, as by a long merge or by a shell left open within a transaction."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
@@ -81,7 +81,7 @@ def test_a_writer_waits_for_a_lock_as_long_as_it_is_held_and_says_so_once(
             thread = threading.Thread(target=writing.save)
             thread.start()
             assert said.wait(HANGS_S)
-            assert len(writing.store.unknown_problems([writing.problem])) == 0  # reading waits for nobody
+            assert len(writing.store.unknown_problems([writing.problem])) == 0  # reading waits for no writer
             assert thread.is_alive()
         thread.join(HANGS_S)
     logging.getLogger("esprobe").removeHandler(handler)
@@ -178,7 +178,7 @@ def test_a_copy_of_the_file_alone_holds_every_arm_that_is_finished(tmp_path: Pat
     assert copied_alone(tmp_path / "r.db") == 1
     writing.save(0.6)
     assert copied_alone(tmp_path / "r.db") >= 3
-    with closing(sqlite3.connect(tmp_path / "r.db")) as other:  # whoever has it open keeps the log
+    with closing(sqlite3.connect(tmp_path / "r.db")) as other:  # a process that has it open keeps the log
         other.execute("SELECT count(*) FROM rollout").fetchone()
         writing.store.close()
         assert copied_alone(tmp_path / "r.db") == 4

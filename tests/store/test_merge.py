@@ -86,7 +86,7 @@ RUNS = (
 
 
 def content(path: Path) -> list[list[tuple[object, ...]]]:
-    """Everything that the database holds but runs, without its ids."""
+    """All rows of the database but runs, without ids."""
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     assert rows(path, "PRAGMA foreign_key_check") == []
     return [rows(path, sql) for sql in [*CONTENT, VIEWED]]

@@ -1,4 +1,4 @@
-"""Nothing that another database says of its own rows is believed: what follows from a row is computed again, or it is refused."""
+"""Nothing that another database says about its rows is trusted: what follows from a row is computed again, and must agree."""
 
 import json
 import shutil
@@ -102,16 +102,16 @@ FALSE = {
         "has correct True by countdown, which says False",
     ),
     "an answer that the text does not hold": ("UPDATE score SET answer = '6 * 7' WHERE problem_id = 2", "has answer 6 * 7"),
-    "a reward of its own": ("UPDATE score SET reward = 0.9 WHERE problem_id = 3", "has reward 0.9"),
-    "a ballot of its own": ("UPDATE score SET ballot = '42'", "has ballot 42"),
-    "a reason of its own": ("UPDATE score SET reason = 'wrong_value' WHERE draw = 1", "has reason wrong_value"),
-    "a chance of its own": ("UPDATE problem SET chance = 0.99 WHERE id = 1", "problem 1 has chance 0.99"),
+    "another reward": ("UPDATE score SET reward = 0.9 WHERE problem_id = 3", "has reward 0.9"),
+    "another ballot": ("UPDATE score SET ballot = '42'", "has ballot 42"),
+    "another reason": ("UPDATE score SET reason = 'wrong_value' WHERE draw = 1", "has reason wrong_value"),
+    "another chance": ("UPDATE problem SET chance = 0.99 WHERE id = 1", "problem 1 has chance 0.99"),
     "impossible where it is not": ("UPDATE problem SET solvable = 0 WHERE id = 1", "problem 1 has solvable False"),
-    "impossible where nobody knows": ("UPDATE problem SET solvable = 0, solution = NULL WHERE id = 4", "solvable False"),
+    "impossible where that is unknown": ("UPDATE problem SET solvable = 0, solution = NULL WHERE id = 4", "solvable False"),
     "a solution that is none": ("UPDATE problem SET solution = '1+1' WHERE id IN (2, 4)", "problem 2 has solution 1+1"),
     "an unproven solution that is none": ("UPDATE problem SET solution = '1+1' WHERE id = 4", "problem 4 has solvable True"),
-    "outcomes of its own": ("UPDATE problem SET outcomes = 5 WHERE id = 1", "problem 1 has outcomes 5"),
-    "a stratum of its own": ("UPDATE problem SET stratum = 'hard' WHERE id = 1", "problem 1 has stratum hard"),
+    "other outcomes": ("UPDATE problem SET outcomes = 5 WHERE id = 1", "problem 1 has outcomes 5"),
+    "another stratum": ("UPDATE problem SET stratum = 'hard' WHERE id = 1", "problem 1 has stratum hard"),
     "another model for a draw": (f"{ELSEWHERE}", "draw 100 of arm 3 has seed"),
     "no model for a draw": ("UPDATE draw SET seed = NULL WHERE arm_id = 4 AND number = 1", "draw 1 of arm 4 has seed None"),
     "a seed where the model is the base": ("UPDATE draw SET seed = 5 WHERE arm_id = 2", "draw 0 of arm 2 has a seed"),
@@ -139,7 +139,7 @@ def test_what_does_not_follow_from_its_row_is_refused_before_anything_is_written
         Store(ours).close()
         before = everything(ours)
         if "problem SET solvable = 0, solution = NULL WHERE id = 4" in sql and ours.name == "same.db":
-            continue  # nobody knows it here either, so nothing is disputed and nothing is taken
+            continue  # it is unknown here too, so nothing is disputed and nothing is merged
         with pytest.raises(UserError) as refused:
             merge(other(sql), ours)
         assert says in str(refused.value)
@@ -287,7 +287,7 @@ def test_a_copy_that_may_lack_its_newest_rollouts_says_so(esprobe: Run, tmp_path
     path = other("UPDATE run SET state = 'running', ended = NULL")
     said = esprobe("merge", path.name).stdout
     assert "1 run in it did not end: if the file was copied while that ran" in said
-    with closing(sqlite3.connect(path)) as still_open:  # its log lies beside it, so nothing is lacking
+    with closing(sqlite3.connect(path)) as still_open:  # its log is next to it, so nothing is lacking
         still_open.execute("PRAGMA journal_mode = WAL")
         still_open.execute("UPDATE run SET message = 'on its way'")
         still_open.commit()

@@ -1,4 +1,4 @@
-"""Several processes write one database at once and lose nothing; whoever reads beside them sees whole units only."""
+"""Several processes write one database at once and lose nothing; a reader sees whole units only."""
 
 import csv
 import io

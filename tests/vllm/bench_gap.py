@@ -2,7 +2,7 @@
 
 From the start of the first decoding call to the start of the last: whole periods, with the start of the engine, the reading of
 the base and the proof of the first perturbation outside. Every part counts without the parts inside it; the writer's thread
-works beside the decoding.
+works during the decoding.
 """
 
 import argparse
@@ -113,11 +113,11 @@ def table(clock: Clock) -> str:
 
     return "\n".join(
         [
-            f"{f'{draws} draws':38} {'ms a draw':>11} {'share':>8}",
+            f"{f'{draws} draws':38} {'ms/draw':>11} {'share':>8}",
             *(line(part, parts.pop(part)) for part in DECODING),
             *(line(part, seconds) for part, seconds in parts.most_common()),
             line("lost between decoding calls", end - begin - decoding),
-            "beside the decoding, in the writer's thread:",
+            "during the decoding, in the writer's thread:",
             *(line(part, seconds) for part, seconds in behind.most_common()),
         ]
     )

@@ -1,4 +1,4 @@
-"""One vLLM engine a model, beside the transformers backend on the same files; nothing here runs where vLLM is missing."""
+"""One vLLM engine per model, and the transformers backend on the same files; nothing here runs where vLLM is missing."""
 
 import json
 import os
@@ -53,7 +53,7 @@ class Pair:
 
 
 def untied_copy(folder: Path) -> ModelFiles:
-    """The bundled model with a head of its own: the embedding, moved a little, so that it still writes equations."""
+    """The bundled model with an untied head: the embedding, moved a little, so that it still writes equations."""
     source = find_model(BUNDLED).folder
     shutil.copytree(source, folder)
     weights = load_file(folder / "model.safetensors")

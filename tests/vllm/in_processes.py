@@ -1,4 +1,4 @@
-"""Prints the greedy tokens of the base, two draws and the base again from an engine in processes of its own. A script."""
+"""Prints the greedy tokens of the base, two draws and the base again from an engine in separate processes. A script."""
 
 import sys
 

@@ -231,7 +231,7 @@ def test_noise_that_misses_the_linear_layers_is_refused_even_if_the_base_comes_b
 
 
 def run_script(script: str, *args: object, env: dict[str, str] | None = None) -> str:
-    """What a Python script prints; engines of another kind need a process of their own."""
+    """What a Python script prints; engines of another kind need a separate process."""
     path = Path(__file__).with_name(script)
     done = subprocess.run(
         [sys.executable, str(path), *map(str, args)],
@@ -340,7 +340,7 @@ def test_rounding_is_what_the_transformers_backend_measures(pair: Pair) -> None:
 
 
 def loading(folder: Path) -> str:
-    """What the user is told of a model that vLLM starts with, in a process of its own; empty if it runs."""
+    """What the user is told of a model that vLLM starts with, in a separate process; empty if it runs."""
     lines = run_script("loading.py", folder).splitlines()
     return next((line for line in lines if line.startswith("refused: ")), "")
 

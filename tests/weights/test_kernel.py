@@ -1,7 +1,7 @@
 """The Triton kernel makes `perturb.py`'s numbers: in Triton's interpreter on a CPU, and on a GPU where there is one.
 
 Triton decides once per process, when its functions are first imported, whether it interprets or compiles. The interpreter
-therefore gets a process of its own, and this one stays as the rest of the tests need it.
+therefore gets a separate process, and this one stays as the other tests need it.
 """
 
 import os
@@ -80,7 +80,7 @@ def box_muller_error(device, first, second):
 
 
 def noise_error(device, seed, start, count):
-    """The largest difference from `perturb.normals`, and whether anything beside the `count` elements was written."""
+    """The largest difference from `perturb.normals`, and whether anything except the `count` elements was written."""
     buffer = torch.full((count + 64,), torch.nan, device=device)
     out = buffer[:count].zero_()
     kernel.perturb_iid(out, out, "model.norm.weight", Perturbation("iid", seed, 1.0), start)
