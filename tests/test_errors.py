@@ -20,7 +20,14 @@ def test_a_long_text_is_cut_at_the_end_of_a_sentence_or_a_word(text: str, shown:
     assert len(shown) <= 25
 
 
-def test_the_first_line_of_an_error_is_its_line() -> None:
-    assert one_line(ValueError("\nfirst\nsecond")) == "first"
-    assert one_line(ValueError("what follows:\nthe cause\nmore")) == "what follows: the cause"
-    assert one_line(ValueError()) == "ValueError"
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("\nit broke\nat once", "it broke"),
+        ("\n  Class validation error:\n  4 layers and 3 types\nmore", "Class validation error: 4 layers and 3 types"),
+        ("announced:", "announced:"),
+        ("", "ValueError"),
+    ],
+)
+def test_a_librarys_error_is_one_line_that_says_something(said: str, line: str) -> None:
+    assert one_line(ValueError(said)) == line

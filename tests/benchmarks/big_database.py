@@ -101,7 +101,7 @@ def interactive(page: Path) -> str:
 
 
 def rows(keep: Path | None = None) -> list[Row]:
-    """A row per command and one for the view `pass_at_k`, compared with the least that any of them must do: count every score once."""
+    """A row per command and one for the view `pass_at_k`, compared with the least that each must do: count every score once."""
     found, rollouts = [], len(ARMS) * PROBLEMS * DRAWS
     with tempfile.TemporaryDirectory() as folder:
         path = keep or Path(folder) / "big.db"

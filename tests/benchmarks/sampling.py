@@ -1,4 +1,4 @@
-"""Rollouts per second of the bundled model, compared with the plain loop that a user would write: `generate`, the published rule, JSON.
+"""Rollouts per second of the bundled model, compared with a user's plain loop: `generate`, the published rule, JSON.
 
 Both on the whole machine: the plain loop with torch's own threads, ours with one engine and with one a core. Start-up is not
 counted on either side: the time runs from the first finished batch to the last. Greedy texts must be the same, each of them.

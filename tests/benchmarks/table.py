@@ -1,4 +1,4 @@
-"""Rows of the one table that `python -m tests.benchmarks` prints: ours compared with something else, measured in turns in one run.
+"""Rows of the one table that `python -m tests.benchmarks` prints: ours and its counterpart, measured in turns in one run.
 
 A benchmark is a module with `rows() -> list[Row]`; its name in `tests/benchmarks/__main__.py` adds it to the table.
 """
@@ -12,7 +12,7 @@ from esprobe.report import render as rendering
 
 @dataclass(frozen=True)
 class Row:
-    """`ratio`: how many times as good ours is as what it is compared with, so above 1 ours wins. `floor`: what no way can avoid."""
+    """`ratio`: how many times as good ours is as its counterpart, so above 1 ours wins. `floor`: what no way can avoid."""
 
     what: str
     ours: float

@@ -159,7 +159,7 @@ def test_contexts_are_filled_to_the_last_position_by_prompts_of_any_length(tmp_p
 
 def test_a_model_that_cannot_be_read_token_by_token_is_refused(tmp_path: Path) -> None:
     config = t.RwkvConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, attention_hidden_size=32)
-    with pytest.raises(UnreadableModelError, match="other probabilities than read at once"):
+    with pytest.raises(UnreadableModelError, match="other probabilities than in one pass"):
         fitting(made(config))
     made(config).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="cannot decode it correctly"):

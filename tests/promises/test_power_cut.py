@@ -157,9 +157,7 @@ def test_no_power_cut_loses_or_halves_a_unit(memory: Path, workload: str, capsys
     totals = [int(op.data.split()[1]) for op in ops if op.kind == "said"]
     assert len(totals) >= 4
     logs = sum(op.name == "r.db-wal" and op.kind == "write" and op.offset == 0 for op in ops)
-    assert logs >= (
-        3 if workload == "units" else 2
-    )  # the tables' log, the units', and that the one begun again after a checkpoint
+    assert logs >= (3 if workload == "units" else 2)  # the tables' log, the units', and one begun again after a checkpoint
     whole = rows_of(memory / "made/r.db")
     assert len(whole["rollout"]) == totals[-1]
     rng = random.Random(workload)
