@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Literal, Self
 
 from esprobe.errors import UserError
-from esprobe.methods import MethodName, named
+from esprobe.methods import TEMPERATURE, MethodName, named
 
 NoiseScheme = Literal["iid", "shared-seed"]
 MOST_DRAWS = 1_000_000  # of an arm
@@ -121,17 +121,61 @@ class Arm:
         return named(self.method).shares_draws
 
     @property
+    def temperature(self) -> float:
+        """At which tokens are drawn; 0 is greedy decoding."""
+        if self.method == TEMPERATURE.name:
+            return float(self.value or 0.0)
+        return float(self.settings.get(TEMPERATURE.name, 0.0))
+
+    @property
     def label(self) -> str:
         """For people: `temperature 0.6`, `perturbation 0.001`, `greedy`; different values look different."""
-        if self.value is None:
-            return self.method
-        short = f"{self.value:g}"
-        return f"{self.method} {short if float(short) == self.value else repr(self.value)}"
+        return f"{self.method} {value_words(self.value, self.settings)}".rstrip()
+
+    def perturbation(self, draw: int) -> Perturbation | None:
+        """What a draw of an arm that esprobe samples is perturbed by; None in an arm whose draws are not."""
+        if not self.shares_draws:
+            return None
+        scheme, base_seed = self.settings["noise"], self.settings["seed"]
+        seed = perturbation_seed(scheme, base_seed, draw // samples_of(self.settings))
+        return Perturbation(scheme, seed, sigma_of(self.value, self.settings, draw) or 0.0)
 
     def rollout_key(self, draw: int, problem_digest: str) -> int:
         """The 64-bit key of a rollout's random stream: a function of (arm, draw, problem) and nothing else."""
         digest = hashlib.sha256(f"{self.digest}:{draw}:{problem_digest}".encode()).digest()
         return int.from_bytes(digest[:8], "little")
+
+
+def samples_of(settings: Mapping[str, Any]) -> int:
+    """How many consecutive draws of an arm of these settings are of one perturbed model: draws m·j … m·j + m − 1 of model j."""
+    return int(settings.get("samples", 1))
+
+
+def sigma_of(value: float | None, settings: Mapping[str, Any], draw: int) -> float | None:
+    """The σ of a draw of a perturbation arm: the arm's value or, of a mixed population, one of its `sigmas`.
+
+    It is drawn with equal probability by a hash of base seed and model; None where neither says it.
+    """
+    if value is not None or "sigmas" not in settings:
+        return value
+    model = draw // samples_of(settings)
+    number = int.from_bytes(hashlib.sha256(f"{settings['seed']}:{model}:sigma".encode()).digest()[:8], "little")
+    return float(settings["sigmas"][number % len(settings["sigmas"])])
+
+
+def value_words(value: float | None, settings: Mapping[str, Any]) -> str:
+    """An arm's T or σ for people: `0.6`, `0.0005–0.002 mixed`, `0.01 × 8 at T 0.6`; empty where it has none."""
+    words = "" if value is None else _short(value)
+    if value is None and "sigmas" in settings:
+        words = f"{_short(settings['sigmas'][0])}–{_short(settings['sigmas'][-1])} mixed"
+    if TEMPERATURE.name in settings:
+        words += f" × {samples_of(settings)} at {TEMPERATURE.symbol} {_short(settings[TEMPERATURE.name])}"
+    return words
+
+
+def _short(value: float) -> str:
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def perturbation_seed(scheme: NoiseScheme, base_seed: int, draw: int) -> int:
@@ -159,6 +203,7 @@ def recorded_seed(settings: Mapping[str, Any], draw: int) -> int | None:
     scheme, base_seed, bits = settings.get("noise"), settings.get("seed"), settings.get("seeds")
     if type(base_seed) is not int or base_seed < 0 or draw >= MOST_DRAWS:
         return None
+    draw //= samples_of(settings)
     if scheme == "shared-seed":
         return perturbation_seed("shared-seed", base_seed, draw)
     if scheme != "iid" or bits not in (None, f"{SEED_BITS} bits"):

@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from esprobe.arms import MOST_DRAWS, NoiseScheme
 from esprobe.cli.interruption import interruption
-from esprobe.cli.options import Commands, sampling_command
+from esprobe.cli.options import (
+    Commands,
+    MixedOption,
+    ModelTemperaturesOption,
+    NoiseOption,
+    PerturbationsOption,
+    SamplesOption,
+    SamplesPerModelOption,
+    SigmasOption,
+    TemperaturesOption,
+    sampling_command,
+)
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, NAMES, PERTURBATION, TEMPERATURE, MethodName
 from esprobe.plan.sweep import DRAWS, Sweep
@@ -63,55 +73,39 @@ def main_options(
     ctx.obj = (db, quiet)
 
 
-@app.command("sample-temp", epilog="Example: esprobe sample-temp -T 0.6 -T 1.0 -n 16 --limit 32")
+@app.command("sample-temp", epilog="Example: esprobe sample-temp -T 0.6,1.0 -n 16 --limit 32")
 @sampling_command
 def sample_temp(
-    ctx: typer.Context,
-    temperature: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURE.defaults))} without it."
-        ),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option("--samples", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_SAMPLES", help="Draws per problem.")
-    ] = DRAWS,
-    **shared: Any,
+    ctx: typer.Context, temperature: TemperaturesOption = None, samples: SamplesOption = DRAWS, **shared: Any
 ) -> None:
     """Sample greedily and at several temperatures from the unchanged model. Generates only what is missing."""
     _sample(ctx, shared, method=TEMPERATURE.name, values=tuple(temperature or ()), draws=samples)
 
 
-@app.command("sample-perturb", epilog="Example: esprobe sample-perturb --sigma 0.01 --sigma 0.03 -n 16 --limit 32")
+@app.command("sample-perturb", epilog="Example: esprobe sample-perturb --sigma 0.01,0.03 -n 16 --limit 32")
 @sampling_command
 def sample_perturb(
     ctx: typer.Context,
-    sigma: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--sigma",
-            help=f"Standard deviation of the noise (repeatable); {', '.join(map(str, PERTURBATION.defaults))} without it.",
-        ),
-    ] = None,
-    perturbations: Annotated[
-        int,
-        typer.Option(
-            "--perturbations", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_PERTURBATIONS", help="Perturbed models per σ."
-        ),
-    ] = DRAWS,
-    noise: Annotated[
-        NoiseScheme,
-        typer.Option(
-            "--noise",
-            envvar="ESPROBE_NOISE",
-            help="iid: independent for every weight. shared-seed: the published scheme, correlated: parameters of equal shape "
-            "get identical noise.",
-        ),
-    ] = "iid",
+    sigma: SigmasOption = None,
+    perturbations: PerturbationsOption = DRAWS,
+    noise: NoiseOption = "iid",
+    mixed: MixedOption = False,
+    samples_per_model: SamplesPerModelOption = 1,
+    temperature: ModelTemperaturesOption = None,
     **shared: Any,
 ) -> None:
     """Sample greedily from the model and from random perturbations of its weights. Generates only what is missing."""
-    _sample(ctx, shared, method=PERTURBATION.name, values=tuple(sigma or ()), draws=perturbations, noise=noise)
+    _sample(
+        ctx,
+        shared,
+        method=PERTURBATION.name,
+        values=tuple(sigma or ()),
+        draws=perturbations,
+        noise=noise,
+        mixed=mixed,
+        samples=samples_per_model,
+        temperatures=tuple(temperature or ()),
+    )
 
 
 def _check_folder() -> None:

@@ -1,4 +1,4 @@
-"""The options that both sampling commands share, declared once; how a preset changes their defaults; where global options may be.
+"""The options of the sampling commands, declared once; how a preset changes their defaults; where global options may be.
 
 Knows option names and their help. Knows nothing of what a command does with them.
 """
@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from esprobe.arms import MOST_DRAWS, NoiseScheme
 from esprobe.cli.presets.load import load_preset
 from esprobe.errors import UserError
+from esprobe.methods import PERTURBATION, TEMPERATURE
 from esprobe.plan.sweep import BATCH_SIZE, Sweep
 from esprobe.tasks.prompts import PromptFormat
 
@@ -104,6 +106,62 @@ PresetOption = Annotated[
     ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
+
+# Of one of the sampling commands alone.
+
+TemperaturesOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURE.defaults))} without it."
+    ),
+]
+SamplesOption = Annotated[
+    int, typer.Option("--samples", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_SAMPLES", help="Draws per problem.")
+]
+SigmasOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--sigma",
+        help=f"Standard deviation of the noise (repeatable); {', '.join(map(str, PERTURBATION.defaults))} without it.",
+    ),
+]
+PerturbationsOption = Annotated[
+    int,
+    typer.Option(
+        "--perturbations",
+        "-n",
+        min=1,
+        max=MOST_DRAWS,
+        envvar="ESPROBE_PERTURBATIONS",
+        help="Perturbed models per σ; with --mixed, of all σ together.",
+    ),
+]
+NoiseOption = Annotated[
+    NoiseScheme,
+    typer.Option(
+        "--noise",
+        envvar="ESPROBE_NOISE",
+        help="iid: independent for every weight. shared-seed: the published scheme, correlated: parameters of equal shape "
+        "get identical noise.",
+    ),
+]
+MixedOption = Annotated[
+    bool, typer.Option("--mixed", help="One population of perturbed models, the σ of each drawn from the values of --sigma.")
+]
+SamplesPerModelOption = Annotated[
+    int,
+    typer.Option(
+        "--samples-per-model",
+        min=1,
+        max=MOST_DRAWS,
+        envvar="ESPROBE_SAMPLES_PER_MODEL",
+        help="Answers per problem from each perturbed model, at the temperature of -T.",
+    ),
+]
+ModelTemperaturesOption = Annotated[
+    list[float] | None,
+    typer.Option("--temperature", "-T", help="Temperature of the perturbed models (repeatable); greedy without it."),
+]
 
 
 def _shared(

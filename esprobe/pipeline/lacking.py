@@ -49,6 +49,6 @@ def lacking_units(store: Store, ids: Sequence[int], planned: PlannedArm, batch_s
         for unit in cut:
             wanted = {(draw, i) for draw, i in unit.cells() if draw < planned.draws and (draw, ids[i]) not in done}
             if wanted:
-                first = planned.arm.shares_draws and unit.draws.start == unit.problems.start == 0
+                first = unit.problems.start == 0 and unit.draws.start == planned.measured
                 measure = first and (arm_id is None or store.rounding(arm_id) is None)
                 yield replace(unit, wanted=frozenset(wanted), measure=measure)

@@ -9,7 +9,6 @@ from typing import Any
 
 from esprobe.engines.backend import Decoding, Generation
 from esprobe.engines.engine import Batch
-from esprobe.methods import TEMPERATURE
 from esprobe.pipeline.judge import judge
 from esprobe.plan.sweep import Unit
 from esprobe.store.store import RolloutRow
@@ -33,9 +32,9 @@ def ask(setting: Setting, unit: Unit) -> Batch:
     """The whole unit, even if only a part of it is wanted, so that a continued sweep repeats the same batches."""
     arm, cells = unit.arm.arm, unit.cells()
     decoding = Decoding(int(arm.settings["max_new_tokens"]))
-    if arm.method == TEMPERATURE.name:
+    if arm.temperature:
         keys = tuple(arm.rollout_key(draw, setting.problems[i].digest) for draw, i in cells)
-        decoding = Decoding(decoding.max_new_tokens, float(arm.value or 0.0), keys)
+        decoding = Decoding(decoding.max_new_tokens, arm.temperature, keys)
     return Batch(unit.weights, [setting.prompts[i] for _, i in cells], decoding, unit.measure)
 
 

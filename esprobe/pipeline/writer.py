@@ -43,11 +43,12 @@ class Writer:
     def write(self, unit: Unit, done: Done) -> None:
         """What is wanted of the unit, with its verdicts. Raises UserError where another process has asked another prompt."""
         rows = answer(self.setting, self.ids, unit, done.generations)
-        seeds = {draw: made.seed for draw in {row.draw for row in rows} if (made := unit.arm.perturbation(draw))}
+        models = {draw: made for draw in {row.draw for row in rows} if (made := unit.arm.perturbation(draw))}
+        seeds, sigmas = {i: made.seed for i, made in models.items()}, {i: made.sigma for i, made in models.items()}
         with self.store.at_once():
             arm_id = self.store.arm_id(unit.arm.arm)
             self._write_prompts(unit, arm_id)
-            self.new += self.store.save(arm_id, self.run_id, self.setting.task.default_scorer, rows, seeds or None)
+            self.new += self.store.save(arm_id, self.run_id, self.setting.task.default_scorer, rows, seeds, sigmas)
             if done.rounding is not None:
                 groups = {name: asdict(group) for name, group in done.rounding.items()}
                 self.store.set_rounding(arm_id, {"groups": groups})

@@ -7,11 +7,12 @@ made on demand: a million draws cost no memory. Knows no model's files, engine o
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from esprobe.arms import SEED_BITS, Arm, NoiseScheme, Perturbation, Update, Weights, perturbation_seed
+from esprobe.arms import MOST_DRAWS, SEED_BITS, Arm, NoiseScheme, Perturbation, Update, Weights, samples_of
 from esprobe.bundled import BUNDLED
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, TEMPERATURE, MethodName, named
@@ -20,11 +21,16 @@ from esprobe.tasks.texts import TEXT
 
 DRAWS = 64
 BATCH_SIZE = 128
+LOOKED_AT = 64  # models of a mixed population among which one of a small σ is looked for
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the user asked for: one method over several values, the problems, and how the model is run."""
+    """What the user asked for: one method over several values, the problems, and how the model is run.
+
+    Of perturbed models only: `mixed` makes one population of all values, and `temperatures` draw `samples` answers from every
+    model at each of them, where greedy decoding gives one; `draws` counts models.
+    """
 
     method: MethodName
     values: tuple[float, ...] = ()  # T or σ; none means a short default sweep
@@ -39,6 +45,9 @@ class Sweep:
     max_new_tokens: int | None = None  # none means 64 for the bundled model, 1024 for others
     seed: int = 42
     noise: NoiseScheme = "iid"
+    mixed: bool = False
+    samples: int = 1
+    temperatures: tuple[float, ...] = ()
     greedy: bool = True
     batch_size: int = BATCH_SIZE
 
@@ -50,16 +59,29 @@ class Sweep:
         for value in self.values:
             if line := method.refusal(value):
                 raise UserError(line)
+        object.__setattr__(self, "temperatures", tuple(dict.fromkeys(map(float, self.temperatures))))
         if method.shares_draws:
-            for value, other in pairwise(sorted(self.values)):
-                if struct.pack("f", value) == struct.pack("f", other):  # noise is made in float32
-                    raise UserError(f"σ {value!r} and {other!r} make the same perturbed models; give one of them")
+            self._check_models()
         if not 0 <= self.seed < 1 << SEED_BITS:
             raise UserError(f"--seed must be from 0 to 2^{SEED_BITS} − 1, not {self.seed}")
 
+    def _check_models(self) -> None:
+        for value, other in pairwise(sorted(self.values)):
+            if struct.pack("f", value) == struct.pack("f", other):  # noise is made in float32
+                raise UserError(f"σ {value!r} and {other!r} make the same perturbed models; give one of them")
+        if self.mixed and len(self.values) < 2:
+            raise UserError("--mixed draws every model's σ from several; give at least two, as in --sigma 0.001,0.003")
+        for temperature in self.temperatures:
+            if line := TEMPERATURE.refusal(temperature):
+                raise UserError(line)
+        if self.samples > 1 and not self.temperatures:
+            raise UserError("greedy decoding gives the same answer every time; give --samples-per-model a temperature with -T")
+        if self.samples > 1 and self.draws * self.samples > MOST_DRAWS:
+            raise UserError(f"{self.draws:,} models × {self.samples:,} samples are more than {MOST_DRAWS:,} draws of an arm")
+
     def debug(self) -> "Sweep":
-        """The same sweep made small: 32 problems, the first value only, 32 draws."""
-        return replace(self, limit=32, values=self.values[:1], draws=32)
+        """The same sweep made small: 32 problems, the first value only (of a mixed population all), 32 draws."""
+        return replace(self, limit=32, values=self.values if self.mixed else self.values[:1], draws=32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +93,24 @@ class PlannedArm:
     updates: tuple[Update, ...] = ()
 
     def perturbation(self, draw: int) -> Perturbation | None:
-        """The perturbation of a draw: another one for each draw of a perturbation arm, none in any other arm."""
-        if not self.arm.shares_draws:
-            return None
-        scheme, base_seed = self.arm.settings["noise"], self.arm.settings["seed"]
-        return Perturbation(scheme, perturbation_seed(scheme, base_seed, draw), float(self.arm.value or 0.0))
+        """The perturbation of a draw in a perturbation arm, none in any other arm."""
+        return self.arm.perturbation(draw)
 
     def weights(self, draw: int) -> Weights:
-        """The weights of a draw: another model for each draw of a perturbation arm, the arm's model in any other arm."""
+        """The weights of a draw: those of a perturbed model in a perturbation arm, the arm's model in any other arm."""
         return Weights(self.updates, self.perturbation(draw))
+
+    @cached_property
+    def measured(self) -> int | None:
+        """The draw of which it is measured what rounding leaves of the perturbation; None in an arm that has none.
+
+        Of the first models it is the first with the smallest σ, of which rounding leaves least.
+        """
+        samples = samples_of(self.arm.settings)
+        made = [
+            (p.sigma, draw) for draw in range(0, min(self.draws, LOOKED_AT * samples), samples) if (p := self.perturbation(draw))
+        ]
+        return min(made)[1] if made else None
 
 
 @dataclass(frozen=True)
@@ -122,7 +153,28 @@ class Resolved:
 
 def plan_arms(sweep: Sweep, task: str, resolved: Resolved) -> list[PlannedArm]:
     """The arms of a sweep, the greedy baseline first."""
-    common: dict[str, Any] = {
+    common = _common(sweep, task, resolved)
+
+    def planned(method: MethodName, value: float | None, draws: int, own: Mapping[str, Any]) -> PlannedArm:
+        return PlannedArm(Arm(resolved.model, resolved.model_digest, method, value, {**common, **own}), draws)
+
+    greedy = [planned(GREEDY.name, None, 1, {})] if sweep.greedy else []
+    if not named(sweep.method).shares_draws:
+        return greedy + [planned(sweep.method, value, sweep.draws, {"seed": sweep.seed}) for value in sweep.values]
+    populations: list[tuple[float | None, dict[str, Any]]] = [(value, {}) for value in sweep.values]
+    if sweep.mixed:
+        populations = [(None, {"sigmas": sorted(sweep.values)})]
+    decodings = [{"samples": sweep.samples, TEMPERATURE.name: t} for t in sweep.temperatures] or [{}]
+    return greedy + [
+        planned(sweep.method, value, sweep.draws * sweep.samples, _noise(sweep, resolved) | population | decoding)
+        for value, population in populations
+        for decoding in decodings
+    ]
+
+
+def _common(sweep: Sweep, task: str, resolved: Resolved) -> dict[str, Any]:
+    """The settings of every arm of the sweep."""
+    return {
         "task": task,
         **resolved.prompts,
         "end_ids": sorted(set(resolved.end_ids)),
@@ -131,28 +183,25 @@ def plan_arms(sweep: Sweep, task: str, resolved: Resolved) -> list[PlannedArm]:
         "backend": resolved.backend,
         "dtype": resolved.dtype,
     }
-    noise: dict[str, Any] = {"seed": sweep.seed, "noise": sweep.noise}
-    if sweep.noise == "iid":
-        noise["seeds"] = f"{SEED_BITS} bits"
-    else:
-        noise["device"] = resolved.device
-    own = noise if named(sweep.method).shares_draws else {"seed": sweep.seed}
 
-    def arm(method: MethodName, value: float | None, settings: dict[str, Any]) -> Arm:
-        return Arm(resolved.model, resolved.model_digest, method, value, settings)
 
-    greedy = [PlannedArm(arm(GREEDY.name, None, common), 1)] if sweep.greedy else []
-    return greedy + [PlannedArm(arm(sweep.method, value, common | own), sweep.draws) for value in sweep.values]
+def _noise(sweep: Sweep, resolved: Resolved) -> dict[str, Any]:
+    """The settings that say how perturbations are made."""
+    made: dict[str, Any] = {"seed": sweep.seed, "noise": sweep.noise}
+    return made | ({"seeds": f"{SEED_BITS} bits"} if sweep.noise == "iid" else {"device": resolved.device})
 
 
 def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]:
     """Cuts an arm into units of at most `batch_size` rollouts, in order of draws.
 
-    Every draw of a perturbation arm is another model, so no unit spans two. In other arms several draws of few problems
-    share a batch; such blocks are aligned to draw 0 and may reach beyond the last draw asked for, so that extending the arm
-    later cuts it in the same places.
+    Several draws of few problems share a batch where they have the same weights: those of one perturbed model, or all of a
+    temperature arm, whose blocks may reach beyond the last draw asked for, so that extending the arm later cuts it in the same
+    places.
     """
-    together = 1 if planned.arm.method != TEMPERATURE.name or problems >= batch_size else batch_size // problems
-    for draw in range(0, planned.draws, together):
-        for start in range(0, problems, batch_size):
-            yield Unit(planned, range(draw, draw + together), range(start, min(start + batch_size, problems)))
+    fitting = max(1, batch_size // problems)
+    alike = samples_of(planned.arm.settings) if planned.arm.method != TEMPERATURE.name else fitting
+    for model in range(0, planned.draws, alike):
+        for draw in range(model, model + alike, fitting):
+            draws = range(draw, min(draw + fitting, model + alike))
+            for start in range(0, problems, batch_size):
+                yield Unit(planned, draws, range(start, min(start + batch_size, problems)))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from esprobe.analysis.arms import ArmRow
+from esprobe.arms import value_words
 from esprobe.methods import named
 
 
@@ -34,10 +35,9 @@ def plural(number: str, noun: str) -> str:
 
 
 def arm_name(arm: ArmRow) -> str:
-    """`greedy`, `T 0.6`, `σ 0.01`, `imported`, `imported 0.5`."""
-    if arm.value is None:
-        return arm.method
-    return f"{named(arm.method).symbol} {arm.value:g}"
+    """`greedy`, `T 0.6`, `σ 0.01`, `σ 0.01–0.02 mixed`, `σ 0.01 × 8 at T 0.6`, `imported`, `imported 0.5`."""
+    words = value_words(arm.value, arm.settings)
+    return f"{named(arm.method).symbol} {words}" if words else arm.method
 
 
 def names_of(arms: Sequence[ArmRow]) -> dict[int, str]:

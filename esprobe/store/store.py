@@ -178,15 +178,22 @@ class Store(Runs):
             return {(draw, problem_id): text for draw, problem_id, text in rows}
 
     def save(
-        self, arm_id: int, run_id: int, scorer: str, rollouts: Sequence[RolloutRow], seeds: Mapping[int, int] | None = None
+        self,
+        arm_id: int,
+        run_id: int,
+        scorer: str,
+        rollouts: Sequence[RolloutRow],
+        seeds: Mapping[int, int] | None = None,
+        sigmas: Mapping[int, float] | None = None,
     ) -> int:
         """Writes finished rollouts with their scores, all or none; one that is there already stays as it is.
 
-        Returns how many were new. `seeds`: draw → seed of its perturbation, where draws have one; the σ of a perturbation arm's
-        draws is its value. Now and then, at least once a minute and when another arm begins, the log is copied into the file.
+        Returns how many were new. `seeds`, `sigmas`: draw → seed and σ of its perturbation, where draws have one; without
+        `sigmas` the σ of a perturbation arm's draws is its value. Now and then, at least once a minute and when another arm
+        begins, the log is copied into the file.
         """
         numbers = sorted({r.draw for r in rollouts})
-        draws = [(i, seeds[i] if seeds else None, arm_id) for i in numbers]
+        draws = [(i, seeds[i] if seeds else None, sigmas[i] if sigmas else None, arm_id) for i in numbers]
         rows = [(arm_id, r.draw, r.problem_id, run_id, r.tokens, r.prompt_tokens, r.finish, r.text) for r in rollouts]
         scores = [(arm_id, r.draw, r.problem_id, scorer, *r.score) for r in rollouts]
         if not rows:
@@ -236,7 +243,7 @@ class Store(Runs):
 # there already is left alone.
 _NEW_DRAWS = (
     "INSERT INTO draw (arm_id, number, seed, sigma) "
-    f"SELECT id, ?, ?, CASE WHEN method = '{PERTURBATION.name}' THEN value END FROM arm WHERE id = ? "
+    f"SELECT id, ?, ?, coalesce(?, CASE WHEN method = '{PERTURBATION.name}' THEN value END) FROM arm WHERE id = ? "
     "ON CONFLICT (arm_id, number) DO NOTHING"
 )
 _NEW_ROLLOUTS = (

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from esprobe.arms import Arm, recorded_seed
-from esprobe.methods import IMPORTED, named
+from esprobe.arms import Arm, recorded_seed, sigma_of
+from esprobe.methods import IMPORTED, TEMPERATURE, named
 from esprobe.tasks.base import Facts, Problem, Score, Task
 from esprobe.tasks.registry import all_tasks
 
@@ -128,8 +128,9 @@ class Verification:
             right = recorded_seed(settings_of(settings), number)
             if right is not None and seed != right:
                 yield f"{which} seed {seed}, where the arm's settings give {right}"
-            if sigma is not None and sigma != value:
-                yield f"{which} σ {sigma:g}, where its arm has {value}"
+            asked = sigma_of(value, settings_of(settings), number)
+            if sigma is not None and sigma != asked:
+                yield f"{which} σ {sigma:g}, where its arm has {asked}"
 
     def _verdicts(self) -> Iterator[str]:
         """Of every known scorer."""
@@ -175,10 +176,26 @@ def _impossible(arm: Arm) -> str | None:
     made = IMPORTED.name not in arm.settings
     if not named(arm.method).valued and arm.value is not None:
         return f"{arm.method} with the value {arm.value:g}"
-    if made and arm.method != IMPORTED.name and named(arm.method).valued and arm.value is None:
+    if made and arm.method != IMPORTED.name and named(arm.method).valued and arm.value is None and "sigmas" not in arm.settings:
         return f"of method {arm.method} without a value"
     if made and arm.shares_draws != ("noise" in arm.settings):
         return f"of method {arm.method} with the settings of another"
+    return _impossible_population(arm)
+
+
+def _impossible_population(arm: Arm) -> str | None:
+    """Why no command makes such perturbed models: a mix of σ, or several samples from each."""
+    sigmas, samples, settings = arm.settings.get("sigmas"), arm.settings.get("samples"), arm.settings
+    if sigmas is not None:
+        numbers = isinstance(sigmas, list) and all(type(sigma) is float and sigma > 0 for sigma in sigmas)
+        if not (numbers and len(sigmas) > 1 and arm.value is None and arm.shares_draws and type(settings.get("seed")) is int):
+            return f"of method {arm.method} with the σ {_short(sigmas)} to draw from"
+    if (samples is None) != (TEMPERATURE.name not in settings):
+        return "one with samples or a temperature alone, which come together"
+    if samples is not None:
+        temperature = settings[TEMPERATURE.name]
+        if type(samples) is not int or samples < 1 or type(temperature) is not float or not arm.shares_draws:
+            return f"of method {arm.method} with {_short(samples)} samples at temperature {_short(temperature)}"
     return None
 
 

@@ -177,3 +177,64 @@ def test_a_plan_of_a_million_draws_takes_no_memory_and_no_time_before_its_first_
     assert [unit.problems.start for unit in first] == [0, 128, 256]
     assert planned.perturbation(10**11) is not None
     assert peak < 100_000
+
+
+def mixed(draws: int = 64, sigmas: tuple[float, ...] = (0.02, 0.005, 0.01), **more: object) -> PlannedArm:
+    return arms(Sweep("perturbation", sigmas, draws=draws, mixed=True, **more))[-1]  # type: ignore[arg-type]
+
+
+def test_a_mixed_population_is_one_arm_whose_models_have_a_sigma_of_the_list_by_seed_and_draw() -> None:
+    planned = mixed(3000)
+    assert len(arms(Sweep("perturbation", (0.02, 0.005), mixed=True))) == 2  # greedy and one more
+    assert (planned.arm.value, planned.arm.settings["sigmas"]) == (None, [0.005, 0.01, 0.02])
+    assert planned.arm.label == "perturbation 0.005–0.02 mixed"
+    sigmas = [planned.perturbation(draw).sigma for draw in range(3000)]
+    assert all(900 < sigmas.count(sigma) < 1100 for sigma in (0.005, 0.01, 0.02))
+    assert [mixed(7).perturbation(draw).sigma for draw in range(7)] == sigmas[:7]
+    assert [mixed(99, seed=43).perturbation(draw).sigma for draw in range(99)] != sigmas[:99]
+    plain = arms(Sweep("perturbation", (0.01,)))[-1]
+    assert [plain.perturbation(draw).seed for draw in range(9)] == [planned.perturbation(draw).seed for draw in range(9)]
+    assert planned.perturbation(planned.measured).sigma == 0.005
+
+
+def test_a_mixed_population_is_identified_by_its_list_in_any_order() -> None:
+    digest = mixed().arm.digest
+    assert mixed(sigmas=(0.005, 0.01, 0.02, 0.01)).arm.digest == digest
+    others = [mixed(sigmas=(0.005, 0.02)), mixed(seed=43), arms(Sweep("perturbation", (0.01,)))[-1]]
+    assert len({digest, *(other.arm.digest for other in others)}) == 4
+    with pytest.raises(UserError, match="at least two"):
+        mixed(sigmas=(0.01,))
+    assert Sweep("perturbation", (0.01, 0.02), mixed=True).debug().values == (0.01, 0.02)
+
+
+def test_samples_of_one_model_are_consecutive_draws_of_one_seed() -> None:
+    first, second = arms(Sweep("perturbation", (0.01,), draws=5, samples=4, temperatures=(0.6, 1.0)))[1:]
+    assert (first.draws, first.arm.temperature, second.arm.temperature) == (20, 0.6, 1.0)
+    assert first.arm.label == "perturbation 0.01 × 4 at T 0.6"
+    seeds = [first.perturbation(draw).seed for draw in range(20)]
+    assert seeds == [perturbation_seed("iid", 42, model) for model in range(5) for _ in range(4)]
+    greedy = arms(Sweep("perturbation", (0.01,)))[-1]
+    three = arms(Sweep("perturbation", (0.01,), draws=5, samples=3, temperatures=(0.6,)))[-1]
+    assert len({arm.arm.digest for arm in (first, second, greedy, three)}) == 4
+    assert len({first.arm.rollout_key(draw, "x") for draw in range(20)}) == 20
+    mix = mixed(5, samples=4, temperatures=(0.6,))
+    sigmas = [mix.perturbation(draw).sigma for draw in range(20)]
+    assert all(len(set(sigmas[model : model + 4])) == 1 for model in range(0, 20, 4))
+
+
+@given(st.integers(1, 9), st.integers(1, 9), problems, batches)
+def test_no_unit_spans_two_models_and_every_sample_is_in_one(models: int, samples: int, p: int, size: int) -> None:
+    planned = arms(Sweep("perturbation", (0.5,), draws=models, samples=samples, temperatures=(0.6,)))[-1]
+    cut = list(units(planned, p, size))
+    cells = [cell for unit in cut for cell in unit.cells()]
+    assert sorted(cells) == [(draw, i) for draw in range(models * samples) for i in range(p)]
+    assert all(len({draw // samples for draw in unit.draws}) == 1 and len(unit.cells()) <= max(size, 1) for unit in cut)
+
+
+def test_samples_need_a_temperature() -> None:
+    with pytest.raises(UserError, match="same answer every time"):
+        Sweep("perturbation", (0.01,), samples=2)
+    with pytest.raises(UserError, match="above 0"):
+        Sweep("perturbation", (0.01,), samples=2, temperatures=(0.0,))
+    with pytest.raises(UserError, match="more than 1,000,000 draws"):
+        Sweep("perturbation", (0.01,), draws=10**6, samples=2, temperatures=(0.5,))
