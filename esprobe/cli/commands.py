@@ -178,8 +178,19 @@ def report(
     compare: Annotated[
         bool, typer.Option("--compare", help="The best temperature arm against the best perturbation arm of each model.")
     ] = False,
+    select: Annotated[
+        bool, typer.Option("--select", help="What choosing perturbed models on some problems is worth on others.")
+    ] = False,
+    train: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --select: the problems to choose on; random halves without it."),
+    ] = None,
     arm: Annotated[
-        list[int] | None, typer.Option("--arm", help="Only this arm_id (repeatable); with --compare the two arms to compare.")
+        list[int] | None,
+        typer.Option(
+            "--arm",
+            help="Only this arm_id (repeatable); with --compare the two arms to compare, with --select one population together.",
+        ),
     ] = None,
 ) -> None:
     """Show every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
@@ -190,11 +201,17 @@ def report(
     for name in method or ():
         if name not in NAMES:
             raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(NAMES)}")
+    if compare and select:
+        raise typer.BadParameter("--compare and --select are two reports; ask for one of them")
+    if train is not None and not select:
+        raise typer.BadParameter("--train is for --select")
     chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
     connection = reading.open_database(ctx.obj[0], snapshot=True)
     with explained(ctx.obj[0]):
         if compare:
             _print_comparison(connection, chosen, arm or (), k or (), style)
+        elif select:
+            _print_selection(connection, chosen, k or (), train, style)
         else:
             _print_report(connection, chosen, k or (), style)
         if plots is not None:
@@ -213,6 +230,13 @@ def _print_comparison(connection: Connection, chosen: "Filter", pair: Sequence[i
     from esprobe.report.comparison_text import compare_report
 
     _print(compare_report(compare(connection, chosen, pair, ks), chosen.scorer, style), style)
+
+
+def _print_selection(connection: Connection, chosen: "Filter", ks: Sequence[int], train: Path | None, style: Format) -> None:
+    from esprobe.analysis.selection import selections
+    from esprobe.report.selection import select_report
+
+    _print(select_report(selections(connection, chosen, ks, train), chosen.scorer, style), style)
 
 
 def _print_plots(connection: Connection, chosen: "Filter", folder: Path, style: Format) -> None:

@@ -62,6 +62,20 @@ def chi_square_tail(x: float, freedom: float) -> float:
     return head * fraction
 
 
+@lru_cache(maxsize=4096)
+def chi_square_quantile(tail: float, freedom: float) -> float:
+    """The value that a χ² of so many degrees of freedom exceeds with probability `tail`, by halving an interval around it."""
+    low, high = 0.0, freedom + 10.0
+    while chi_square_tail(high, freedom) > tail:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if chi_square_tail(middle, freedom) > tail else (low, middle)
+        if high - low < 1e-10 * high:
+            break
+    return (low + high) / 2
+
+
 def _incomplete_beta(a: float, b: float, x: float, rest: float) -> float:
     """The regularised incomplete beta function I_x(a, b), by its continued fraction (Abramowitz & Stegun 26.5.8).
 

@@ -1,0 +1,90 @@
+"""Puts the answers of perturbed models, of greedy decoding and of temperature arms in step on the same problems.
+
+Knows answers and seeds. Counts nothing beyond that, and knows neither SQL nor layout.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from esprobe.analysis.answers import Answers, Seeded
+from esprobe.stats.resampling import Counts, Floats, estimates
+from esprobe.stats.selection import Population
+from esprobe.stats.top_votes import Ballots, block_votes, coded
+
+
+@dataclass(frozen=True)
+class Models:
+    """n models in the order of arms and first draws, with `samples` answers each to each of m problems; perhaps none.
+
+    `correct`: (n, m), how many of them are. `first`: the verdicts of the first answers, (n, m), and `ballots` theirs. `families`:
+    (n,), equal for equal seeds. `left_out`: models that lack an answer.
+    """
+
+    correct: Counts
+    first: Counts
+    ballots: Counts
+    samples: int
+    families: Counts
+    left_out: int
+
+
+def shared_problems(arms: Sequence[Answers]) -> Counts:
+    """The problems that at least half of the draws of every arm have answered."""
+    shared = [arm.problems[2 * arm.there.sum(0) >= len(arm.draws)] for arm in arms]
+    kept: Counts = shared[0][np.all([np.isin(shared[0], other) for other in shared], axis=0)]
+    return kept
+
+
+def models_of(arms: Sequence[tuple[Answers, Mapping[int, Seeded]]], problems: Counts) -> Models:
+    """Draws of one arm with equal seed and σ are samples of one model; a draw without a seed is a model by itself.
+
+    Where models have unequal numbers of samples, as many are taken as at least half of the models have.
+    """
+    answers: dict[tuple[float | None, ...], list[tuple[Counts, Counts]]] = {}
+    family: list[object] = []
+    for place, (arm, seeds) in enumerate(arms):
+        whole = arm.on(problems)
+        row = {draw: number for number, draw in enumerate(whole.draws.tolist())}
+        for draw in arm.draws.tolist():
+            seed, sigma = seeds.get(draw, (None, None))
+            model: tuple[float | None, ...] = (place, draw) if seed is None else (place, None, seed, sigma)
+            if model not in answers:
+                answers[model] = []
+                family.append(model if seed is None else seed)
+            if draw in row:
+                answers[model].append((whole.correct[row[draw]].astype(np.int64), whole.ballots[row[draw]]))
+    depths = sorted(map(len, answers.values()), reverse=True)
+    samples = max(1, depths[(len(depths) - 1) // 2])
+    kept = [(of, found[:samples]) for of, found in zip(family, answers.values(), strict=True) if len(found) >= samples]
+    numbers = {of: number for number, of in enumerate(dict.fromkeys(of for of, _ in kept))}
+    shape = len(kept), len(problems)
+    return Models(
+        correct=np.array([sum(right for right, _ in found) for _, found in kept], dtype=np.int64).reshape(shape),
+        first=np.array([found[0][0] for _, found in kept], dtype=np.int64).reshape(shape),
+        ballots=np.array([found[0][1] for _, found in kept], dtype=np.int64).reshape(shape),
+        samples=samples,
+        families=np.array([numbers[of] for of, _ in kept], dtype=np.int64),
+        left_out=len(answers) - len(kept),
+    )
+
+
+def population_of(models: Models, greedy: Answers | None, temperatures: Sequence[Answers], ks: Sequence[int]) -> Population:
+    """The models with what they are compared with, all on the same problems. `ks`: the K of votes."""
+    sampled = [coded(arm.ballots, arm.correct) for arm in temperatures]
+    deep = {k: [ballots for ballots in sampled if len(ballots.codes) >= k] for k in ks}
+    return Population(
+        correct=np.ascontiguousarray(models.correct.T.astype(np.float32)),
+        samples=models.samples,
+        ballots=coded(models.ballots, models.first > 0),
+        families=models.families,
+        greedy=None if greedy is None else greedy.correct.mean(0),
+        temperature_votes={k: np.array([block_votes(arm, k) for arm in found]) for k, found in deep.items() if found},
+        temperature_passes={k: np.array([_passes(arm, k) for arm in found]) for k, found in deep.items() if found},
+    )
+
+
+def _passes(ballots: Ballots, k: int) -> Floats:
+    """pass@k of each problem: (m,)."""
+    return estimates(np.array([len(ballots.solved)]), ballots.solved.sum(0).astype(np.int64), k)

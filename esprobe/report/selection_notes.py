@@ -1,0 +1,88 @@
+"""The sentences below the tables of `report --select`: what was found in each population, and what the columns mean.
+
+Knows what a selection holds. Knows neither tables nor the database.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from esprobe.analysis.selection import Selection
+from esprobe.report.words import arm_name, percent, points
+from esprobe.stats.reselection import HALVES, RESAMPLES
+
+
+def found(one: Selection) -> Iterator[str]:
+    """What is to be said of one population."""
+    yield _spread(one)
+    most = one.sizes[-1]
+    train, test, gain = (one.selected.at(name)[most] for name in ("best_train", "best_test", "gain_test"))
+    said = f"{one.selected.at('slope')[None].value:.2f}".replace("-", "−")
+    yield (
+        f"The best of all {most:,} has {percent(train.value)} where it was chosen and {percent(test.value)} where it was not, "
+        f"{points(gain.value, gain.interval)} points over a model taken at random. A model that is 1 point better on the train "
+        f"problems is {said} points better on the test problems."
+    )
+    greedy = one.selected.at("base_greedy").get(None)
+    if greedy is None:
+        yield "There is no greedy arm of the unperturbed model on these problems to compare with."
+    else:
+        yield f"Greedy decoding of the unperturbed model has {percent(greedy.value, greedy.interval)} on the test problems."
+    if one.ks and not one.temperatures:
+        yield "There is no temperature arm on these problems to compare with."
+    doubts = {figure.interval.doubt for figure in one.selected.figures if figure.interval is not None and figure.interval.doubt}
+    if doubts:
+        yield f"not trustworthy: intervals of {'; '.join(sorted(doubts))}."
+    if one.samples > 1:
+        yield f"A model has {one.samples:,} samples of each problem: its accuracy is their mean, and it votes with the first."
+    if one.left_out:
+        yield f"note: {one.left_out:,} models are left out, which have not answered every problem."
+
+
+def _spread(one: Selection) -> str:
+    spread, p = one.selected.spread, one.selected.p
+    seen, luck = 100 * spread.observed**0.5, 100 * spread.luck**0.5
+    said = f"The models' accuracies have a standard deviation of {seen:.2f} points; luck alone would give {luck:.2f}"
+    if spread.interval is None or p is None:
+        return f"{said}."
+    low, high = (100 * max(0.0, end) ** 0.5 for end in spread.interval)
+    doubt = f" (not trustworthy: {spread.interval.doubt})" if spread.interval.doubt else ""
+    return (
+        f"{said}. What remains is a true difference of τ = {100 * spread.deviation:.2f} points [{low:.2f}, {high:.2f}]{doubt}; "
+        f"p = {p:.2g} of none."
+    )
+
+
+def meaning(every: Sequence[Selection]) -> Iterator[str]:
+    """What the columns are, once for all populations."""
+    yield (
+        "best of N: the one that is best on the train problems, of N models taken at random; equally good ones count alike. "
+        "gain: over a model taken at random. over greedy: over greedy decoding of the unperturbed model."
+    )
+    yield (
+        "equal: what N equally good models would show, by shuffling each problem's verdicts among the models; the range has 95% "
+        "of such populations."
+    )
+    if any(one.ks for one in every):
+        yield (
+            f"vote: the most frequent ballot. Ballots are {_key(every)}; ties go to the better-ranked model; an answer without a "
+            "ballot does not vote. any: one of the K is right, for those who can verify."
+        )
+    temperatures = dict.fromkeys(arm_name(arm) for one in every for arm in one.temperatures)
+    if temperatures:
+        yield (
+            "at best T: K samples of the unperturbed model at the temperature that is best at K on the train problems, of "
+            f"{', '.join(temperatures)}."
+        )
+    if any(one.train is None for one in every):
+        yield f"Everything is the mean over {HALVES} random halves of the problems, both ways round."
+    costs = dict.fromkeys(f"{one.problems // 2 if one.train is None else one.train:,}" for one in every)
+    yield (
+        f"Choosing among N models costs N × {' or '.join(costs)} rollouts before the first test problem; samples at a "
+        "temperature cost none."
+    )
+    yield f"95% intervals: over problems and models, everything chosen again in {RESAMPLES} resamples."
+
+
+def _key(every: Sequence[Selection]) -> str:
+    if all(one.arms[0].task == "countdown" for one in every):
+        return "values: two expressions of one value are one ballot"
+    return "canonical answers"

@@ -1,0 +1,145 @@
+"""What choosing among perturbed models on some problems is worth on others: best of N, votes of the top K, and their controls.
+
+Knows matrices of verdicts and ballots by problem and model. Knows no database and no layout. With numpy, all rows at once: a row
+is one way to divide the problems, with the weights and models that a resample gives it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esprobe.stats.best_of import Pools
+from esprobe.stats.resampling import Counts, Floats, estimates
+from esprobe.stats.top_votes import Ballots, votes
+
+Weights = NDArray[np.float32]
+Table = tuple[str, int | None, Floats]  # quantity, its N or K, (R, m): what each row makes of each problem
+
+
+@dataclass(frozen=True)
+class Population:
+    """n models that all met the same m problems, and what is compared with them on these problems.
+
+    `correct`: (m, n), how many of each model's `samples` samples are correct. `ballots`: of each model's first sample.
+    `families`: (n,), equal for models of one seed, which are not independent of one another. `greedy`: (m,), the unperturbed
+    model's verdicts. `temperature_votes` and `temperature_passes`: K → (arms, m), vote@K and pass@K of the temperature arms that
+    have so many draws.
+    """
+
+    correct: Weights
+    samples: int
+    ballots: Ballots
+    families: Counts
+    greedy: Floats | None = None
+    temperature_votes: Mapping[int, Floats] | None = None
+    temperature_passes: Mapping[int, Floats] | None = None
+
+    @property
+    def problems(self) -> int:
+        """How many, m."""
+        return len(self.correct)
+
+    @property
+    def models(self) -> int:
+        """How many, n."""
+        return int(self.correct.shape[1])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """R ways to choose: (R, m) weights of the problems that models are chosen on, which are not those that they are tested on.
+
+    `models`: (R, n), the models of each row's population, by number; one that is there twice counts twice.
+    """
+
+    chosen: Weights
+    models: Counts
+
+    @cached_property
+    def times(self) -> Counts:
+        """(R, n): how often each model is in its row's population."""
+        rows, n = self.models.shape
+        cell = self.models + n * np.arange(rows)[:, None]
+        return np.bincount(cell.ravel(), minlength=rows * n).reshape(rows, n)
+
+
+def halves(problems: int, rounds: int, rng: np.random.Generator) -> Weights:
+    """Random halves, (2 · rounds, m): 1 where models are chosen. Each half is followed by the other, its complement."""
+    inside = np.zeros((rounds, problems), dtype=np.float32)
+    inside[:, : problems // 2] = 1
+    inside = rng.permuted(inside, axis=1)
+    return np.stack([inside, 1 - inside], axis=1).reshape(2 * rounds, problems)
+
+
+def pools(population: Population, rows: Rows) -> tuple[Counts, Pools]:
+    """Each model's score on the chosen problems, (R, n), and the pools to choose the best of N from."""
+    scores = np.rint(rows.chosen @ population.correct).astype(np.int64)
+    return scores, Pools(scores, rows.times)
+
+
+def measure(
+    population: Population, rows: Rows, sizes: Sequence[int], ks: Sequence[int], rng: np.random.Generator
+) -> Iterator[Table]:
+    """What the chosen models make of every problem, with the controls. A row is to be tested where it was not chosen.
+
+    `sizes`: the N of best-of-N, among them 1; `ks`: the K of votes. Models that are equal on the chosen problems are in random
+    order.
+    """
+    scores, pooled = pools(population, rows)
+    shares = np.ascontiguousarray(population.correct.T) / population.samples  # (n, m)
+    one: Floats = pooled.best(1) @ shares
+    for size in sizes:
+        best = pooled.best(size) @ shares
+        yield "best_test", size, best
+        yield "gain_test", size, best - one
+        if population.greedy is not None:
+            yield "best_over_greedy", size, best - population.greedy
+    if population.greedy is not None:
+        yield "base_greedy", None, np.broadcast_to(population.greedy, rows.chosen.shape)
+    if ks:
+        yield from _voted(population, rows, scores, ks, rng)
+
+
+def _voted(population: Population, rows: Rows, scores: Counts, ks: Sequence[int], rng: np.random.Generator) -> Iterator[Table]:
+    """Votes of the K best, of K random models and of K draws at a temperature; whether any of them is right."""
+    best, by_chance = _orders(rows.models, scores, max(ks), rng)
+    vote_test, any_test = votes(population.ballots, best, ks)
+    vote_random, _ = votes(population.ballots, by_chance, ks)
+    correct = np.rint(rows.times.astype(np.float32) @ population.ballots.solved).astype(np.int64)  # (R, m)
+    for place, k in enumerate(ks):
+        voted, any_right, by_random = (table[:, place].astype(np.float64) for table in (vote_test, any_test, vote_random))
+        yield "vote_test", k, voted
+        yield "any_test", k, any_right
+        yield "vote_random", k, by_random
+        yield "any_random", k, estimates(np.full((1, 1), population.models), correct, k)
+        yield "vote_over_random", k, voted - by_random
+        for name, difference, top, tables in (
+            ("temperature_vote", "vote_over_temperature", voted, population.temperature_votes),
+            ("temperature_pass", "any_over_pass", any_right, population.temperature_passes),
+        ):
+            if tables and k in tables:
+                sampled = _best_arm(tables[k], rows.chosen)
+                yield name, k, sampled
+                yield difference, k, top - sampled
+
+
+def _orders(models: Counts, scores: Counts, length: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+    """(R, length) twice: the best models by score, and random ones, so that all models begin a row about equally often."""
+    rows, n = models.shape
+    keys = np.take_along_axis(scores, models, axis=1) + rng.random((rows, n))  # equal ones in random order
+    best = np.argsort(-keys, axis=1)[:, :length]
+    orders = rng.permuted(np.tile(np.arange(n), (-(-rows // n), 1)), axis=1)
+    starts = np.arange(rows) * n // min(rows, n) % n
+    windows = orders[np.arange(rows)[:, None] // n, (starts[:, None] + np.arange(length)) % n]
+    return np.take_along_axis(models, best, axis=1), np.take_along_axis(models, windows, axis=1)
+
+
+def _best_arm(table: Floats, chosen: Weights) -> Floats:
+    """(R, m): the arm, from (arms, m), that is best on the chosen problems; of equally good ones the mean."""
+    there = chosen @ table.T  # (R, arms)
+    top = there >= there.max(1, keepdims=True) - 1e-9 * chosen.shape[1]
+    best: Floats = top / top.sum(1, keepdims=True) @ table
+    return best
