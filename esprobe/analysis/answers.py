@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esprobe.analysis.reading import query
-from esprobe.stats.resampling import Counts
+from esprobe.stats.resampling import Ints
 
 Seeded = tuple[int | None, float | None]  # a draw's seed and σ, which together are one perturbed model
 
@@ -24,13 +24,13 @@ class Answers:
     none.
     """
 
-    draws: Counts
-    problems: Counts
+    draws: Ints
+    problems: Ints
     there: NDArray[np.bool_]
     correct: NDArray[np.bool_]
-    ballots: Counts
+    ballots: Ints
 
-    def on(self, problems: Counts) -> "Answers":
+    def on(self, problems: Ints) -> "Answers":
         """On these problems alone, without the draws that lack one of them; none are left where the arm has not met one."""
         columns = np.minimum(np.searchsorted(self.problems, problems), len(self.problems) - 1)
         rows = self.there[:, columns].all(1) & np.array_equal(self.problems[columns], problems)
@@ -55,7 +55,7 @@ def read_answers(connection: sqlite3.Connection, scorer: str, arm_ids: Sequence[
     return found
 
 
-def _placed(draws: Counts, problems: Counts, correct: Counts, ballots: Counts) -> Answers:
+def _placed(draws: Ints, problems: Ints, correct: Ints, ballots: Ints) -> Answers:
     of_draw, row = np.unique(draws, return_inverse=True)
     of_problem, column = np.unique(problems, return_inverse=True)
     shape = len(of_draw), len(of_problem)

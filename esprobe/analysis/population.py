@@ -1,6 +1,6 @@
 """Puts the answers of perturbed models, of greedy decoding and of temperature arms in step on the same problems.
 
-Knows answers and seeds. Counts nothing beyond that, and knows neither SQL nor layout.
+Knows answers and seeds. Ints nothing beyond that, and knows neither SQL nor layout.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from esprobe.analysis.answers import Answers, Seeded
-from esprobe.stats.resampling import Counts, Floats, estimates
+from esprobe.stats.resampling import Floats, Ints, estimates
 from esprobe.stats.selection import Population
 from esprobe.stats.top_votes import Ballots, block_votes, coded
 
@@ -22,27 +22,27 @@ class Models:
     (n,), equal for equal seeds. `left_out`: models that lack an answer.
     """
 
-    correct: Counts
-    first: Counts
-    ballots: Counts
+    correct: Ints
+    first: Ints
+    ballots: Ints
     samples: int
-    families: Counts
+    families: Ints
     left_out: int
 
 
-def shared_problems(arms: Sequence[Answers]) -> Counts:
+def shared_problems(arms: Sequence[Answers]) -> Ints:
     """The problems that at least half of the draws of every arm have answered."""
     shared = [arm.problems[2 * arm.there.sum(0) >= len(arm.draws)] for arm in arms]
-    kept: Counts = shared[0][np.all([np.isin(shared[0], other) for other in shared], axis=0)]
+    kept: Ints = shared[0][np.all([np.isin(shared[0], other) for other in shared], axis=0)]
     return kept
 
 
-def models_of(arms: Sequence[tuple[Answers, Mapping[int, Seeded]]], problems: Counts) -> Models:
+def models_of(arms: Sequence[tuple[Answers, Mapping[int, Seeded]]], problems: Ints) -> Models:
     """Draws of one arm with equal seed and σ are samples of one model; a draw without a seed is a model by itself.
 
     Where models have unequal numbers of samples, as many are taken as at least half of the models have.
     """
-    answers: dict[tuple[float | None, ...], list[tuple[Counts, Counts]]] = {}
+    answers: dict[tuple[float | None, ...], list[tuple[Ints, Ints]]] = {}
     family: list[object] = []
     for place, (arm, seeds) in enumerate(arms):
         whole = arm.on(problems)

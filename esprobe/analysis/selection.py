@@ -1,6 +1,6 @@
 """The populations of perturbed models that one may choose from, and everything that is said of choosing: for `report --select`.
 
-Knows arms, their answers and which of them are alike. Counts nothing itself, that is `reselection`'s, and knows no layout.
+Knows arms, their answers and which of them are alike. Ints nothing itself, that is `reselection`'s, and knows no layout.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from esprobe.analysis.population import models_of, population_of, shared_problem
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
 from esprobe.stats.best_of import powers
-from esprobe.stats.resampling import Counts, Floats
+from esprobe.stats.resampling import Floats, Ints
 from esprobe.stats.reselection import Selected, select
 from esprobe.tasks.records import load_problems
 from esprobe.tasks.registry import all_tasks
@@ -150,7 +150,7 @@ def _votes_at(ks: Sequence[int], models: int, name: str) -> list[int]:
     return fitting
 
 
-def _given(connection: sqlite3.Connection, path: Path, task_name: str, problems: Counts, name: str) -> NDArray[np.bool_]:
+def _given(connection: sqlite3.Connection, path: Path, task_name: str, problems: Ints, name: str) -> NDArray[np.bool_]:
     """Which of the problems are in the file: (m,)."""
     task = next((task for task in all_tasks() if task.name == task_name), None)
     if task is None:

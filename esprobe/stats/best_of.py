@@ -4,15 +4,14 @@ Knows scores of models, whole numbers of correct answers. Knows no problems, no 
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from esprobe.stats.resampling import Counts, Floats
+from esprobe.stats.resampling import Floats, Ints
 
 
 class Pools:
     """R pools of n models each: `scores`, (R, n), whole and at least 0; `times`, (R, n), how often a model is in the pool."""
 
-    def __init__(self, scores: Counts, times: Counts | None = None) -> None:
+    def __init__(self, scores: Ints, times: Ints | None = None) -> None:
         rows, _ = scores.shape
         lowest = scores.min(axis=1, keepdims=True)
         width = int((scores - lowest).max()) + 1
@@ -34,7 +33,7 @@ class Pools:
         return weights
 
 
-def within(n: int, size: int) -> NDArray[np.float64]:
+def within(n: int, size: int) -> Floats:
     """C(x, size)/C(n, size) for x = 0 … n: (n + 1,). The probability that `size` of n things are all among some x of them.
 
     By a running product from x = n down, C(x − 1, size)/C(x, size) = (x − size)/x, in which nothing can overflow.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from esprobe.stats.best_of import Pools
 from esprobe.stats.crossed import TrueSpread, true_spread
 from esprobe.stats.intervals import Interval, share_interval
-from esprobe.stats.resampling import Counts, Floats
+from esprobe.stats.resampling import Floats, Ints
 from esprobe.stats.selection import Population, Rows, Weights, halves, measure, pools
 from esprobe.stats.student import Z, t_quantile
 
@@ -33,6 +33,13 @@ SHUFFLES = 300
 _MOST_SHUFFLED = 50_000_000  # verdicts
 FEW = 20  # models or problems
 DIFFERENCES = ("gain_test", "best_over_greedy", "vote_over_random", "vote_over_temperature", "any_over_pass")
+# Quantity → that by which choosing changes it. Where each problem is now chosen on and now tested on, the luck of a model on two
+# problems helps it twice, to be chosen by one and to be right on the other, and both ways round: that part of the variance counts
+# twice, as in any mean over pairs. The part is what the slope leaves to luck.
+OF_CHOICE = {
+    **dict.fromkeys(("best_test", "gain_test", "best_over_greedy"), "gain_test"),
+    **dict.fromkeys(("vote_test", "vote_over_random", "vote_over_temperature"), "vote_over_random"),
+}
 Key = tuple[str, int | None]
 
 
@@ -71,14 +78,21 @@ def select(population: Population, train: NDArray[np.bool_] | None, sizes: Seque
     chosen = _variance_of_choice(population, few, sizes, ks, rng)
     tested = int((splits < 1).any(0).sum())
     fewest = min(tested, len(np.unique(population.families)))
-    figures = []
+    slope = _slope(population, splits)
+    twice = 0.0 if train is not None else min(1.0, max(0.0, 1 - slope.value))
+    figures = [slope]
     for (name, at), values in own.items():
-        variance = float(values.var(ddof=1)) / tested + chosen[name, at]
+        variance = (_variance(own, name, at) + twice * _variance(own, OF_CHOICE.get(name), at)) / tested + chosen[name, at]
         figures.append(Figure(name, at, float(values.mean()), _interval(name, float(values.mean()), variance, tested, fewest)))
-    figures += [_slope(population, splits), *_on_train(population, splits, few, sizes, fewest, rng)]
+    figures += _on_train(population, splits, few, sizes, fewest, rng)
     null, p = _equal_models(population, few, sizes, rng)
     shares = population.correct.astype(np.float64) / population.samples
     return Selected((*figures, *null), true_spread(shares), p)
+
+
+def _variance(own: dict[Key, Floats], name: str | None, at: int | None) -> float:
+    """Between problems; 0 without a name."""
+    return 0.0 if name is None else float(own[name, at].var(ddof=1))
 
 
 def _interval(name: str, value: float, variance: float, tested: int, fewest: int) -> Interval | None:
@@ -91,7 +105,7 @@ def _interval(name: str, value: float, variance: float, tested: int, fewest: int
     return None if found is None else Interval(found.low, found.high, doubt or found.doubt)
 
 
-def _everyone(population: Population, rows: int) -> Counts:
+def _everyone(population: Population, rows: int) -> Ints:
     return np.broadcast_to(np.arange(population.models), (rows, population.models))
 
 
@@ -174,7 +188,7 @@ def _covariance(table: Floats) -> float:
     return between - own / splits
 
 
-def _drawn_models(population: Population, rng: np.random.Generator) -> Counts:
+def _drawn_models(population: Population, rng: np.random.Generator) -> Ints:
     """(RESAMPLES, n): models drawn with replacement, those of one seed together; cut to n where seeds have unequal numbers."""
     n = population.models
     _, family = np.unique(population.families, return_inverse=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esprobe.stats.best_of import Pools
-from esprobe.stats.resampling import Counts, Floats, estimates
+from esprobe.stats.resampling import Floats, Ints, estimates
 from esprobe.stats.top_votes import Ballots, votes
 
 Weights = NDArray[np.float32]
@@ -32,7 +32,7 @@ class Population:
     correct: Weights
     samples: int
     ballots: Ballots
-    families: Counts
+    families: Ints
     greedy: Floats | None = None
     temperature_votes: Mapping[int, Floats] | None = None
     temperature_passes: Mapping[int, Floats] | None = None
@@ -56,10 +56,10 @@ class Rows:
     """
 
     chosen: Weights
-    models: Counts
+    models: Ints
 
     @cached_property
-    def times(self) -> Counts:
+    def times(self) -> Ints:
         """(R, n): how often each model is in its row's population."""
         rows, n = self.models.shape
         cell = self.models + n * np.arange(rows)[:, None]
@@ -74,7 +74,7 @@ def halves(problems: int, rounds: int, rng: np.random.Generator) -> Weights:
     return np.stack([inside, 1 - inside], axis=1).reshape(2 * rounds, problems)
 
 
-def pools(population: Population, rows: Rows) -> tuple[Counts, Pools]:
+def pools(population: Population, rows: Rows) -> tuple[Ints, Pools]:
     """Each model's score on the chosen problems, (R, n), and the pools to choose the best of N from."""
     scores = np.rint(rows.chosen @ population.correct).astype(np.int64)
     return scores, Pools(scores, rows.times)
@@ -103,7 +103,7 @@ def measure(
         yield from _voted(population, rows, scores, ks, rng)
 
 
-def _voted(population: Population, rows: Rows, scores: Counts, ks: Sequence[int], rng: np.random.Generator) -> Iterator[Table]:
+def _voted(population: Population, rows: Rows, scores: Ints, ks: Sequence[int], rng: np.random.Generator) -> Iterator[Table]:
     """Votes of the K best, of K random models and of K draws at a temperature; whether any of them is right."""
     best, by_chance = _orders(rows.models, scores, max(ks), rng)
     vote_test, any_test = votes(population.ballots, best, ks)
@@ -126,7 +126,7 @@ def _voted(population: Population, rows: Rows, scores: Counts, ks: Sequence[int]
                 yield difference, k, top - sampled
 
 
-def _orders(models: Counts, scores: Counts, length: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+def _orders(models: Ints, scores: Ints, length: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """(R, length) twice: the best models by score, and random ones, so that all models begin a row about equally often."""
     rows, n = models.shape
     keys = np.take_along_axis(scores, models, axis=1) + rng.random((rows, n))  # equal ones in random order

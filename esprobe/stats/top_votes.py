@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from esprobe.stats.resampling import Counts, Floats
+from esprobe.stats.resampling import Floats, Ints
 
 Flags = NDArray[np.bool_]
 
@@ -26,7 +26,7 @@ class Ballots:
 
     codes: NDArray[np.int32]
     right: Flags
-    problem: Counts
+    problem: Ints
     solved: Flags
 
     def of(self, problems: Flags) -> "Ballots":
@@ -36,7 +36,7 @@ class Ballots:
         return Ballots(codes, self.right[kept], (np.cumsum(problems) - 1)[self.problem[kept]], self.solved[:, problems])
 
 
-def coded(ballots: NDArray[np.int64], solved: Flags) -> Ballots:
+def coded(ballots: Ints, solved: Flags) -> Ballots:
     """From (n, m) numbers, of which equal ones on one problem are one ballot and those below 0 are none, and (n, m) verdicts."""
     n, m = ballots.shape
     width = int(ballots.max(initial=0)) + 1
@@ -49,7 +49,7 @@ def coded(ballots: NDArray[np.int64], solved: Flags) -> Ballots:
     return Ballots(codes.astype(np.int32), right[:-1], keys // width, solved)
 
 
-def votes(ballots: Ballots, orders: Counts, sizes: Sequence[int]) -> tuple[Flags, Flags]:
+def votes(ballots: Ballots, orders: Ints, sizes: Sequence[int]) -> tuple[Flags, Flags]:
     """For R orders of models, (R, K), the first K of each, K in `sizes`: two arrays of (R, len(sizes), m).
 
     The first: whether the most frequent ballot is right, ties to the ballot whose first model comes first in the order (RandOpt,
@@ -61,7 +61,7 @@ def votes(ballots: Ballots, orders: Counts, sizes: Sequence[int]) -> tuple[Flags
     return np.concatenate([voted for voted, _ in parts]), np.concatenate([any_right for _, any_right in parts])
 
 
-def _of_orders(ballots: Ballots, orders: Counts, sizes: Sequence[int]) -> tuple[Flags, Flags]:
+def _of_orders(ballots: Ballots, orders: Ints, sizes: Sequence[int]) -> tuple[Flags, Flags]:
     """A ballot's standing is one number: votes · most + 2 · how early its first vote came + whether it is right."""
     rows, deepest = len(orders), max(sizes)
     width = len(ballots.right) + 1
