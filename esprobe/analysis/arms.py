@@ -1,6 +1,6 @@
 """The arms of a database with their pass@k and 95% intervals, read from the views.
 
-Knows the views and the statistics, no model and no layout. Computes nothing that a view holds.
+Knows the views and the statistics, no model and no layout. Computes nothing that a view has.
 """
 
 import json
@@ -33,7 +33,7 @@ class Filter:
     arms: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises UserError for a method that there is not."""
+        """Raises UserError for an unknown method."""
         for method in self.methods:
             if method not in NAMES:
                 raise UserError(f"there is no method {method!r}; methods: {', '.join(NAMES)}")
@@ -53,7 +53,7 @@ class Filter:
 class AtK:
     """One row of the view `pass_at_k`: the mean over `problems` problems, its standard error, and chance at the same k.
 
-    `shared` is what perturbed models add to the squared standard error; None where every problem has draws of its own.
+    `shared` is what perturbed models add to the squared standard error; None where problems share no draws.
     """
 
     k: int
@@ -77,7 +77,7 @@ class ArmRow:
     arm_id: int
     task: str
     model: str
-    model_digest: str  # two models may bear one name
+    model_digest: str  # two models may have one name
     method: str
     value: float | None
     problems: int
@@ -132,19 +132,19 @@ def read_arms(connection: sqlite3.Connection, scorer: str) -> list[ArmRow]:
 
 
 def passing(arms: Sequence[ArmRow], chosen: Filter) -> list[ArmRow]:
-    """The arms that the filter lets through, in their order. Raises UserError if there are none, or no such arm_id."""
+    """The arms that pass the filter, in their order. Raises UserError if there are none, or no such arm_id."""
     known = {arm.arm_id for arm in arms}
     for arm_id in chosen.arms:
         if arm_id not in known:
             raise no_arm(arm_id)
     found = [arm for arm in arms if chosen.passes(arm)]
     if not found:
-        raise UserError("no arm passes these filters; `esprobe report` without filters shows what there is")
+        raise UserError("no arm passes these filters; `esprobe report` without filters shows all arms")
     return found
 
 
 def no_arm(arm_id: int) -> UserError:
-    """What to tell a user who names an arm that is not there."""
+    """The error where the user names an arm that does not exist."""
     return UserError(f"there is no arm {arm_id} here; `esprobe report --format csv` shows arm_id")
 
 

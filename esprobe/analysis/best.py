@@ -1,6 +1,6 @@
 """The one rule for which arms are compared: the best arm of each kind, greedy's baseline, shared problems, the first k draws.
 
-`report --compare`, the plots and the page of `explore` all ask here, so that they name the same winner. Knows the counts of each
+`report --compare`, the plots and the page of `explore` all use it, so that they name the same winner. Knows the counts of each
 arm × problem and the settings of arms, no database and no layout. Plain Python.
 """
 
@@ -15,7 +15,7 @@ from esprobe.stats.intervals import Cell
 
 Counts = Mapping[int, Cell]  # problem → draws and correct draws of one arm
 KINDS = tuple(method.name for method in COMPARED)
-_ONLY_OF_DRAWS = frozenset({"seed", "seeds", "noise", "device"})  # settings of how draws are made, which greedy decoding has not
+_ONLY_OF_DRAWS = frozenset({"seed", "seeds", "noise", "device"})  # settings of how draws are made, which greedy decoding lacks
 
 
 class ArmLike(Protocol):

@@ -1,6 +1,6 @@
 """What was chosen for being the best, where it was not chosen: arms on other problems and draws, models on other problems.
 
-Reads verdicts, then counts and splits with the pure functions of halves.py and quality.py. Not how it is laid out.
+Reads verdicts, then counts and splits with the pure functions of halves.py and quality.py. Must not know layout.
 """
 
 import sqlite3
@@ -44,8 +44,8 @@ class Source:
 class Halves:
     """Arms chosen on one half of the problems with one half of the draws, and compared on the other half of both.
 
-    `k` is half of the k by which the best arms were chosen, since each half has half of the draws; `flattered`: today's best
-    arms' difference at this k on the same problems, everything taken. `same`: how often the choice was today's.
+    `k` is half of the k by which the best arms were chosen, since each half has half of the draws; `flattered`: the difference
+    of the best arms at this k on the same problems, with all draws. `same`: how often the choice was these two arms.
     """
 
     k: int
@@ -80,7 +80,7 @@ class BestOf:
 class Draws:
     """A perturbation arm's models one by one, on the problems of the comparison; models that lack one of them are left out.
 
-    `better`: how many beat greedy decoding of the unperturbed model on these problems, by luck or truly; `spread` says how much
+    `better`: how many beat greedy decoding of the unperturbed model on these problems, by luck or quality; `spread` says how much
     of their differences is luck, and `held_out` what choosing the best of them is worth. `best`: (draw, seed, correct, accuracy).
     """
 
@@ -95,7 +95,7 @@ class Draws:
 
 
 def chosen_arms(source: Source, choice: Choice) -> Halves | None:
-    """The winner's curse undone; None for a single problem, or where the best arms were chosen by a single draw."""
+    """Without the winner's curse; None for a single problem, or where the best arms were chosen by a single draw."""
     size, k = len(choice.problems), choice.k // 2
     if size < 2 or k < 1:
         return None
@@ -134,7 +134,7 @@ def _first_draws(source: Source, arm_id: int, choice: Choice) -> "Floats":
 
 
 def _flattered(source: Source, choice: Choice, k: int) -> float:
-    """First − second of today's best arms."""
+    """First − second of the best arms on everything."""
     first, second = (source.seen.counts[arm_id] for arm_id in choice.best)
     each = [pass_at_k(first[i].n, first[i].c, k) - pass_at_k(second[i].n, second[i].c, k) for i in choice.problems]
     return sum(each) / len(each)

@@ -1,4 +1,4 @@
-"""What the page to explore results shows beside texts: arms, problems, how often each arm solved each, the pair to open with.
+"""What the page to explore results shows besides texts: arms, problems, how often each arm solved each, the pair to open with.
 
 Reads the views and the table `problem`. Knows nothing of pages, nor of what a payload means.
 """
@@ -49,7 +49,7 @@ class Exploration:
 
 
 def read_exploration(connection: sqlite3.Connection, scorer: str) -> Exploration:
-    """All arms and problems that the scorer has judged. Raises UserError if there are none."""
+    """All arms and problems with verdicts of the scorer. Raises UserError if there are none."""
     seen = read_overview(connection, Filter(scorer), intervals=False)
     problems = read_problems(connection, scorer, seen.problems)
     return Exploration(

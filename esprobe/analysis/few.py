@@ -1,6 +1,6 @@
 """A few rollouts of each arm × problem, chosen so that they differ, with their texts.
 
-Goes once over the verdicts, without the texts, in the order in which they lie on disk, and reads the texts of the chosen alone.
+Reads the verdicts once, without the texts, in their order on disk, and then the texts of the chosen rollouts only.
 """
 
 import sqlite3
@@ -80,7 +80,7 @@ class Few:
         self._again: tuple[list[Verdict], ...] = ([], [])
 
     def add(self, verdict: Verdict) -> None:
-        """Looks at one more rollout of the cell; they come in draw order."""
+        """Takes one more rollout of the cell into account; they come in draw order."""
         correct, key = verdict[2], verdict[3:]
         new, again = self._new[correct], self._again[correct]
         if key not in new:

@@ -1,4 +1,4 @@
-"""What a report is about: the arms that a filter lets through, their problems, and their greedy baselines, by model and task.
+"""What a report is about: the arms that pass a filter, their problems, and their greedy baselines, by model and task.
 
 Reads the views once for all tables. Knows no layout.
 """
@@ -38,7 +38,7 @@ class ModelOnTask:
 
 @dataclass(frozen=True)
 class Overview:
-    """`arms`: those that the filter lets through; `every`: all of the scorer, for a baseline may be among the others.
+    """`arms`: those that pass the filter; `every`: all of the scorer, since a baseline may be among the others.
 
     `ks`: the k that the user asks for; empty where these are left to the report. `tried`: arm → its problems.
     """

@@ -1,6 +1,6 @@
 """What the plots show of one model on one task: curves, the best arms on what they share, equally many draws, single models.
 
-Reads verdicts and counts. Draws nothing, and does not know what anything is called in a plot.
+Reads verdicts and counts. Must not know how anything is drawn, nor what it is called in a plot.
 """
 
 import sqlite3

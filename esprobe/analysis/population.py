@@ -1,6 +1,6 @@
 """Puts the answers of perturbed models, of greedy decoding and of temperature arms in step on the same problems.
 
-Knows answers and seeds. Ints nothing beyond that, and knows neither SQL nor layout.
+Knows answers and seeds. Must not know SQL or layout.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def models_of(arms: Sequence[tuple[Answers, Mapping[int, Seeded]]], problems: In
 
 
 def population_of(models: Models, greedy: Answers | None, temperatures: Sequence[Answers], ks: Sequence[int]) -> Population:
-    """The models with what they are compared with, all on the same problems. `ks`: the K of votes."""
+    """The models and what they are compared with, all on the same problems. `ks`: the K of votes."""
     sampled = [coded(arm.ballots, arm.correct) for arm in temperatures]
     deep = {k: [ballots for ballots in sampled if len(ballots.codes) >= k] for k in ks}
     return Population(

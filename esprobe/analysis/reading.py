@@ -1,4 +1,4 @@
-"""Reads a results database and cannot change it: the views' rows, and queries of the user's own.
+"""Reads a results database and cannot change it: the views' rows, and the user's queries.
 
 Loads sqlite3 only, so that reports start at once; an older database is upgraded first.
 """
@@ -27,7 +27,7 @@ _HARMLESS_PRAGMAS = {
 
 
 def open_database(path: Path, snapshot: bool = False) -> sqlite3.Connection:
-    """A connection that cannot write. With `snapshot` all its queries see one moment of the database, whoever writes meanwhile.
+    """A connection that cannot write. With `snapshot` all its queries see one moment of the database, even during writes.
 
     Raises UserError if there is no database, or it is not ours.
     """
@@ -57,7 +57,7 @@ def query(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) 
 
 
 def failure(error: sqlite3.Error) -> UserError:
-    """What to tell the user of a query that failed."""
+    """The error where a query failed."""
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_AUTH:
         return UserError("only queries are allowed here: SELECT, or a PRAGMA that looks at tables")
     if damaged(error):

@@ -39,7 +39,7 @@ class Filters(TypedDict, total=False):
 
 
 class Results:
-    """A results database. Every method asks it anew, so that what a running sweep has added is seen.
+    """A results database. Every method reads it again, so that it sees what a running sweep has added.
 
     All methods raise `esprobe.errors.UserError`, in one line that says what to do, where the file is no database of esprobe,
     where nothing is scored by the scorer, or where no arm passes the filters.

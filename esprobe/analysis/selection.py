@@ -1,6 +1,6 @@
-"""The populations of perturbed models that one may choose from, and everything that is said of choosing: for `report --select`.
+"""The populations of perturbed models that one may choose from, and what choosing is worth: for `report --select`.
 
-Knows arms, their answers and which of them are alike. Ints nothing itself, that is `reselection`'s, and knows no layout.
+Knows arms, their answers and which of them are alike; `reselection` computes. Must not know layout.
 """
 
 import sqlite3
@@ -80,7 +80,7 @@ def _populations(every: Sequence[ArmRow], chosen: Filter) -> list[list[ArmRow]]:
         return [[arm] for arm in arms]
     for arm in arms[1:]:
         if (arm.model_digest, arm.task) != (arms[0].model_digest, arms[0].task):
-            raise UserError(f"arms {arms[0].arm_id} and {arm.arm_id} are of unlike models or tasks, and no population together")
+            raise UserError(f"arms {arms[0].arm_id} and {arm.arm_id} differ in model or task, so they are not one population")
     return [arms]
 
 

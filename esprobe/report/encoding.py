@@ -1,4 +1,4 @@
-"""Standard output in an encoding that lacks characters: ours become ASCII, all others their code, and none ends the work.
+"""Standard output in an encoding that lacks characters: ours become ASCII, all others their code, and none is an error.
 
 Knows encodings, not what is printed. What programs read keeps its values, or is refused.
 """
@@ -16,14 +16,14 @@ _IN_ASCII = {
 
 
 def show_anything() -> None:
-    """Makes `sys.stdout` print what its encoding lacks in other words; for the start of a program."""
-    # the second is Python's choice for the C locale; whoever chose another one by PYTHONIOENCODING keeps it
+    """Makes `sys.stdout` print a substitute for what its encoding lacks; for the start of a program."""
+    # the second is Python's choice for the C locale; a user's choice by PYTHONIOENCODING stays
     if getattr(sys.stdout, "errors", None) in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="esprobe")  # type: ignore[union-attr]
 
 
 def encodable(text: str) -> str:
-    """The text with other words for what standard output's encoding lacks."""
+    """The text with substitutes for what standard output's encoding lacks."""
     encoding = _encoding()
     return text if encoding == "utf-8" else text.encode(encoding, "esprobe").decode(encoding)
 

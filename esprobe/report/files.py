@@ -15,7 +15,7 @@ def write_whole(path: Path, content: bytes, follow: bool = True) -> None:
     """Writes the file, or leaves the one that is there as it is. Raises OSError.
 
     A file that is replaced keeps its mode, and its other names keep the old content. The user may name a link, a pipe or a
-    device; where we made up the name, `follow` is false: a link of that name is replaced, for anybody may have put it there.
+    device; where esprobe chose the name, `follow` is false: a link of that name is replaced, as any user may have made it.
     """
     there = _mode(path, follow)
     if there is not None and not stat.S_ISREG(there) and not stat.S_ISLNK(there):
@@ -28,7 +28,7 @@ def write_whole(path: Path, content: bytes, follow: bool = True) -> None:
     mine = os.access in os.supports_effective_ids
     if kept is not None and not os.access(target, os.W_OK, effective_ids=mine):  # the folder's permission would be enough
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    part = target.with_name(f".esprobe-{secrets.token_hex(8)}.part")  # a name that nobody can know before
+    part = target.with_name(f".esprobe-{secrets.token_hex(8)}.part")  # a name that cannot be guessed
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if kept is None else 0o600), "wb") as file:
         try:
             file.write(content)

@@ -117,7 +117,7 @@ def blocks(names: Sequence[str], cells: Cells, width: int) -> str:
 
 
 def _entry(name: str, cell: str, beside: int, width: int) -> list[str]:
-    """`name  cell`, the cell folded beside its name, or below it where the line is too short for both."""
+    """`name  cell`, the cell folded next to its name, or below it where the line is too short for both."""
     room = width - beside - 3
     if beside and room >= max(map(width_of, _ATOM.findall(cell))) and (room >= NARROWEST or width_of(cell) <= room):
         folded = [part for line in cell.split("\n") for part in fold(line, room)]

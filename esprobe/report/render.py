@@ -1,7 +1,7 @@
 """Shows rows as a table, Markdown, CSV or JSON. Knows columns and cells, not where they come from.
 
-Cells may hold anything that a model or a stranger wrote; none of it may reach a terminal, a Markdown renderer or a spreadsheet
-as more than text.
+Cells may contain anything that a model or a stranger wrote; it must reach a terminal, a Markdown renderer or a spreadsheet as
+text only.
 """
 
 import csv
@@ -86,13 +86,13 @@ def shown_lines(text: str) -> str:
 
 
 def no_markup(text: str) -> str:
-    """Text that Markdown shows as it stands: HTML and markup are escaped."""
+    """Text that Markdown shows as it is: HTML and markup are escaped."""
     return _MARKUP.sub(r"\\\g<0>", text).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _csv_line(row: Row) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(row)  # quotes a cell that holds either of the two
+    csv.writer(text, lineterminator="\r\n").writerow(row)  # quotes a cell that contains either of the two
     return text.getvalue()[:-2]
 
 

@@ -1,6 +1,6 @@
 """Lays out what choosing among perturbed models is worth: two tables with sentences for people, one row per figure for programs.
 
-Knows what a selection holds and how its tables look; computes nothing beyond formatting.
+Knows what a selection contains and how its tables look; computes nothing beyond formatting.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """The sentences below the tables of `report --select`: what was found in each population, and what the columns mean.
 
-Knows what a selection holds. Knows neither tables nor the database.
+Knows what a selection contains. Must not know tables or the database.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from esprobe.stats.reselection import HALVES, RESAMPLES
 
 
 def found(one: Selection) -> Iterator[str]:
-    """What is to be said of one population."""
+    """The sentences about one population."""
     yield _spread(one)
     most = one.sizes[-1]
     train, test, gain = (one.selected.at(name)[most] for name in ("best_train", "best_test", "gain_test"))

@@ -205,7 +205,7 @@ function rollout([draw, correct, reason, answer, seed, tokens, finish, text]) {
   return card;
 }
 
-// Where the answer stands: its last place between tags, otherwise its last place.
+// Where the answer is: its last place between tags, otherwise its last place.
 function lastPlace(text, answer) {
   for (let at = text.lastIndexOf(answer); at >= 0; at = at ? text.lastIndexOf(answer, at - 1) : -1) {
     if (/>\s*$/.test(text.slice(Math.max(0, at - 40), at)) && /^\s*</.test(text.slice(at + answer.length))) return at;

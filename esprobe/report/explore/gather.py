@@ -1,4 +1,4 @@
-"""What the page shows beside rollouts, as plain JSON: arms with their names, problems, how often each arm solved each problem.
+"""What the page shows besides rollouts, as plain JSON: arms with their names, problems, how often each arm solved each problem.
 
 Knows an exploration and what the page's script reads. Knows neither rollout texts nor HTML.
 """

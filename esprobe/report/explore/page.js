@@ -23,7 +23,7 @@ function difference(i) {
   return a === null || b === null ? null : a - b;
 }
 
-// The fragment holds what differs from the page as it opens, so a link is short and outlives a rebuilt file.
+// The fragment has what differs from the page as it opens, so a link is short and still works in a rebuilt file.
 function readFragment() {
   const given = new URLSearchParams(location.hash.slice(1));
   const sort = given.get("sort") || "id";
@@ -254,7 +254,7 @@ function start() {
   addEventListener("hashchange", () => { state = readFragment(); show(); });
   addEventListener("popstate", () => { state = readFragment(); show(); });
   const { rollouts: all, shown, perCell, asked, shortened, textBytes } = core.leftOut;
-  const said = [`This page holds ${many(shown)} of ${many(all)} rollouts: at most ${perCell} of each arm and problem, half of them correct and half wrong where there are both, different answers first.`];
+  const said = [`This page has ${many(shown)} of ${many(all)} rollouts: at most ${perCell} of each arm and problem, half of them correct and half wrong where there are both, different answers first.`];
   if (perCell < asked) said.push(`${many(asked)} were asked for; more would make the file too large.`);
   if (shortened) said.push(`${many(shortened)} texts are longer than about ${many(textBytes)} bytes and were shortened, each with a mark at the place.`);
   said.push("The counts, rates and curves are over all rollouts. Every text is in the database: ");

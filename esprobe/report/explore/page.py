@@ -1,4 +1,4 @@
-"""Makes one HTML file of results and chosen rollouts, never larger than MAX_BYTES for what a database can sensibly hold.
+"""Makes one HTML file of results and chosen rollouts, never larger than MAX_BYTES for any sensible database.
 
 Knows the template, the escaping and the Content-Security-Policy. Model output reaches the file only as JSON inside data
 elements, which no browser runs, and the script shows it as text.
@@ -20,7 +20,7 @@ from esprobe.report.explore.shorten import ANSWER_BYTES, encoded, shorten, short
 MAX_BYTES = 15_000_000
 MOST_TEXT = 4000  # bytes of a text where there is room
 LEAST_TEXT = 400  # before texts are cut below this, there are fewer of them
-_REST = 120 + ANSWER_BYTES  # bytes of a rollout beside its text, at most
+_REST = 120 + ANSWER_BYTES  # bytes of a rollout besides its text, at most
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def build(found: Exploration, per_cell: int) -> Page:
 
 
 def _fitting(room: int, cells: int, per_cell: int) -> tuple[int, int]:
-    """(rollouts a cell, bytes a text) for `room` bytes: shorter texts first, then fewer rollouts."""
-    each = max(room, 0) // max(cells, 1)  # bytes a cell
+    """(rollouts per cell, bytes per text) for `room` bytes: shorter texts first, then fewer rollouts."""
+    each = max(room, 0) // max(cells, 1)  # bytes per cell
     most = min(per_cell, each // (LEAST_TEXT + _REST))
     return most, min(MOST_TEXT, each // most - _REST) if most else 0
 

@@ -1,4 +1,4 @@
-"""The page to look around in: one HTML file that shows two arms problem by problem, with real rollouts.
+"""The page for browsing: one HTML file that shows two arms problem by problem, with real rollouts.
 
 Ties together what it shows (`gather`) and how that becomes a file (`page`). Knows no task: a problem is shown by whatever its
 payload contains.
@@ -43,7 +43,7 @@ def explore(found: Exploration, database: Path, out: Path, per_cell: int = PER_C
 
 
 def _holds_results(out: Path, database: Path) -> bool:
-    """Whether writing the page would destroy a database, this one or another, or what SQLite keeps beside this one."""
+    """Whether writing the page would destroy a database, this one or another, or what SQLite keeps next to this one."""
     if os.path.realpath(out) in [os.path.realpath(database) + end for end in ("", "-wal", "-shm", "-journal")]:
         return True
     with suppress(OSError):

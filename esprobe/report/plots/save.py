@@ -33,7 +33,7 @@ PLOTS: dict[str, Callable[[Subject], Figure | str]] = {
 def save_plots(seen: Overview, plotted: Sequence[PlotData], folder: Path) -> list[str]:
     """Writes every plot that the data allow; returns a line for each file and for each plot skipped. Raises UserError.
 
-    Plots are made for each model apart, since models are not compared in one.
+    Each model has its own plots, since a plot compares no models.
     """
     lines = []
     try:
@@ -44,7 +44,7 @@ def save_plots(seen: Overview, plotted: Sequence[PlotData], folder: Path) -> lis
                     made = draw(subject)
                     if isinstance(made, Figure):
                         lines += [str(path) for path in style.save(made, folder / f"{subject.slug}-{name}")]
-                    elif name != f"pass-at-k-{IMPORTED.name}":  # most have nothing imported, and need not hear of it
+                    elif name != f"pass-at-k-{IMPORTED.name}":  # most databases have nothing imported, and need no line about it
                         lines.append(f"skipped {subject.slug}-{name}: {made}")
     except OSError as error:
         raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None

@@ -95,7 +95,7 @@ def headroom(shares: Sequence[float]) -> float:
 
 
 def colours(method: str, count: int) -> list[str]:
-    """One colour a value, ordered dark to light, never so light that print loses it."""
+    """One colour per value, ordered dark to light, never so light that print loses it."""
     name, dark, light = _SCALE[method]
     return [to_hex(colormaps[name](dark + (light - dark) * (0.5 if count == 1 else i / (count - 1)))) for i in range(count)]
 
