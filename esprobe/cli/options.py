@@ -41,13 +41,19 @@ BackendOption = Annotated[
     Backend,
     typer.Option(
         "--backend",
+        metavar="NAME",
         envvar="ESPROBE_BACKEND",
-        help="The engine that generates; auto: vllm where it is installed, but not for the bundled model on a CPU.",
+        help="transformers or vllm; auto: vllm where it is installed, but not for the bundled model on a CPU.",
     ),
 ]
 DTypeOption = Annotated[
     DType,
-    typer.Option("--dtype", envvar="ESPROBE_DTYPE", help="auto: float32 on a CPU, the checkpoint's own on a GPU."),
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        envvar="ESPROBE_DTYPE",
+        help="float32, bfloat16 or float16; auto: float32 on a CPU, the checkpoint's own on a GPU.",
+    ),
 ]
 DataOption = Annotated[
     Path | None,
@@ -185,10 +191,25 @@ def _shared(
     """The parameters that `sampling_command` adds."""
 
 
+# The groups of `--help`; what is in none of them is about the sweep.
+_PANELS = {
+    "Problems": ("data", "offset", "limit", "prompt"),
+    "Model": ("model", "backend", "dtype", "max_new_tokens"),
+    "Engines": ("engines", "tensor_parallel", "ray_address", "engine_timeout", "batch_size"),
+}
+# Values as `--help` names them: short, so that words have room on a terminal of 80 columns.
+_METAVARS: dict[Any, str] = {int: "N", int | None: "N", list[float] | None: "X,…", float | None: "X", str: "NAME"}
+
+
 def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the shared options to a command; they reach it as keyword arguments."""
+    """Adds the shared options to a command, in groups; they reach it as keyword arguments."""
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
     shared = inspect.signature(_shared).parameters.values()
+    panels = {name: panel for panel, names in _PANELS.items() for name in names}
+    for parameter in (*own[1:], *shared):  # the first is typer's context
+        option = parameter.annotation.__metadata__[0]
+        option.rich_help_panel = panels.get(parameter.name, "Sweep")
+        option.metavar = option.metavar or _METAVARS.get(parameter.annotation.__origin__)
     command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in (*own, *shared)} | {"return": None}
     return command
