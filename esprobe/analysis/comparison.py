@@ -74,6 +74,7 @@ class Comparison:
     unknown: int  # problems proven neither solvable nor impossible
     left_out: int
     depth: int
+    too_deep: tuple[int, ...]  # the k that were asked for and that are beyond the depth
     steps: list[Step]
     overlap: Overlap
     cover: list[Cover]
@@ -136,6 +137,7 @@ def _compared(source: Source, first: ArmRow, second: ArmRow, ks: Sequence[int], 
         unknown=sum(problem.solvable is None for problem in tried),
         left_out=shared.left_out,
         depth=shared.depth,
+        too_deep=tuple(sorted({k for k in ks if k > shared.depth})),
         steps=_steps(sides, shared.depth, tried, greedy, ks),
         overlap=overlap(
             *(side.solved_within(shared.depth) for side in sides), independent=not any(side.shared for side in sides)

@@ -152,6 +152,7 @@ def score(
     """Score stored rollouts without generating anything."""
     from esprobe.cli.progress import meter
     from esprobe.pipeline.rescore import rescore
+    from esprobe.report.words import counted
     from esprobe.store.soundness import explained
 
     db, quiet = ctx.obj
@@ -159,7 +160,7 @@ def score(
     with meter(quiet) as shown, explained(db):
         count = rescore(db, scorer, all_, shown)
     if not quiet:
-        print(f"{count:,} rollouts scored by {scorer}")
+        print(f"{counted(count, 'rollout')} scored by {scorer}")
 
 
 @app.command(epilog="Example: esprobe report -k 1 -k 16 --format markdown")

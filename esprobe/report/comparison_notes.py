@@ -3,42 +3,56 @@
 Knows what a comparison holds. Knows neither tables nor the database.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from esprobe.analysis.best import unlike
 from esprobe.analysis.chosen import SPLITS, Draws, Halves
 from esprobe.analysis.comparison import Comparison
-from esprobe.report.words import arm_name, percent, points
+from esprobe.report.words import agree, arm_name, beyond, counted, percent, points
 
 
-def comparison_notes(one: Comparison, a: str, b: str) -> list[str]:
-    """One line for each thing to know; `a` and `b` are what the arms are called in the tables."""
-    return [*_columns(one, a, b), *_fairness(one), *_doubts(one, a, b), *_choice(one), *_models(one)]
+def comparison_notes(one: Comparison, a: str, b: str, columns: Collection[str]) -> list[str]:
+    """One line for each thing to know; `a` and `b` are what the arms are called, `columns` those of pass@k that are shown."""
+    return [
+        *_columns(one, a, b, columns),
+        *_limits(one),
+        *_fairness(one),
+        *_doubts(one, a, b),
+        *_choice(one),
+        *_models(one),
+    ]
 
 
-def _columns(one: Comparison, a: str, b: str) -> Iterator[str]:
-    yield (
-        f"difference: {a} − {b} in percentage points, paired by problem, with its 95% interval; p: of no difference. "
-        "bootstrap: the interval from resampled problems and perturbed models."
-    )
-    yield "union: k/2 draws of each arm, the same budget as k of one."
+def _columns(one: Comparison, a: str, b: str, columns: Collection[str]) -> Iterator[str]:
+    difference = f"difference: {a} − {b} in percentage points, paired by problem, with its 95% interval"
+    p = "; p: of no difference" if "p" in columns else ""
+    bootstrap = " bootstrap: the interval from resampled problems and perturbed models." if "bootstrap" in columns else ""
+    yield f"{difference}{p}.{bootstrap}"
+    if "union" in columns:
+        yield "union: k/2 draws of each arm, the same budget as k of one."
     last = one.steps[-1]
     if last.chance is not None:
-        floor = "" if last.floor is None else " greedy+: the greedy answer and k − 1 guesses."
+        floor = " greedy+: the greedy answer and k − 1 guesses." if "greedy+" in columns else ""
         scored = f"{percent(last.chance)} at k = {last.difference.k}"
         yield f"chance: guessing alone, with uniformly random valid answers, would score {scored}.{floor}"
+
+
+def _limits(one: Comparison) -> Iterator[str]:
+    """What no arm can reach, and what these draws cannot tell."""
+    if one.too_deep:
+        yield f"note: both arms have only {counted(one.depth, 'draw')}, so there is no {beyond(one.too_deep)}."
     if one.unknown < one.problems:
         most = one.solvable + one.unknown
         bound = f"at most {most:,}" if one.unknown else f"{most:,}"
-        apart = f"; {one.unknown:,} of them are not proven solvable" if one.unknown else ""
-        yield f"ceiling: {bound} of the {one.problems:,} problems can be solved{apart}."
+        apart = f"; {one.unknown:,} of them {agree(one.unknown, 'is', 'are')} not proven solvable" if one.unknown else ""
+        yield f"ceiling: {bound} of {counted(one.problems, 'problem')} can be solved{apart}."
     if one.cover:
         yield (
             "cover@τ: the share of problems of which at least a share τ of the draws is right; chance: the same of random valid "
             f"answers. A τ below 2/{one.depth} is left out, since one lucky draw would do."
         )
     else:
-        yield f"cover@τ is left out: with {one.depth} draws one lucky draw would do at any τ."
+        yield f"cover@τ is left out: with {counted(one.depth, 'draw')} one lucky draw would do at any τ."
 
 
 def _fairness(one: Comparison) -> Iterator[str]:
@@ -60,11 +74,12 @@ def _fairness(one: Comparison) -> Iterator[str]:
         yield "shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme)."
     if one.common_seeds:
         yield (
-            f"shared directions: {one.common_seeds:,} models of either arm have the same seeds, so they are the same directions "
-            "at another σ, and the arms are not independent."
+            f"shared directions: {counted(one.common_seeds, 'model')} of either arm "
+            f"{agree(one.common_seeds, 'has the same seed, so it is', 'have the same seeds, so they are')} the same "
+            f"{agree(one.common_seeds, 'direction', 'directions')} at another σ, and the arms are not independent."
         )
     if one.left_out:
-        yield f"note: {one.left_out:,} problems are left out, which only one arm has, or with fewer draws."
+        yield f"note: {counted(one.left_out, 'problem', 'is', 'are')} left out, which only one arm has, or with fewer draws."
 
 
 def _doubts(one: Comparison, a: str, b: str) -> Iterator[str]:
@@ -80,7 +95,7 @@ def _doubts(one: Comparison, a: str, b: str) -> Iterator[str]:
         single = " and ".join(name for name, arm in ((a, one.first), (b, one.second)) if arm.shares_draws and arm.draws == 1)
         yield f"1 model: {single or 'one arm'} is a single perturbed model, so that the difference has no interval and no p."
     if one.overlap.p is None:
-        yield "McNemar's test is left out: it does not hold for models that all problems share; see p."
+        yield "McNemar's test is left out: it does not hold for models that all problems share; the difference's interval does."
 
 
 def _choice(one: Comparison) -> Iterator[str]:
@@ -96,18 +111,23 @@ def _choice(one: Comparison) -> Iterator[str]:
     elif one.halves is not None:
         yield _curse(one.halves, one)
     if one.choice.left_out:
-        yield f"note: {len(one.choice.left_out)} arms have fewer draws or other problems and were not candidates."
+        left_out = len(one.choice.left_out)
+        yield (
+            f"note: {counted(left_out, 'arm', 'has', 'have')} fewer draws or other problems and "
+            f"{agree(left_out, 'was no candidate', 'were no candidates')}."
+        )
 
 
 def _curse(halves: Halves, one: Comparison) -> str:
-    those = "problems" if halves.problems == one.problems else f"{halves.problems:,} problems that every candidate has"
+    those = "problems" if halves.problems == one.problems else f"{counted(halves.problems, 'problem')} that every candidate has"
     doubt = "" if halves.interval is None or halves.interval.trustworthy else f" (not trustworthy: {halves.interval.doubt})"
+    arms = f"{halves.first_arms} temperature and {counted(halves.second_arms, 'perturbation arm')}"
     return (
-        f"winner's curse: these are the best of {halves.first_arms} temperature and {halves.second_arms} perturbation arms on "
-        f"these very problems and draws, which flatters both. Chosen on one half of the {those} and of the draws and "
-        f"compared on the other half of both, {SPLITS} random splits: pass@{halves.k} {percent(halves.first)} against "
-        f"{percent(halves.second)}, difference {points(halves.difference, halves.interval)} points{doubt}; without such a split "
-        f"{points(halves.flattered)}. The choice was the same {100 * halves.same:.0f}% of the time."
+        f"winner's curse: these are the best of {arms} on these very problems and draws, which flatters both. Chosen on one half "
+        f"of the {those} and of the draws and compared on the other half of both, {SPLITS} random splits: pass@{halves.k} "
+        f"{percent(halves.first)} against {percent(halves.second)}, difference {points(halves.difference, halves.interval)} "
+        f"points{doubt}; without such a split {points(halves.flattered)}. The choice was the same {100 * halves.same:.0f}% of "
+        "the time."
     )
 
 
@@ -118,13 +138,15 @@ def _models(one: Comparison) -> Iterator[str]:
 
 def _of_models(draws: Draws) -> Iterator[str]:
     """A perturbation arm's models one by one: how many beat greedy decoding, how much of that is luck, what the best is worth."""
-    models = f"{'model' if draws.count == 1 else 'models'} of {arm_name(draws.arm)}"
+    models = f"{counted(draws.count, 'perturbed model')} of {arm_name(draws.arm)}"
     if draws.greedy is None or draws.better is None:
-        yield f"{draws.count:,} perturbed {models} solve {percent(draws.mean)} on average; there is no greedy baseline to beat."
+        solve = agree(draws.count, "solves", "solve")
+        yield f"{models} {solve} {percent(draws.mean)} on average; there is no greedy baseline to beat."
     else:
+        beat = agree(draws.better, "beats", "beat")
         yield (
-            f"{draws.better:,} of {draws.count:,} perturbed {models} beat greedy decoding ({percent(draws.greedy)}) on these "
-            f"problems; on average they solve {percent(draws.mean)}."
+            f"{draws.better:,} of {models} {beat} greedy decoding ({percent(draws.greedy)}) on these problems; on average they "
+            f"solve {percent(draws.mean)}."
         )
     if draws.spread is not None:
         s = draws.spread

@@ -13,8 +13,8 @@ from esprobe.methods import GREEDY
 from esprobe.report import layout
 from esprobe.report.comparison_notes import comparison_notes
 from esprobe.report.render import Format, render
-from esprobe.report.shapes import Made, Shape, fitted, heading
-from esprobe.report.words import arm_name, names_of, percent, points
+from esprobe.report.shapes import Made, Shape, fit, fitted, heading
+from esprobe.report.words import arm_name, counted, names_of, percent, points
 
 COLUMNS = [
     "model",
@@ -119,13 +119,14 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
     a, b = names_of([one.first, one.second]).values()
     models = one.first.model if one.first.model == one.second.model else f"{one.first.model} / {one.second.model}"
     title = (
-        f"{models}: {one.first.method} {a} against {one.second.method} {b}, on {one.problems:,} problems, "
-        f"{one.depth:,} draws each, scored by {scorer}"
+        f"{models}: {one.first.method} {a} against {one.second.method} {b}, on {counted(one.problems, 'problem')}, "
+        f"{counted(one.depth, 'draw')} each, scored by {scorer}"
     )
+    curve = fit(lambda shape: _curve(one, a, b, shape), style, width, extras=("bootstrap", "greedy+", "p"))
     parts = [
         heading(title, style, width, title=True),
-        fitted(lambda shape: _curve(one, a, b, shape), style, width, extras=("bootstrap", "greedy+", "p")),
-        heading(f"Problems solved within the first {one.depth:,} draws of each:", style, width),
+        curve.text,
+        heading(f"Problems solved within the first {counted(one.depth, 'draw')} of each:", style, width),
         fitted(lambda _: _overlap(one, a, b), style, width),
         heading("Share of the problems solved by the first draws:", style, width),
         fitted(lambda _: _by_depth(one, a, b), style, width),
@@ -135,7 +136,7 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
     for draws in one.draws:
         best = f"Best models of {arm_name(draws.arm)} on these problems:"
         parts += [heading(best, style, width), fitted(_best_draws(draws), style, width)]
-    said = [heading(note, style, width) for note in comparison_notes(one, a, b)]
+    said = [heading(note, style, width) for note in comparison_notes(one, a, b, curve.columns)]
     return "\n\n".join([*parts, "\n".join(said)])
 
 

@@ -3,28 +3,27 @@
 Knows the arms and their problems. Knows neither tables nor the database.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.baselines import Tried, chance_at, distinct_at
-from esprobe.report.words import names_of, percent
+from esprobe.analysis.overview import Overview
+from esprobe.report.words import agree, beyond, counted, names_of, percent
 
 OFF = 0.05  # how far the effective σ may be from the nominal one, and how many weights may stay as they were, unsaid
 
 
-def notes(
-    arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str, greedy: bool
-) -> list[str]:
-    """One line for each thing to know, in the order of the tables. `greedy`: whether an arm has a greedy baseline."""
-    names = _names(arms)
+def notes(seen: Overview, ks: Sequence[int], columns: Collection[str]) -> list[str]:
+    """One line for each thing to know, in the order of the tables. `ks`, `columns`: which they show."""
+    arms, names = seen.arms, _names(seen.arms)
     return [
-        *_columns(arms, tried, ks, scorer, greedy),
+        *_columns(seen, ks, columns),
         *_ceilings(arms),
         *_doubts(arms, ks, names),
         *_unfinished(arms, names),
         *_rounding(arms, names),
-        *_alike(arms, tried, names),
-        *_depths(arms, ks, names),
+        *_alike(arms, seen.tried, names),
+        *_depths(seen, ks, names),
     ]
 
 
@@ -36,29 +35,33 @@ def _names(arms: Sequence[ArmRow]) -> dict[int, str]:
     return {arm.arm_id: f"{arm.model} {names[arm.arm_id]}" for arm in arms}
 
 
-def _columns(
-    arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], ks: Sequence[int], scorer: str, greedy: bool
-) -> list[str]:
-    shared = any(arm.shares_draws for arm in arms)
-    over = "problems, and over the perturbed models that all problems share" if shared else "problems"
-    said = [f"[low, high]: 95% interval over {over}."]
-    deepest = max(arms, key=lambda arm: arm.draws)
-    k = max((k for k in ks if k <= deepest.draws), default=deepest.draws)
-    guessing, distinct = chance_at(tried[deepest.arm_id], k), distinct_at(tried[deepest.arm_id], k)
-    if guessing is None:
-        if any(_proven(problem) for arm in arms for problem in tried[arm.arm_id]):
-            said.append("chance is not known for every problem, so there is no comparison with guessing.")
-        else:
-            said.append(f"chance and ceiling are not known under {scorer}.")
-        return said
-    said.append(
-        f"chance: guessing alone, with uniformly random valid answers, would score {percent(guessing)} at k = {k}."
-        + ("" if distinct is None else f" values: {percent(distinct)}, if each value that valid answers have is as likely.")
-    )
-    if greedy:
-        said.append("greedy+: the greedy answer and k − 1 guesses. A model that adds nothing but variety reaches this.")
-    said.append("solved: problems with at least one correct draw, out of all draws of the arm.")
+def _columns(seen: Overview, ks: Sequence[int], columns: Collection[str]) -> list[str]:
+    """What the columns and the rows without skill mean."""
+    said = []
+    if ks:
+        shared = any(arm.shares_draws for arm in seen.arms)
+        over = "problems, and over the perturbed models that all problems share" if shared else "problems"
+        said = [f"[low, high]: 95% interval over {over}.", *_guessing(seen, ks)]
+    if "solved" in columns:
+        said.append("solved: problems with at least one correct draw, out of all draws of the arm.")
     return said
+
+
+def _guessing(seen: Overview, ks: Sequence[int]) -> Iterator[str]:
+    """What guessing scores at the largest k, as far as it is known."""
+    deepest = max(seen.arms, key=lambda arm: arm.draws)
+    tried = seen.tried[deepest.arm_id]
+    chance, distinct = chance_at(tried, ks[-1]), distinct_at(tried, ks[-1])
+    if chance is not None:
+        apart = "" if distinct is None else f" values: {percent(distinct)}, if each value that valid answers have is as likely."
+        scored = f"{percent(chance)} at k = {ks[-1]}"
+        yield f"chance: guessing alone, with uniformly random valid answers, would score {scored}.{apart}"
+        if any(solved for found in seen.models for solved in found.greedy.values()):
+            yield "greedy+: the greedy answer and k − 1 guesses. A model that adds nothing but variety reaches this."
+    elif any(_proven(problem) for arm in seen.arms for problem in seen.tried[arm.arm_id]):
+        yield "chance is not known for every problem, so there is no comparison with guessing."
+    else:
+        yield f"chance and ceiling are not known under {seen.scorer}."
 
 
 def _proven(problem: Tried) -> bool:
@@ -75,12 +78,15 @@ def _ceilings(arms: Sequence[ArmRow]) -> list[str]:
             continue
         if unknown:
             said.append(
-                f"at most: of {problems:,} problems {solvable:,} are proven solvable, {impossible:,} proven impossible and "
+                f"at most: of {counted(problems, 'problem')} {solvable:,} {agree(solvable, 'is', 'are')} proven solvable, "
+                f"{impossible:,} proven impossible and "
                 f"{unknown:,} unknown, so at most {percent((solvable + unknown) / problems)} can be solved."
             )
         else:
-            apart = f", {impossible:,} are proven impossible" if impossible else ""
-            said.append(f"ceiling: {solvable:,} of {problems:,} problems ({percent(solvable / problems)}) can be solved{apart}.")
+            apart = f", {impossible:,} {agree(impossible, 'is', 'are')} proven impossible" if impossible else ""
+            said.append(
+                f"ceiling: {solvable:,} of {counted(problems, 'problem')} ({percent(solvable / problems)}) can be solved{apart}."
+            )
     return said
 
 
@@ -116,7 +122,9 @@ def _unfinished(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:
             "at fault, not the model's answers. Try --dtype float32 or bfloat16."
         )
     if cut:
-        said.append(f"cut off: {_listed(cut)} of the rollouts reached --max-new-tokens before they ended.")
+        said.append(
+            f"cut off: {_listed(cut)} of the rollouts reached --max-new-tokens, or filled the context, before they ended."
+        )
     return said
 
 
@@ -152,11 +160,13 @@ def _alike(arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], names: 
     return [f"all alike: the draws of {_listed(found)} agree on every problem, as if there were only one."] if found else []
 
 
-def _depths(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
-    said = []
-    deepest = max(arm.draws for arm in arms)
-    if ks[-1] > deepest:
-        said.append(f"note: no arm has more than {deepest:,} draws, so there is no pass@k beyond.")
+def _depths(seen: Overview, ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
+    """Draws that are too few, and draws that are correlated."""
+    said, arms = [], seen.arms
+    too_deep = sorted({*seen.ks} - {*ks})
+    if too_deep:
+        deepest = max(arm.draws for arm in arms)
+        said.append(f"note: no arm has more than {counted(deepest, 'draw')}, so there is no {beyond(too_deep)}.")
     partial = [names[arm.arm_id] for arm in arms if any(k in arm.at and arm.at[k].problems < arm.problems for k in ks)]
     if partial:
         said.append(

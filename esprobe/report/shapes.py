@@ -29,6 +29,14 @@ class Shape:
 Made = tuple[list[str], list[list[str]]]  # names of columns, rows of cells
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A table as text, and the names of the columns that it shows."""
+
+    text: str
+    columns: Sequence[str]
+
+
 def fitted(
     make: Callable[[Shape], Made],
     style: Format,
@@ -37,6 +45,18 @@ def fitted(
     extras: Sequence[str] = (),
     may_hide: bool = False,
 ) -> str:
+    """The text of `fit`."""
+    return fit(make, style, width, ks, extras, may_hide).text
+
+
+def fit(
+    make: Callable[[Shape], Made],
+    style: Format,
+    width: int | None,
+    ks: Sequence[int] = (),
+    extras: Sequence[str] = (),
+    may_hide: bool = False,
+) -> Fitted:
     """The table that `make` makes, in the first shape that fits `width`; None is any width.
 
     `extras`: columns that are dropped, in this order; `may_hide`: k may be dropped too, from the second on. Where nothing fits,
@@ -44,16 +64,17 @@ def fitted(
     """
     whole = make(Shape(tuple(ks)))
     if style == "markdown":
-        return render(*whole, "markdown")
+        return Fitted(render(*whole, "markdown"), whole[0])
     if width is None:
-        return _laid_out(*whole, None)
+        return Fitted(_laid_out(*whole, None), whole[0])
     for shape in _shapes(ks, extras, may_hide):
         names, cells = make(shape)
         kept = [i for i, name in enumerate(names) if name != BELOW]
         if layout.fits([names[i] for i in kept], [[row[i] for i in kept] for row in cells], width):
-            return "\n".join([_laid_out(names, cells, width), *_hidden(whole[0], names, width)])
+            return Fitted("\n".join([_laid_out(names, cells, width), *_hidden(whole[0], names, width)]), names)
     names, cells = whole
-    return layout.blocks([shown(name) for name in names], [[shown(cell) for cell in row] for row in cells], width)
+    blocks = layout.blocks([shown(name) for name in names], [[shown(cell) for cell in row] for row in cells], width)
+    return Fitted(blocks, names)
 
 
 def _shapes(ks: Sequence[int], extras: Sequence[str], may_hide: bool) -> Iterator[Shape]:

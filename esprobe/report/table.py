@@ -14,7 +14,7 @@ from esprobe.analysis.overview import ModelOnTask, Overview
 from esprobe.report import layout
 from esprobe.report.notes import notes
 from esprobe.report.render import Format, no_markup, render, shown_lines
-from esprobe.report.shapes import Made, Shape, fitted, heading
+from esprobe.report.shapes import Fitted, Made, Shape, fit, fitted, heading
 from esprobe.report.words import counted, names_of, percent, points
 from esprobe.stats.estimator import pass_at_k
 
@@ -37,11 +37,13 @@ def report(seen: Overview, style: Format) -> str:
         return render(*_records(seen), style)
     width = layout.terminal_width() if style == "table" else None
     most = max(arm.draws for arm in seen.arms)
-    wanted = sorted(set(seen.ks) or {k for k in DEFAULT_KS if k <= most} | {most})
-    parts = [part for section in _sections(seen) for part in _tables(section, wanted, not seen.ks, style, width)]
-    greedy = any(solved for found in seen.models for solved in found.greedy.values())
-    said = shown_lines("\n".join(notes(seen.arms, seen.tried, wanted, seen.scorer, greedy)))
-    return "\n\n".join([*parts, no_markup(said) if style == "markdown" else layout.paragraph(said, width)])
+    wanted = [k for k in sorted(set(seen.ks or (*DEFAULT_KS, most))) if k <= most]
+    tables = [_tables(section, wanted, not seen.ks, style, width) for section in _sections(seen)]
+    columns = {name for table in tables for name in table.columns}
+    said = shown_lines("\n".join(notes(seen, wanted, columns)))
+    return "\n\n".join(
+        [*(table.text for table in tables), no_markup(said) if style == "markdown" else layout.paragraph(said, width)]
+    )
 
 
 def _sections(seen: Overview) -> Iterator[Section]:
@@ -112,14 +114,14 @@ def _record(arm: ArmRow, tried: Sequence[Tried], scorer: str, k: int) -> dict[st
 # ── For people ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tables(section: Section, ks: Sequence[int], may_hide: bool, style: Format, width: int | None) -> Iterator[str]:
-    """The title, and the tables of one model and task below one another."""
-    yield heading(section.title, style, width, title=True)
-    yield fitted(lambda shape: _passes(section, shape), style, width, ks, ("tokens", "draws", "solved"), may_hide)
-    if any(above_chance(arm, section.found.tried[arm.arm_id], min(arm.at)) for arm in section.found.arms):
-        yield heading("Above chance, in percentage points, paired by problem:", style, width)
-        yield fitted(lambda shape: _above(section, shape), style, width, ks, (), may_hide)
-    yield from _strata(section, style, width)
+def _tables(section: Section, ks: Sequence[int], may_hide: bool, style: Format, width: int | None) -> Fitted:
+    """The title, and the tables of one model and task below one another; the columns are those of pass@k."""
+    passes = fit(lambda shape: _passes(section, shape), style, width, ks, ("tokens", "draws", "solved"), may_hide)
+    parts = [heading(section.title, style, width, title=True), passes.text]
+    if ks and any(above_chance(arm, section.found.tried[arm.arm_id], min(arm.at)) for arm in section.found.arms):
+        parts.append(heading("Above chance, in percentage points, paired by problem:", style, width))
+        parts.append(fitted(lambda shape: _above(section, shape), style, width, ks, (), may_hide))
+    return Fitted("\n\n".join([*parts, *_strata(section, style, width)]), passes.columns)
 
 
 def _passes(section: Section, shape: Shape) -> Made:

@@ -24,14 +24,24 @@ def points(difference: float, interval: Iterable[float] | None = None) -> str:
     return text.replace("-", "−").replace("+0.0", "0.0").replace("−0.0", "0.0")
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 problem`, `2,000 problems`: the number and the noun, whose plural has an s."""
-    return plural(f"{count:,}", noun)
+def counted(count: int, noun: str, one: str = "", more: str = "") -> str:
+    """`1 problem`, `2,000 problems`, `1 problem is`: the number, the noun, whose plural has an s, and what agrees with them."""
+    return " ".join(filter(None, [plural(f"{count:,}", noun), agree(count, one, more)]))
+
+
+def agree(count: int, one: str, more: str) -> str:
+    """`is` or `are`: what goes with one, or with any other number."""
+    return one if count == 1 else more
 
 
 def plural(number: str, noun: str) -> str:
     """The same of a number, or a range of numbers, that is text already."""
     return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
+
+
+def beyond(ks: Sequence[int]) -> str:
+    """`pass@10 or pass@20`."""
+    return " or ".join(f"pass@{k}" for k in ks)
 
 
 def arm_name(arm: ArmRow) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from math import exp, lgamma, log, log1p
 
 from esprobe.stats.estimator import pass_at_k
-from esprobe.stats.intervals import Cell, SharedDraws, paired_test
+from esprobe.stats.intervals import Cell, Interval, SharedDraws, paired_test
 from esprobe.stats.paired import Difference
 
 
@@ -20,12 +20,18 @@ def guessing(chance: float, k: int) -> float:
 def over_guessing(cells: Sequence[Cell], chances: Sequence[float], k: int, shared: SharedDraws | None = None) -> Difference:
     """pass@k − guessing at the same k, paired by problem, with its 95% interval; chance is exact and adds no variance.
 
+    The interval ends where pass@k would be 0 or 1.
+
     `first` is the arm's mean pass@k, `second` that of guessing. `shared`: what the models of a perturbation arm add at k.
     """
     a = [pass_at_k(cell.n, cell.c, k) for cell in cells]
     b = [guessing(p, k) for p in chances]
     tested = paired_test([x - y for x, y in zip(a, b, strict=True)], [] if shared is None else [shared])
-    return Difference(k, sum(a) / len(a), sum(b) / len(b), tested.difference, tested.interval, tested.p)
+    chance, above, interval = sum(b) / len(b), tested.difference, tested.interval
+    if interval is not None:  # which rounding may leave a hair beyond the difference
+        low, high = max(-chance, interval.low), min(1 - chance, interval.high)
+        interval = Interval(min(above, low), max(above, high), interval.doubt)
+    return Difference(k=k, first=sum(a) / len(a), second=chance, difference=above, interval=interval, p=tested.p)
 
 
 def distinct_values(outcomes: int | None, chance: float | None, k: int) -> float | None:

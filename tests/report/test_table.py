@@ -108,7 +108,7 @@ def test_baselines_that_need_no_skill_equal_their_formulas(tmp_path: Path) -> No
 def test_proven_unknown_and_impossible_problems_are_told_apart(tmp_path: Path) -> None:
     arm = [Made("temperature", 0.5, ["+-", "--", "--", "--"])]
     known = shown(make(tmp_path / "a.db", [EASY, HARD, IMPOSSIBLE, EASY], arm))
-    assert "ceiling: 3 of 4 problems (75.0%) can be solved, 1 are proven impossible" in known
+    assert "ceiling: 3 of 4 problems (75.0%) can be solved, 1 is proven impossible" in known
     bound = shown(make(tmp_path / "b.db", [EASY, UNKNOWN, IMPOSSIBLE, EASY], arm))
     assert "2 are proven solvable, 1 proven impossible and 1 unknown, so at most 75.0% can be solved" in bound
     assert "can be solved, " not in bound
@@ -136,7 +136,7 @@ def test_rollouts_that_ended_in_no_number_or_at_the_limit_are_told_with_their_sh
     path = make(tmp_path / "r.db", [EASY, HARD], [Made("temperature", 0.5, ["nnn+", "n---"]), Made("greedy", None, "+l")])
     text = shown(path)
     assert "nan: T 0.5 50.0% of the rollouts ended because the model's output was not a number (NaN)" in text
-    assert "cut off: greedy 50.0% of the rollouts reached --max-new-tokens" in text
+    assert "cut off: greedy 50.0% of the rollouts reached --max-new-tokens, or filled the context, before" in text
     records = json.loads(report(path, Filter(), (), "json"))
     assert {(r["method"], r["nan"], r["cut_off"]) for r in records} == {("greedy", 0, 1), ("temperature", 4, 0)}
     assert "nan:" not in shown(make(tmp_path / "s.db", [EASY, HARD], [Made("greedy", None, "+-")]))
@@ -155,6 +155,32 @@ def test_few_models_are_told_and_a_single_one_has_no_interval(tmp_path: Path) ->
     read = list(csv.DictReader(io.StringIO(report(path, Filter(), (), "csv"))))
     assert [float(r["pass_at_k"]) for r in read] == [r["pass_at_k"] for r in (one, *rest)]
     assert {"task", "over_chance", "above_chance", "unknown", "cut_off", "nan"} <= set(read[0])
+
+
+def test_a_k_beyond_the_draws_has_no_column_and_is_said(tmp_path: Path) -> None:
+    path = make(tmp_path / "r.db", [EASY, HARD], [Made("temperature", 0.5, ["+-", "--"]), Made("greedy", None, "+-")])
+    text = shown(path, ks=[1, 10, 20])
+    assert "pass@1 " in text
+    assert "note: no arm has more than 2 draws, so there is no pass@10 or pass@20." in text
+    assert "k = 10" not in text
+    alone = shown(path, ks=[10])
+    assert row(alone, "T 0.5") == ["2", "1", "3.0"]
+    assert "Above chance" not in alone
+    assert "[low, high]" not in alone
+    compared = compare_report(path, pair=(1, 2), ks=(1, 10))
+    assert "note: both arms have only 1 draw, so there is no pass@10." in compared
+
+
+def test_one_of_a_kind_is_no_plural(tmp_path: Path) -> None:
+    path = make(tmp_path / "r.db", [EASY], [Made("temperature", 0.5, ["+"]), Made("perturbation", 0.1, ["-"])])
+    for text in (shown(path), compare_report(path), *save_plots(path, None, tmp_path / "plots")):
+        assert not re.search(r"\b1 (problems|draws|models|arms|are|have)\b", text), text
+
+
+def test_nothing_is_above_chance_by_more_than_is_possible(tmp_path: Path) -> None:
+    path = make(tmp_path / "r.db", [EASY, HARD, EASY], [Made("temperature", 0.5, ["++", "++", "+-"])])
+    for record in json.loads(report(path, style="json")):
+        assert -record["chance"] <= record["above_chance_low"] <= record["above_chance_high"] <= 1 - record["chance"] + 1e-15
 
 
 def test_draws_that_never_differ_are_told(tmp_path: Path) -> None:
@@ -231,6 +257,20 @@ def test_a_terminal_shows_every_arm_and_no_number_cut(swept: Path, columns: int)
     hidden = re.search(r"\(hidden: ([^;]+);", " ".join(text.split()))
     for column in ("draws", "solved", "tokens"):
         assert (column in (hidden[1] if hidden else "")) != bool(re.search(rf"\b{column}  |  {column}$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("columns", [40, 60, 120])
+def test_notes_explain_the_columns_that_are_shown_and_no_other(columns: int, tmp_path: Path) -> None:
+    drawn = ["+-+-+---", "-+------", "+++-----", "--------"]
+    arms = [Made("greedy", None, ["+", "-", "+", "-"]), Made("temperature", 0.5, drawn), Made("temperature", 1.0, drawn[::-1])]
+    path = make(tmp_path / "r.db", [EASY, HARD] * 2, arms)
+    lines = on_terminal(columns, "--db", path, "report", "--compare", "--arm", "2", "--arm", "3").splitlines()
+    header = next((line.split() for line in lines if line.startswith(" k ")), [])
+    notes = {line.split(":")[0] for line in lines if ":" in line} | set(re.findall(r"(p|bootstrap|greedy\+): ", " ".join(lines)))
+    for column in ("p", "bootstrap", "union", "greedy+"):
+        blocks = any(line.startswith(f" {column} ") for line in lines)  # where no row fits
+        assert (column in notes) == (column in header or blocks), (column, header)
+    assert ("union" in header) == (columns > 40)
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])

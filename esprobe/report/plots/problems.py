@@ -14,7 +14,7 @@ from esprobe.methods import PERTURBATION, SAMPLED, TEMPERATURE
 from esprobe.report.plots import style
 from esprobe.report.plots.curves import ceilings, describe, subtitle
 from esprobe.report.plots.data import Subject, count_bins, count_shares, coverage_and_depth
-from esprobe.report.words import counted
+from esprobe.report.words import agree, counted
 
 MANY = 4000  # points from which an SVG holds them as one picture
 
@@ -26,7 +26,7 @@ def _equal_arms(subject: Subject) -> list[ArmRow]:
 
 def _at_equal_draws(subject: Subject, arms: Sequence[ArmRow]) -> str:
     line = subtitle(subject, arms).rpartition(", n = ")[0]
-    return f"{line}, n = {subject.data.k:,} draws, the first of each"
+    return f"{line}, n = {counted(subject.data.k, 'draw')}, the first of each"
 
 
 def _left_out(subject: Subject) -> list[str]:
@@ -112,7 +112,7 @@ def problem_strip(subject: Subject) -> Figure | str:
     rows = sorted(best.correct.values(), reverse=True)
     places = range(1, len(rows) + 1)
     names = [subject.labels[arm.arm_id] for arm in best.arms]
-    title = f"Solve rate of each problem in the best arm{'s' * (len(names) > 1)}"
+    title = f"Solve rate of each problem in the best {agree(len(names), 'arm', 'arms')}"
     notes = [f"scored by {subject.scorer}", f"best by pass@{best.k}, chosen on these problems"]
     if best.impossible:
         notes.append(f"{counted(best.impossible, 'problem')} proven to have no solution")
