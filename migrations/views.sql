@@ -90,6 +90,7 @@ ORDER BY newton.scorer, newton.arm_id, newton.k;
 -- vote@k: how often the most frequent ballot of k draws is correct, ties shared equally among the tied ballots. Draws without a
 -- ballot do not vote; where none votes, it is 0. Mean over the disjoint blocks of k consecutive draws, whole ones only, then over
 -- the problems that have at least k draws; k as in pass_at_k.
+-- vote_at_k_by_expression is the same with the column `expression` for the ballot; `view_statements` makes it of this text.
 CREATE VIEW vote_at_k AS
 WITH RECURSIVE
 cell AS (
@@ -201,7 +202,7 @@ CREATE VIEW rollout_text AS
 SELECT
   rollout.id AS rollout_id, arm.task, model.name AS model, arm.method, arm.value, rollout.draw, problem.payload,
   json_extract(problem.payload, '$.numbers') AS numbers, trim(json_extract(problem.payload, '$.target'), '"') AS target,
-  rollout.text, score.correct, score.reward, score.answer, score.ballot, score.reason,
+  rollout.text, score.correct, score.reward, score.answer, score.ballot, score.expression, score.reason,
   rollout.arm_id, rollout.problem_id, rollout.run_id, CAST(draw.seed AS TEXT) AS seed, draw.sigma,
   rollout.tokens, rollout.prompt_tokens, rollout.finish, score.scorer
 FROM rollout

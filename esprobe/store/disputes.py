@@ -61,6 +61,6 @@ CROSS JOIN main.score AS ours ON ours.scorer = theirs.scorer
   AND ours.arm_id = arm_map.here AND ours.draw = theirs.draw AND ours.problem_id = problem_map.here
 WHERE theirs.scorer IN ({})
   AND (ours.correct <> theirs.correct OR ours.reason <> theirs.reason OR ours.answer IS NOT theirs.answer
-    OR ours.ballot IS NOT theirs.ballot OR ours.reward <> theirs.reward)
+    OR ours.ballot IS NOT theirs.ballot OR ours.reward <> theirs.reward OR ours.expression IS NOT theirs.expression)
   AND (theirs.arm_id, theirs.draw, theirs.problem_id) NOT IN (SELECT arm_id, draw, problem_id FROM differing) LIMIT 1
 """

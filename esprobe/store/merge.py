@@ -334,8 +334,8 @@ ON CONFLICT (arm_id, draw, problem_id) DO NOTHING
 """
 
 _NEW_SCORES = """
-INSERT INTO main.score (scorer, arm_id, draw, problem_id, correct, reason, answer, ballot, reward)
-SELECT scorer, arm_map.here, draw, problem_map.here, correct, reason, answer, ballot, reward
+INSERT INTO main.score (scorer, arm_id, draw, problem_id, correct, reason, answer, ballot, reward, expression)
+SELECT scorer, arm_map.here, draw, problem_map.here, correct, reason, answer, ballot, reward, expression
 FROM other.score
 LEFT JOIN arm_map ON arm_map.there = arm_id
 LEFT JOIN problem_map ON problem_map.there = problem_id

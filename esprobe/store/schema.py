@@ -5,6 +5,7 @@ Knows the file and the migrations, not what the tables mean. Looks with sqlite3 
 
 import logging
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from esprobe.errors import UserError
 from esprobe.store.faults import reason, unwritable
 
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
-HEAD = "0004"  # the newest revision under migrations/ (a test compares them)
+HEAD = "0005"  # the newest revision under migrations/ (a test compares them)
 State = Literal["new", "older", "current"]
 _LOG = logging.getLogger(__name__)
 
@@ -245,11 +246,28 @@ def _quoted(name: str) -> str:
 
 
 def view_statements() -> dict[str, str]:
-    """Name → CREATE VIEW statement of the views in migrations/views.sql, comments included."""
+    """Name → CREATE VIEW statement of the views in migrations/views.sql, comments included.
+
+    One more has no text of its own: `vote_at_k_by_expression` is `vote_at_k` with the other ballot.
+    """
     statements, current = {}, ""
     for line in (migrations_folder() / "views.sql").read_text(encoding="utf-8").splitlines(keepends=True):
         current += line
         if sqlite3.complete_statement(current):
             statements[current.split("CREATE VIEW ")[1].split()[0]] = current.strip()
             current = ""
-    return statements
+    return statements | {"vote_at_k_by_expression": _by_expression(statements["vote_at_k"])}
+
+
+def _by_expression(vote_at_k: str) -> str:
+    """The view `vote_at_k` with the other ballot, without the scorers whose ballots have no expression."""
+    text = re.sub(
+        r"\bballot\b", "expression", vote_at_k.replace("CREATE VIEW vote_at_k ", "CREATE VIEW vote_at_k_by_expression ")
+    )
+    every, some = (
+        "FROM cell GROUP BY scorer, arm_id)",
+        "(SELECT scorer FROM score WHERE ballot IS NOT NULL AND expression IS NULL)",
+    )
+    if text.count(every) != 1:
+        raise AssertionError("the view `vote_at_k` is not written as this expects")
+    return text.replace(every, f"FROM cell WHERE scorer NOT IN {some}\n  GROUP BY scorer, arm_id)")

@@ -65,9 +65,9 @@ _TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "score": (
         f"{_text('scorer', 'reason')} AND {_whole('draw')} AND (answer IS NULL OR {_text('answer')}) "
-        f"AND (ballot IS NULL OR {_text('ballot')}) "
+        f"AND (ballot IS NULL OR {_text('ballot')}) AND (expression IS NULL OR {_text('expression')}) "
         f"AND typeof(correct) = 'integer' AND correct IN (0, 1) AND {_number('reward', '1')}",
-        ("scorer", "reason", "answer", "ballot"),
+        ("scorer", "reason", "answer", "ballot", "expression"),
         (),
     ),
 }

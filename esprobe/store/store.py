@@ -251,8 +251,8 @@ _NEW_ROLLOUTS = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arm_id, draw, problem_id) DO NOTHING"
 )
 _NEW_SCORES = (
-    "INSERT INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, ballot, reward) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scorer, arm_id, draw, problem_id) DO NOTHING"
+    "INSERT INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, ballot, reward, expression) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scorer, arm_id, draw, problem_id) DO NOTHING"
 )
 
 _OLDER_FACTS = "chance IS NOT NULL AND outcomes IS NULL"  # today's proofs give both or neither

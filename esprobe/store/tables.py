@@ -113,7 +113,10 @@ class Rollout(SQLModel, table=True):
 
 
 class Score(SQLModel, table=True):
-    """Rollout × scorer. The rollout is named by its natural key, so that counting needs no look at the texts."""
+    """Rollout × scorer. The rollout is named by its natural key, so that counting needs no look at the texts.
+
+    `ballot` and `expression` are what it votes for, see `Score`.
+    """
 
     __table_args__ = (
         ForeignKeyConstraint(["arm_id", "draw", "problem_id"], ["rollout.arm_id", "rollout.draw", "rollout.problem_id"]),
@@ -129,3 +132,4 @@ class Score(SQLModel, table=True):
     answer: str | None
     ballot: str | None
     reward: float
+    expression: str | None

@@ -65,24 +65,24 @@ def _payloads(connection: sqlite3.Connection, task: Task) -> dict[int, Mapping[s
 def _differing(rows: Sequence[Any], payloads: Mapping[int, Mapping[str, Any]], scorer: Scorer) -> list[tuple[Any, Any, Score]]:
     """(key, whether it was correct, verdict) for each row of `_SCORED` whose verdict is another one today."""
     found = []
-    for *key, text, correct, reason, answer, ballot, reward in rows:
+    for *key, text, correct, reason, answer, ballot, reward, expression in rows:
         payload = payloads.get(key[2])
         if payload is not None and isinstance(text, str):
             score = scorer(payload, text)
-            if (correct, reason, answer, ballot, reward) != score:
+            if (correct, reason, answer, ballot, reward, expression) != score:
                 found.append((key, correct, score))
     return found
 
 
 # The verdicts of a scorer after a key, with their texts: batches in the order of the key, so that none is met twice.
 _SCORED = """
-SELECT s.arm_id, s.draw, s.problem_id, r.text, s.correct, s.reason, s.answer, s.ballot, s.reward
+SELECT s.arm_id, s.draw, s.problem_id, r.text, s.correct, s.reason, s.answer, s.ballot, s.reward, s.expression
 FROM score AS s CROSS JOIN rollout AS r ON r.arm_id = s.arm_id AND r.draw = s.draw AND r.problem_id = s.problem_id
 WHERE s.scorer = ? AND (s.arm_id, s.draw, s.problem_id) > (?, ?, ?)
 ORDER BY s.arm_id, s.draw, s.problem_id LIMIT ?
 """
 
 _SCORE = (
-    "UPDATE score SET correct = ?, reason = ?, answer = ?, ballot = ?, reward = ? "
+    "UPDATE score SET correct = ?, reason = ?, answer = ?, ballot = ?, reward = ?, expression = ? "
     "WHERE scorer = ? AND arm_id = ? AND draw = ? AND problem_id = ?"
 )

@@ -163,7 +163,7 @@ class Verification:
 
 
 _SCORED = """
-SELECT s.arm_id, s.draw, s.problem_id, r.text, s.correct, s.reason, s.answer, s.ballot, s.reward
+SELECT s.arm_id, s.draw, s.problem_id, r.text, s.correct, s.reason, s.answer, s.ballot, s.reward, s.expression
 FROM {0}.score AS s
 CROSS JOIN {0}.rollout AS r ON r.arm_id = s.arm_id AND r.draw = s.draw AND r.problem_id = s.problem_id
 WHERE s.scorer = ?

@@ -14,7 +14,9 @@ class Score(NamedTuple):
     """A scorer's verdict: `reason` is from the scorer's own small fixed set, `answer` what it extracted.
 
     `ballot` is the canonical answer under which two rollouts vote alike, so all that share one are correct or none is; None does
-    not vote. `reward` (0 to 1) is what training maximises; it never changes `correct`.
+    not vote. `expression` is a second, stricter ballot, where an answer has more than its value: how it was reached, in a normal
+    form. All that share it share the ballot; None where there is no ballot, or the task has no such form.
+    `reward` (0 to 1) is what training maximises; it never changes `correct`.
     """
 
     correct: bool
@@ -22,6 +24,7 @@ class Score(NamedTuple):
     answer: str | None
     ballot: str | None
     reward: float
+    expression: str | None = None
 
 
 Scorer = Callable[[Mapping[str, Any], str], Score]  # (problem payload, generated text) → verdict

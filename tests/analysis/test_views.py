@@ -126,10 +126,11 @@ def test_every_view_has_the_columns_it_promises(swept: Path) -> None:
         "solved": "scorer arm_id problem_id n c",
         "pass_at_k": "scorer arm_id task model method value k problems pass_at_k stderr chance",
         "vote_at_k": "scorer arm_id task model method value k problems vote_at_k",
+        "vote_at_k_by_expression": "scorer arm_id task model method value k problems vote_at_k",
         "arm_summary": "scorer arm_id task model method value problems draws rollouts correct problems_solved mean_tokens "
         "mean_prompt_tokens cut_off nan solvable unknown settings",
         "rollout_text": "scorer rollout_id task model method value draw payload numbers target text correct reward answer ballot "
-        "reason tokens prompt_tokens finish",
+        "expression reason tokens prompt_tokens finish",
         "draw_accuracy": "scorer arm_id task model method value draw seed problems correct accuracy reward",
         "cover_at_tau": "scorer arm_id task model method value tau problems cover_at_tau chance",
     }

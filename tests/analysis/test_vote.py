@@ -1,7 +1,9 @@
 """The view `vote_at_k` equals a plain count of every block's ballots, in exact fractions."""
 
 import random
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Facts, Score
 from esprobe.tasks.countdown.task import Countdown
 
+VIEWS = ("vote_at_k", "vote_at_k_by_expression")
 Vote = tuple[str | None, bool]  # (ballot, correct)
 Drawn = dict[int, dict[int, Vote]]  # problem → draw → vote
 
 
-def fill(path: Path, arms: list[Drawn]) -> None:
+def fill(path: Path, arms: list[Drawn], view: str = VIEWS[0]) -> None:
+    """A database with these votes, counted by `view`; by the other ballot all vote alike."""
     task, store = Countdown(), Store(path)
     problems = [task.problem({"numbers": [1, i], "target": i}) for i in range(1 + max(max(arm) for arm in arms))]
     store.add_problems([(problem, Facts(None, None, None)) for problem in problems])
@@ -26,12 +30,18 @@ def fill(path: Path, arms: list[Drawn]) -> None:
     for number, arm in enumerate(arms):
         arm_id = store.arm_id(Arm("m", "d", "temperature", float(number)))
         rows = [
-            RolloutRow(draw, ids[problem], "", 1, "stop", Score(right, "", ballot, ballot, float(right)))
+            RolloutRow(draw, ids[problem], "", 1, "stop", verdict(view, ballot, right))
             for problem, drawn in arm.items()
             for draw, (ballot, right) in drawn.items()
         ]
         store.save(arm_id, run_id, "countdown", rows)
     store.close()
+
+
+def verdict(view: str, ballot: str | None, right: bool) -> Score:
+    other = ballot and "alike"
+    value, expression = (ballot, other) if view == VIEWS[0] else (other, ballot)
+    return Score(right, "", ballot, value, float(right), expression)
 
 
 def share(votes: list[Vote]) -> Fraction:
@@ -56,9 +66,9 @@ def expected(arm: Drawn) -> dict[int, tuple[int, Fraction]]:
     return found
 
 
-def voted(path: Path) -> dict[float, dict[int, tuple[int, float]]]:
+def voted(path: Path, view: str = VIEWS[0]) -> dict[float, dict[int, tuple[int, float]]]:
     found: dict[float, dict[int, tuple[int, float]]] = {}
-    for value, k, problems, vote in query(open_database(path), "SELECT value, k, problems, vote_at_k FROM vote_at_k")[1]:
+    for value, k, problems, vote in query(open_database(path), f"SELECT value, k, problems, vote_at_k FROM {view}")[1]:
         found.setdefault(value, {})[k] = problems, vote
     return found
 
@@ -83,12 +93,13 @@ def some(rng: random.Random) -> Drawn:
     return arm
 
 
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("seed", range(3))
-def test_vote_at_k_equals_a_count_of_every_block(tmp_path: Path, seed: int) -> None:
+def test_vote_at_k_equals_a_count_of_every_block(tmp_path: Path, seed: int, view: str) -> None:
     rng = random.Random(seed)
     arms = [some(rng) for _ in range(40)]
-    fill(tmp_path / "r.db", arms)
-    found = voted(tmp_path / "r.db")
+    fill(tmp_path / "r.db", arms, view)
+    found = voted(tmp_path / "r.db", view)
     for number, arm in enumerate(arms):
         wanted = expected(arm)
         assert found[number].keys() == wanted.keys()
@@ -121,3 +132,12 @@ def test_what_a_vote_is(tmp_path: Path, drawn: list[Vote], k: int, vote: float) 
 def test_a_problem_with_too_few_draws_is_left_out_of_its_k(tmp_path: Path) -> None:
     fill(tmp_path / "r.db", [{0: {0: R}, 1: dict.fromkeys(range(4), W)}])
     assert voted(tmp_path / "r.db")[0] == {1: (2, 0.5), 2: (1, 0.0), 4: (1, 0.0)}
+
+
+def test_a_scorer_without_expressions_has_no_vote_by_them(tmp_path: Path) -> None:
+    fill(tmp_path / "r.db", [{0: {0: N, 1: R}}], VIEWS[1])  # those without a vote keep no other from voting
+    assert voted(tmp_path / "r.db", VIEWS[1])[0][2] == (1, 1.0)
+    with closing(sqlite3.connect(tmp_path / "r.db")) as connection, connection:
+        connection.execute("UPDATE score SET expression = NULL")
+    assert voted(tmp_path / "r.db", VIEWS[1]) == {}
+    assert voted(tmp_path / "r.db", VIEWS[0])[0][2] == (1, 1.0)

@@ -67,14 +67,14 @@ def bare(made: Sequence[RolloutRow], folder: Path) -> float:
         connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
             "CREATE TABLE rollout (arm_id, draw, problem_id, run_id, tokens, prompt_tokens, finish, text);"
-            "CREATE TABLE score (scorer, arm_id, draw, problem_id, correct, reason, answer, ballot, reward);"
+            "CREATE TABLE score (scorer, arm_id, draw, problem_id, correct, reason, answer, ballot, reward, expression);"
         )
         begun = time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")
         rows = ((1, r.draw, r.problem_id, 1, r.tokens, r.prompt_tokens, r.finish, r.text) for r in made)
         connection.executemany("INSERT INTO rollout VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         scores = (("countdown", 1, r.draw, r.problem_id, *r.score) for r in made)
-        connection.executemany("INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", scores)
+        connection.executemany("INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", scores)
         connection.execute("COMMIT")
         seconds = time.perf_counter() - begun
     path.unlink()

@@ -88,7 +88,7 @@ def rows_of(db: Path, limit: int = -1) -> dict[str, list[Any]]:
     with closing(sqlite3.connect(db)) as connection:
         kept = (
             "r.arm_id, r.problem_id, r.draw, r.tokens, r.prompt_tokens, r.finish, r.text, "
-            "s.scorer, s.correct, s.reason, s.answer, s.ballot, s.reward"
+            "s.scorer, s.correct, s.reason, s.answer, s.ballot, s.reward, s.expression"
         )
         found = {
             "rollout": connection.execute(

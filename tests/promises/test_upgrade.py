@@ -119,42 +119,52 @@ def test_an_older_file_is_merged_and_stays_as_it_is(esprobe: Run, tmp_path: Path
     )
 
 
-TEXTS = {  # text → what the esprobe of then said of it (correct, reason, answer, format reward), and today's (correct, ballot)
-    "</think>\n<answer>2 + 3</answer>": ((1, "correct", "2 + 3", 1.0), (1, "5")),
-    "<answer>2\n+\u00a03</answer>": ((0, "bad_characters", "2\n+\u00a03", 0.5), (1, "5")),
-    "<answer>2 * 3</answer>": ((0, "wrong_value", "2 * 3", 0.5), (0, "6")),
-    "no answer": ((0, "no_answer", None, 0.0), (0, None)),
+# text → what the esprobe of then said of it (correct, reason, answer, format reward), and today's (correct, ballot, expression)
+TEXTS = {
+    "</think>\n<answer>2 + 3</answer>": ((1, "correct", "2 + 3", 1.0), (1, "5", "2+3")),
+    "<answer>2\n+\u00a03</answer>": ((0, "bad_characters", "2\n+\u00a03", 0.5), (1, "5", "2+3")),
+    "<answer>2 * 3</answer>": ((0, "wrong_value", "2 * 3", 0.5), (0, "6", "2*3")),
+    "no answer": ((0, "no_answer", None, 0.0), (0, None, None)),
 }
 
 
 def results_of_then(path: Path, revision: str) -> None:
     """A small real database of an older revision: a perturbation arm with the texts above, a problem with a negative target."""
+    rewards = revision >= "0004"  # and tasks of arms, strata of problems, σ of draws
+    task, its_task = (", task", ", 'countdown'") if rewards else ("", "")
     at_revision(path, revision, rows=0)
     digests = [Problem("countdown", {"numbers": [2, 3], "target": target}).digest for target in ("5", "-5", "7.0")]
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executescript(
-            """
+            f"""
             INSERT INTO model (id, digest, name) VALUES (1, 'd', 'm');
             INSERT INTO problem (id, digest, task, payload, solvable, solution, chance) VALUES
-              (1, 'a', 'countdown', '{"numbers": [2, 3], "target": "5"}', 1, '(2 + 3)', 0.25),
-              (2, 'b', 'countdown', '{"numbers": [2, 3], "target": "-5"}', 0, NULL, 0.0),
-              (3, 'c', 'countdown', '{"numbers": [2, 3], "target": "7.0"}', 0, NULL, 0.0);
-            INSERT INTO arm (id, digest, model_id, method, value, settings) VALUES
-              (1, 'p', 1, 'perturbation', 0.01, '{"task": "countdown", "noise": "iid"}'), (2, 't', 1, 'temperature', 0.5, '{}');
-            INSERT INTO run (id, uuid, command, versions, machine, started, state) VALUES (1, 'u', '', '{}', '{}', '', 'done');
+              (1, 'a', 'countdown', '{{"numbers": [2, 3], "target": "5"}}', 1, '(2 + 3)', 0.25),
+              (2, 'b', 'countdown', '{{"numbers": [2, 3], "target": "-5"}}', 0, NULL, 0.0),
+              (3, 'c', 'countdown', '{{"numbers": [2, 3], "target": "7.0"}}', 0, NULL, 0.0);
+            INSERT INTO arm (id, digest, model_id, method, value, settings{task}) VALUES
+              (1, 'p', 1, 'perturbation', 0.01, '{{"task": "countdown", "noise": "iid"}}'{its_task}),
+              (2, 't', 1, 'temperature', 0.5, '{{}}'{its_task});
+            INSERT INTO run (id, uuid, command, versions, machine, started, state)
+              VALUES (1, 'u', '', '{{}}', '{{}}', '', 'done');
             """
         )
         connection.executemany("UPDATE problem SET digest = ? WHERE id = ?", zip(digests, (1, 2, 3), strict=True))
         for draw, (text, (said, _)) in enumerate(TEXTS.items()):
-            connection.execute("INSERT INTO draw VALUES (1, ?, 77), (2, ?, NULL)", [draw, draw])
+            connection.execute("INSERT INTO draw (arm_id, number, seed) VALUES (1, ?, 77), (2, ?, NULL)", [draw, draw])
             for arm in (1, 2):
                 row = [arm, draw, text]
                 columns = "arm_id, draw, text, problem_id, run_id, tokens, finish"
                 connection.execute(f"INSERT INTO rollout ({columns}) VALUES (?, ?, ?, 1, 1, 9, 'stop')", row)
-            columns = "arm_id, problem_id, draw, scorer, correct, reason, answer, format_reward"
+            columns = f"arm_id, problem_id, draw, scorer, correct, reason, answer, {'reward' if rewards else 'format_reward'}"
+            if rewards:
+                said = (*said[:3], (said[0] + 0.1 * said[3]) / 1.1)
             score = f"INSERT INTO score ({columns}) VALUES (?, 1, ?, ?, ?, ?, ?, ?)"
             connection.execute(score, [1, draw, "countdown", *said])
             connection.execute(score, [1, draw, "one of another program's", *said])
+        if rewards:
+            connection.execute("UPDATE problem SET stratum = '2 numbers', solvable = CASE WHEN id <> 2 THEN solvable END")
+            connection.execute("UPDATE draw SET sigma = 0.01 WHERE arm_id = 1")
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
@@ -166,9 +176,9 @@ def test_an_upgrade_scores_by_todays_rule_and_says_how_many_verdicts_changed(esp
     )
     with closing(open_database(path)) as connection:
         rows = connection.execute(
-            "SELECT text, correct, ballot, reason, reward FROM rollout_text WHERE scorer = 'countdown' ORDER BY draw"
+            "SELECT text, correct, ballot, expression, reason, reward FROM rollout_text WHERE scorer = 'countdown' ORDER BY draw"
         ).fetchall()
-        assert {text: (correct, ballot) for text, correct, ballot, _, _ in rows} == {t: now for t, (_, now) in TEXTS.items()}
+        assert {text: found for text, *found, _, _ in rows} == {t: [*now] for t, (_, now) in TEXTS.items()}
         assert [reason for *_, reason, _ in rows] == ["correct", "correct", "wrong_value", "no_answer"]
         assert [reward for *_, reward in rows] == pytest.approx([1, 1.05 / 1.1, 0.05 / 1.1, 0])
         form = "(reward * 1.1 - correct) / 0.1"

@@ -32,7 +32,7 @@ PATIENCE_S = HANGS_S
 EVERYTHING = {
     "rollouts": """
         SELECT arm.digest, problem.digest, r.draw, r.text, r.tokens, r.finish,
-          s.scorer, s.correct, s.reason, s.answer, s.ballot, s.reward
+          s.scorer, s.correct, s.reason, s.answer, s.ballot, s.reward, s.expression
         FROM rollout AS r JOIN arm ON arm.id = r.arm_id JOIN problem ON problem.id = r.problem_id
         LEFT JOIN score AS s ON s.arm_id = r.arm_id AND s.problem_id = r.problem_id AND s.draw = r.draw ORDER BY 1, 2, 3""",
     "draws": "SELECT arm.digest, draw.number, draw.seed FROM draw JOIN arm ON arm.id = draw.arm_id ORDER BY 1, 2",

@@ -72,7 +72,7 @@ CONTENT = [
     "SELECT digest, number, seed FROM draw JOIN arm ON arm.id = arm_id ORDER BY digest, number",
     "SELECT arm.digest, problem.digest AS p, draw, text, tokens, finish FROM rollout JOIN arm ON arm.id = arm_id "
     "JOIN problem ON problem.id = problem_id ORDER BY arm.digest, p, draw",
-    "SELECT scorer, arm.digest, problem.digest AS p, draw, correct, reason, answer, ballot, reward FROM score "
+    "SELECT scorer, arm.digest, problem.digest AS p, draw, correct, reason, answer, ballot, reward, expression FROM score "
     "JOIN arm ON arm.id = arm_id JOIN problem ON problem.id = problem_id ORDER BY scorer, arm.digest, p, draw",
 ]
 VIEWED = (

@@ -53,7 +53,16 @@ def test_a_new_database_is_ours_wal_and_sound(tmp_path: Path) -> None:
         assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
         views = {name for (name,) in connection.execute("select name from sqlite_master where type = 'view'")}
-    assert views == {"solved", "pass_at_k", "vote_at_k", "arm_summary", "rollout_text", "draw_accuracy", "cover_at_tau"}
+    assert views == {
+        "solved",
+        "pass_at_k",
+        "vote_at_k",
+        "vote_at_k_by_expression",
+        "arm_summary",
+        "rollout_text",
+        "draw_accuracy",
+        "cover_at_tau",
+    }
 
 
 def test_foreign_keys_are_enforced(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def rows_of(store: Store, sql: str) -> list[tuple[object, ...]]:
 def test_a_saved_rollout_is_kept_as_it_was_given(opened: tuple[Store, int, int, list[int]]) -> None:
     store, arm, run, (first, second) = opened
     given = [
-        RolloutRow(3, first, "one", 7, "stop", Score(True, "correct", "1 + 2", "3", 1.0), 100),
+        RolloutRow(3, first, "one", 7, "stop", Score(True, "correct", "2 + 1", "3", 1.0, "1+2"), 100),
         RolloutRow(4, second, "two", None, "length", Score(False, "no_answer", None, None, 0.0)),
     ]
     store.save(arm, run, "countdown", given, {3: 2**62, 4: 5})
@@ -41,9 +41,11 @@ def test_a_saved_rollout_is_kept_as_it_was_given(opened: tuple[Store, int, int, 
         (3, first, "one", 7, 100, "stop", arm, run),
         (4, second, "two", None, None, "length", arm, run),
     ]
-    assert rows_of(store, "SELECT draw, problem_id, scorer, correct, reason, answer, ballot, reward, arm_id FROM score") == [
-        (3, first, "countdown", 1, "correct", "1 + 2", "3", 1.0, arm),
-        (4, second, "countdown", 0, "no_answer", None, None, 0.0, arm),
+    assert rows_of(
+        store, "SELECT draw, problem_id, scorer, correct, reason, answer, ballot, reward, expression, arm_id FROM score"
+    ) == [
+        (3, first, "countdown", 1, "correct", "2 + 1", "3", 1.0, "1+2", arm),
+        (4, second, "countdown", 0, "no_answer", None, None, 0.0, None, arm),
     ]
     assert rows_of(store, "SELECT arm_id, number, seed, sigma FROM draw") == [(arm, 3, 2**62, 0.5), (arm, 4, 5, 0.5)]
     assert store.done(arm) == {(3, first), (4, second)}

@@ -104,6 +104,7 @@ FALSE = {
     "an answer that the text does not hold": ("UPDATE score SET answer = '6 * 7' WHERE problem_id = 2", "has answer 6 * 7"),
     "another reward": ("UPDATE score SET reward = 0.9 WHERE problem_id = 3", "has reward 0.9"),
     "another ballot": ("UPDATE score SET ballot = '42'", "has ballot 42"),
+    "another expression": ("UPDATE score SET expression = '6*7'", "has expression 6*7"),
     "another reason": ("UPDATE score SET reason = 'wrong_value' WHERE draw = 1", "has reason wrong_value"),
     "another chance": ("UPDATE problem SET chance = 0.99 WHERE id = 1", "problem 1 has chance 0.99"),
     "impossible where it is not": ("UPDATE problem SET solvable = 0 WHERE id = 1", "problem 1 has solvable False"),
@@ -215,7 +216,7 @@ def test_an_honest_database_is_merged_whole_with_what_newer_versions_note(made: 
     assert (merged.rollouts, merged.scores, merged.unchecked) == (32, 32, ())
     for sql in (
         "SELECT prompt_tokens, tokens, finish, text FROM rollout ORDER BY arm_id, draw, problem_id",
-        "SELECT scorer, correct, reason, answer, ballot, reward FROM score ORDER BY arm_id, draw, problem_id",
+        "SELECT scorer, correct, reason, answer, ballot, reward, expression FROM score ORDER BY arm_id, draw, problem_id",
         "SELECT number, seed, sigma FROM draw ORDER BY arm_id, number",
         "SELECT digest FROM prompt ORDER BY arm_id, problem_id",
         "SELECT * FROM problem ORDER BY id",

@@ -12,12 +12,15 @@ from typing import Any
 
 from esprobe.tasks.base import Score
 from esprobe.tasks.countdown.arithmetic import NotAnExpressionError, Postfix, UnboundedError, as_python, exact, parse
+from esprobe.tasks.countdown.normal_form import normal_form
 from esprobe.tasks.countdown.solver import TOLERANCE, close
 
 OPEN, CLOSE = "<answer>", "</answer>"
 _JOINT = "</think>\n" + OPEN
 MAX_ANSWER = 1000  # characters; an honest answer to five numbers has about 40
 
+Votes = tuple[str | None, str | None]  # ballots by value and by expression
+NO_VOTE: Votes = (None, None)
 MAX_BALLOT_BITS = 3000  # some 900 digits; twenty numbers of nine digits make no more than 180
 
 _SPACE = re.compile(r"\s+")  # every character for which str.isspace() is true
@@ -29,39 +32,46 @@ def countdown(payload: Mapping[str, Any], text: str) -> Score:
     """The default rule, in exact arithmetic.
 
     The last answer is one expression of + - * / ( ), uses each given number exactly once and equals the target within 1e-5.
-    White space of any kind around and between is white space. The ballot is the value.
+    White space of any kind around and between is white space. The ballot is the value; `expression` is the normal form.
     """
     answer = _last_answer(text)
     if answer is not None:
         answer = answer.strip()
-    reason, ballot = _exact_reason(payload, answer)
-    return _score(reason, answer, ballot, text)
+    reason, votes = _exact_reason(payload, answer)
+    return _score(reason, answer, votes, text)
 
 
-def _exact_reason(payload: Mapping[str, Any], answer: str | None) -> tuple[str, str | None]:
-    """(reason, ballot)."""
+def _exact_reason(payload: Mapping[str, Any], answer: str | None) -> tuple[str, Votes]:
     if not answer:
-        return "no_answer", None
+        return "no_answer", NO_VOTE
     if len(answer) > MAX_ANSWER:
-        return "not_an_expression", None
+        return "not_an_expression", NO_VOTE
     answer = _SPACE.sub(" ", answer)
     if not _CHARACTERS.fullmatch(answer):
-        return "bad_characters", None
+        return "bad_characters", NO_VOTE
     if not _same_numbers(answer, payload["numbers"]):
-        return "wrong_numbers", None
+        return "wrong_numbers", NO_VOTE
     try:
-        value = exact(parse(answer))
+        expression = parse(answer)
+        value = exact(expression)
     except NotAnExpressionError:
-        return "not_an_expression", None
+        return "not_an_expression", NO_VOTE
     except ZeroDivisionError:
-        return "division_by_zero", None
-    return "correct" if close(*value, _target(payload["target"])) else "wrong_value", _ballot(*value)
+        return "division_by_zero", NO_VOTE
+    return "correct" if close(*value, _target(payload["target"])) else "wrong_value", _votes(value, expression)
 
 
-def _score(reason: str, answer: str | None, ballot: str | None, text: str) -> Score:
+def _score(reason: str, answer: str | None, votes: Votes, text: str) -> Score:
     """The verdict with the published study's reward, 1 if correct plus 0.1 for form, over 1.1 so that it is at most 1."""
     correct = reason == "correct"
-    return Score(correct, reason, answer and answer[:MAX_ANSWER], ballot, (correct + 0.1 * format_reward(text)) / 1.1)
+    ballot, expression = votes
+    reward = (correct + 0.1 * format_reward(text)) / 1.1
+    return Score(correct, reason, answer and answer[:MAX_ANSWER], ballot, reward, expression)
+
+
+def _votes(value: tuple[int, int], expression: Postfix) -> Votes:
+    ballot = _ballot(*value)
+    return NO_VOTE if ballot is None else (ballot, normal_form(expression))
 
 
 def _ballot(numerator: int, denominator: int) -> str | None:
@@ -80,36 +90,35 @@ def countdown_published(payload: Mapping[str, Any], text: str) -> Score:
     where the rule finds a value and it is rational.
     """
     answer = _published_answer(text)
-    reason, ballot = _published_reason(payload, answer)
-    return _score(reason, answer, ballot, text)
+    reason, votes = _published_reason(payload, answer)
+    return _score(reason, answer, votes, text)
 
 
-def _published_reason(payload: Mapping[str, Any], answer: str | None) -> tuple[str, str | None]:
-    """(reason, ballot)."""
+def _published_reason(payload: Mapping[str, Any], answer: str | None) -> tuple[str, Votes]:
     if not answer:
-        return "no_answer", None
+        return "no_answer", NO_VOTE
     if answer.endswith("\n"):
         answer = answer[:-1]  # the published pattern ends in $, which lets one newline through
     if not _CHARACTERS.fullmatch(answer):
-        return "bad_characters", None
+        return "bad_characters", NO_VOTE
     if not _same_numbers(answer, payload["numbers"]):
-        return "wrong_numbers", None
+        return "wrong_numbers", NO_VOTE
     try:
         expression = parse(answer, python=True)
         value = as_python(expression)
         off = abs(float(value) - float(payload["target"]))  # type: ignore[arg-type]  # float(complex) raises TypeError
     except (NotAnExpressionError, UnboundedError, OverflowError, TypeError):
-        return "not_an_expression", None
+        return "not_an_expression", NO_VOTE
     except ZeroDivisionError:
-        return "division_by_zero", None
-    return "correct" if off < float(TOLERANCE) else "wrong_value", _published_ballot(expression)
+        return "division_by_zero", NO_VOTE
+    return "correct" if off < float(TOLERANCE) else "wrong_value", _published_votes(expression)
 
 
-def _published_ballot(expression: Postfix) -> str | None:
+def _published_votes(expression: Postfix) -> Votes:
     try:
-        return _ballot(*exact(expression))
+        return _votes(exact(expression), expression)
     except (UnboundedError, ZeroDivisionError):
-        return None
+        return NO_VOTE
 
 
 @lru_cache(maxsize=10_000)
