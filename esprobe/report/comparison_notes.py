@@ -1,6 +1,6 @@
 """The sentences below a comparison of two arms: what its columns mean, and what would be unfair to leave unsaid.
 
-Knows what a comparison holds. Knows neither tables nor the database.
+Knows what a comparison contains. Must not know tables or the database.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,7 +12,7 @@ from esprobe.report.words import agree, arm_name, beyond, counted, percent, poin
 
 
 def comparison_notes(one: Comparison, a: str, b: str, columns: Collection[str]) -> list[str]:
-    """One line for each thing to know; `a` and `b` are what the arms are called, `columns` those of pass@k that are shown."""
+    """One line for each thing to know; `a` and `b` are the names of the arms, `columns` those of pass@k that are shown."""
     return [
         *_columns(one, a, b, columns),
         *_limits(one),
@@ -38,7 +38,7 @@ def _columns(one: Comparison, a: str, b: str, columns: Collection[str]) -> Itera
 
 
 def _limits(one: Comparison) -> Iterator[str]:
-    """What no arm can reach, and what these draws cannot tell."""
+    """What no arm can reach, and what these draws cannot show."""
     if one.too_deep:
         yield f"note: both arms have only {counted(one.depth, 'draw')}, so there is no {beyond(one.too_deep)}."
     if one.unknown < one.problems:
@@ -49,10 +49,10 @@ def _limits(one: Comparison) -> Iterator[str]:
     if one.cover:
         yield (
             "cover@τ: the share of problems of which at least a share τ of the draws is right; chance: the same of random valid "
-            f"answers. A τ below 2/{one.depth} is left out, since one lucky draw would do."
+            f"answers. A τ below 2/{one.depth} is left out, since one lucky draw would suffice."
         )
     else:
-        yield f"cover@τ is left out: with {counted(one.depth, 'draw')} one lucky draw would do at any τ."
+        yield f"cover@τ is left out: with {counted(one.depth, 'draw')} one lucky draw would suffice at any τ."
 
 
 def _fairness(one: Comparison) -> Iterator[str]:
@@ -79,11 +79,11 @@ def _fairness(one: Comparison) -> Iterator[str]:
             f"{agree(one.common_seeds, 'direction', 'directions')} at another σ, and the arms are not independent."
         )
     if one.left_out:
-        yield f"note: {counted(one.left_out, 'problem', 'is', 'are')} left out, which only one arm has, or with fewer draws."
+        yield f"note: {counted(one.left_out, 'problem', 'is', 'are')} left out: only one arm has {agree(one.left_out, 'it', 'them')}, or with fewer draws."
 
 
 def _doubts(one: Comparison, a: str, b: str) -> Iterator[str]:
-    """Intervals of the difference that cannot be had or are not to be trusted, and the test that does not hold."""
+    """Intervals of the difference that do not exist or are not trustworthy, and the test that does not apply."""
     doubts: dict[str, list[int]] = {}
     for step in one.steps:
         interval = step.difference.interval
@@ -95,7 +95,7 @@ def _doubts(one: Comparison, a: str, b: str) -> Iterator[str]:
         single = " and ".join(name for name, arm in ((a, one.first), (b, one.second)) if arm.shares_draws and arm.draws == 1)
         yield f"1 model: {single or 'one arm'} is a single perturbed model, so that the difference has no interval and no p."
     if one.overlap.p is None:
-        yield "McNemar's test is left out: it does not hold for models that all problems share; the difference's interval does."
+        yield "McNemar's test is left out: it does not apply to models that all problems share; the difference's interval does."
 
 
 def _choice(one: Comparison) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _curse(halves: Halves, one: Comparison) -> str:
     doubt = "" if halves.interval is None or halves.interval.trustworthy else f" (not trustworthy: {halves.interval.doubt})"
     arms = f"{halves.first_arms} temperature and {counted(halves.second_arms, 'perturbation arm')}"
     return (
-        f"winner's curse: these are the best of {arms} on these very problems and draws, which flatters both. Chosen on one half "
+        f"winner's curse: these are the best of {arms} on the same problems and draws, which flatters both. Chosen on one half "
         f"of the {those} and of the draws and compared on the other half of both, {SPLITS} random splits: pass@{halves.k} "
         f"{percent(halves.first)} against {percent(halves.second)}, difference {points(halves.difference, halves.interval)} "
         f"points{doubt}; without such a split {points(halves.flattered)}. The choice was the same {100 * halves.same:.0f}% of "
@@ -151,7 +151,7 @@ def _of_models(draws: Draws) -> Iterator[str]:
     if draws.spread is not None:
         s = draws.spread
         p = "" if s.p is None else f" (p = {s.p:.2g} of none)"
-        truly = f"the rest is a true difference of {100 * s.tau:.1f} points" if s.true > 0 else "no true difference can be seen"
+        truly = f"what remains is a true difference of {100 * s.tau:.1f} points" if s.true > 0 else "no true difference remains"
         seen, luck = 100 * s.observed**0.5, 100 * s.luck**0.5
         yield (
             f"Their accuracies have a standard deviation of {seen:.1f} points; luck alone would give {luck:.1f}, and {truly}{p}."

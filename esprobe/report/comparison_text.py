@@ -1,6 +1,6 @@
 """Lays out comparisons of two arms: tables with sentences for people, one tidy row per figure for CSV and JSON.
 
-Knows what a comparison holds and how its tables look; computes nothing beyond formatting. The sentences are in
+Knows what a comparison contains and how its tables look; computes nothing beyond formatting. The sentences are in
 `comparison_notes`.
 """
 

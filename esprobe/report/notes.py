@@ -1,6 +1,6 @@
 """The notes under a report: what its columns and baselines mean, and what a reader could otherwise misunderstand.
 
-Knows the arms and their problems. Knows neither tables nor the database.
+Knows the arms and their problems. Must not know tables or the database.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ def _guessing(seen: Overview, ks: Sequence[int]) -> Iterator[str]:
     tried = seen.tried[deepest.arm_id]
     chance, distinct = chance_at(tried, ks[-1]), distinct_at(tried, ks[-1])
     if chance is not None:
-        apart = "" if distinct is None else f" values: {percent(distinct)}, if each value that valid answers have is as likely."
+        apart = "" if distinct is None else f" values: {percent(distinct)}, if all possible values are equally likely."
         scored = f"{percent(chance)} at k = {ks[-1]}"
         yield f"chance: guessing alone, with uniformly random valid answers, would score {scored}.{apart}"
         if any(solved for found in seen.models for solved in found.greedy.values()):
@@ -70,7 +70,7 @@ def _proven(problem: Tried) -> bool:
 
 
 def _ceilings(arms: Sequence[ArmRow]) -> list[str]:
-    """How many problems can be solved: proven, unknown and impossible apart."""
+    """How many problems can be solved: proven, unknown and impossible ones separately."""
     said = []
     for problems, solvable, unknown in sorted({(arm.problems, arm.solvable, arm.unknown) for arm in arms}):
         impossible = problems - solvable - unknown
@@ -91,7 +91,7 @@ def _ceilings(arms: Sequence[ArmRow]) -> list[str]:
 
 
 def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
-    """Intervals that cannot be had, or are not to be trusted, and why."""
+    """Intervals that do not exist or are not trustworthy, and why."""
     said = []
     one = [names[arm.arm_id] for arm in arms if arm.shares_draws and arm.draws == 1]
     if one:
@@ -134,7 +134,7 @@ def _share(count: int, total: int) -> str:
 
 
 def _rounding(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:
-    """Groups of weights in which the dtype leaves another σ than the one asked for, or leaves weights as they were."""
+    """Groups of weights in which the dtype leaves another σ than the one asked for, or leaves weights unchanged."""
     said = []
     for arm in arms:
         groups = (arm.rounding or {}).get("groups", {})
@@ -145,7 +145,7 @@ def _rounding(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:
         ]
         if off:
             said.append(
-                f"rounding: with {arm.settings.get('dtype')} {names[arm.arm_id]} perturbs other than asked: {_listed(off)}."
+                f"rounding: with {arm.settings.get('dtype')} {names[arm.arm_id]} perturbs differently than asked: {_listed(off)}."
             )
     return said
 

@@ -1,6 +1,6 @@
-"""A report's table in the first shape that fits the terminal: fewer columns, intervals on lines of their own, fewer k.
+"""A report's table in the first shape that fits the terminal: fewer columns, intervals on separate lines, fewer k.
 
-Knows cells as texts and the names of columns. What is left out is said below the table; numbers are never cut.
+Knows cells as texts and the names of columns. What is left out is named below the table; numbers are never cut.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ BELOW = "settings"  # the column that moves below its row where it is too wide
 
 @dataclass(frozen=True)
 class Shape:
-    """How a table is cut down to a width: which k it has, which other columns it lacks, whether intervals have their own line."""
+    """How a table fits a width: which k it has, which other columns it lacks, whether intervals are on separate lines."""
 
     ks: tuple[int, ...]
     without: tuple[str, ...] = ()

@@ -198,7 +198,7 @@ def test_what_rounding_leaves_of_sigma_is_told_where_it_is_off(tmp_path: Path) -
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE arm SET rounding = ?", [json.dumps({"groups": groups})])
     text = shown(path)
-    assert "rounding: with bfloat16 σ 0.001 perturbs other than asked: norms (σ × 0.40, 75.0% unchanged)." in text
+    assert "rounding: with bfloat16 σ 0.001 perturbs differently than asked: norms (σ × 0.40, 75.0% unchanged)." in text
     assert "matrices" not in text
 
 

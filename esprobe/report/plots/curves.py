@@ -41,7 +41,7 @@ def best_against_best(subject: Subject) -> Figure | str:
     if best is None or len(best.arms) < 2 or best.k < 2:
         return "needs a temperature and a perturbation arm with at least 2 draws and problems in common"
     title = f"Best temperature against best perturbation, by pass@{best.k}"
-    notes = ["both were chosen on these very problems, which flatters both"]
+    notes = ["both were chosen on the same problems, which flatters both"]
     notes += [
         f"{subject.labels[arm.arm_id]}: the first of {n} that tie" for arm, n in zip(best.arms, best.tied, strict=True) if n > 1
     ]

@@ -16,7 +16,7 @@ from esprobe.report.plots.curves import ceilings, describe, subtitle
 from esprobe.report.plots.data import Subject, count_bins, count_shares, coverage_and_depth
 from esprobe.report.words import agree, counted
 
-MANY = 4000  # points from which an SVG holds them as one picture
+MANY = 4000  # points from which an SVG has them as one picture
 
 
 def _equal_arms(subject: Subject) -> list[ArmRow]:
@@ -174,14 +174,14 @@ def correct_counts(subject: Subject) -> Figure | str:
 
 
 def accuracy_of_draws(subject: Subject) -> Figure | str:
-    """Each perturbed model as a point: its accuracy over all problems, beside that of the unchanged model."""
+    """Each perturbed model as a point: its accuracy over all problems, compared with that of the unchanged model."""
     arms = [arm for arm in subject.data.of(PERTURBATION) if subject.data.accuracies[arm.arm_id]]
     if not arms:
         return "needs a perturbation arm with draws that met every problem"
     base = {arm.arm_id: subject.data.found.greedy_share(arm) for arm in arms}
     title = f"Accuracy of each perturbed model\n{subtitle(subject, arms)}"
     about = "a point is one draw over all problems, a bar their mean; sideways spread has no meaning"
-    luck = "above base: on these problems, by luck or truly; report --compare says how much is luck"
+    luck = "above base: on these problems, by luck or by quality; report --compare says how much is luck"
     made, (axes,) = style.figure(title, [f"scored by {subject.scorer}", about, luck])
     many = sum(len(subject.data.accuracies[arm.arm_id]) for arm in arms) > MANY
     for i, (arm, colour) in enumerate(zip(arms, style.colours(PERTURBATION.name, len(arms)), strict=True)):
