@@ -12,7 +12,7 @@ PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README
 VLLM_BIN := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: demo test lint torture bench vllm test-vllm bench-vllm clean
+.PHONY: demo test lint torture bench lowest vllm test-vllm bench-vllm clean
 
 demo: $(CORE)
 	@mkdir -p .demo
@@ -40,6 +40,15 @@ torture: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+# The oldest versions that pyproject.toml allows, all of them together: they can be installed, and the program works with them.
+LOWEST := .venv-lowest
+lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	sed -nE '/^dependencies/,/^]/s/^ *"([a-z0-9-]+)>=([0-9.]+)",/\1==\2/p' pyproject.toml > $(LOWEST)/bounds.txt
+	$(LOWEST)/bin/pip install --requirement $(LOWEST)/bounds.txt 'pytest>=8.2' 'hypothesis>=6.100'
+	$(LOWEST)/bin/pip install --no-deps --editable .
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(LOWEST)/bin/pytest tests/stats tests/tasks tests/store tests/cli/test_commands.py
 
 # torch comes first, because on Linux there are two builds of it and the one that pip takes by itself is made for CUDA.
 TORCH := $(shell grep '^torch==' .ci/constraints.txt)
@@ -86,4 +95,4 @@ $(VLLM_READY): pyproject.toml .ci/vllm-requirements.txt
 	@touch $(VLLM_READY)
 
 clean:
-	rm -rf .venv .venv-vllm .demo
+	rm -rf .venv .venv-vllm .venv-lowest .demo

@@ -79,7 +79,8 @@ def _fairness(one: Comparison) -> Iterator[str]:
             f"{agree(one.common_seeds, 'direction', 'directions')} at another σ, and the arms are not independent."
         )
     if one.left_out:
-        yield f"note: {counted(one.left_out, 'problem', 'is', 'are')} left out: only one arm has {agree(one.left_out, 'it', 'them')}, or with fewer draws."
+        them = agree(one.left_out, "it", "them")
+        yield f"note: {counted(one.left_out, 'problem', 'is', 'are')} left out: only one arm has {them}, or with fewer draws."
 
 
 def _doubts(one: Comparison, a: str, b: str) -> Iterator[str]:
