@@ -17,6 +17,7 @@ from esprobe.methods import TEMPERATURE, MethodName, named
 NoiseScheme = Literal["iid", "shared-seed"]
 MOST_DRAWS = 1_000_000  # of an arm
 SEED_BITS = 53  # the whole numbers that a double represents exactly
+TRUNCATIONS = ("top_p", "top_k", "min_p")  # settings of temperature arms, present only where on; see `backend.Decoding`
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """For people: `temperature 0.6`, `perturbation 0.001`, `greedy`; different values look different."""
+        """For people: `temperature 0.6, top-p 0.95`, `perturbation 0.001`, `greedy`; different values look different."""
         return f"{self.method} {value_words(self.value, self.settings)}".rstrip()
 
     def perturbation(self, draw: int) -> Perturbation | None:
@@ -164,16 +165,24 @@ def sigma_of(value: float | None, settings: Mapping[str, Any], draw: int) -> flo
 
 
 def value_words(value: float | None, settings: Mapping[str, Any]) -> str:
-    """An arm's T or σ for people: `0.6`, `0.0005–0.002 mixed`, `0.01 × 8 at T 0.6`; empty where it has none."""
+    """An arm's T or σ for people: `0.6`, `0.6, top-p 0.95`, `0.0005–0.002 mixed`, `0.01 × 8 at T 0.6`; empty without one."""
     words = "" if value is None else _short(value)
     if value is None and "sigmas" in settings:
         words = f"{_short(settings['sigmas'][0])}–{_short(settings['sigmas'][-1])} mixed"
     if TEMPERATURE.name in settings:
         words += f" × {samples_of(settings)} at {TEMPERATURE.symbol} {_short(settings[TEMPERATURE.name])}"
-    return words
+    return ", ".join([words, *truncation(settings)]) if words else ""
+
+
+def truncation(settings: Mapping[str, Any]) -> list[str]:
+    """What excludes tokens in an arm of these settings, for people: `top-p 0.95`, `top-k 50`, `min-p 0.1`."""
+    found = {key: settings[key] for key in TRUNCATIONS if isinstance(settings.get(key), int | float)}
+    return [f"{key.replace('_', '-')} {_short(value)}" for key, value in found.items()]
 
 
 def _short(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 

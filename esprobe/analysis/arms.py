@@ -13,6 +13,7 @@ from typing import Any
 
 from esprobe.analysis.baselines import Tried, chance_at, counts
 from esprobe.analysis.reading import query
+from esprobe.arms import truncation
 from esprobe.errors import UserError
 from esprobe.methods import NAMES, named, place
 from esprobe.stats.estimator import pass_at_k
@@ -186,10 +187,10 @@ def above_chance(arm: ArmRow, tried: Sequence[Tried], k: int) -> Difference | No
 
 
 def told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
-    """By arm: the settings in which arms of equal model, method and value differ, and noise that is not `iid`."""
-    alike: dict[tuple[str, str, float | None], list[ArmRow]] = {}
+    """By arm: the settings in which arms of equal model, method, value and truncation differ, and noise that is not `iid`."""
+    alike: dict[tuple[str, str, float | None, tuple[str, ...]], list[ArmRow]] = {}
     for arm in arms:
-        alike.setdefault((arm.model, arm.method, arm.value), []).append(arm)
+        alike.setdefault((arm.model, arm.method, arm.value, tuple(truncation(arm.settings))), []).append(arm)
     found = {}
     for group in alike.values():
         keys = sorted({key for arm in group for key in arm.settings if key != "prompt_digest"})

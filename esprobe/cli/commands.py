@@ -13,6 +13,7 @@ import typer
 from esprobe.cli.interruption import interruption
 from esprobe.cli.options import (
     Commands,
+    MinPOption,
     MixedOption,
     ModelTemperaturesOption,
     NoiseOption,
@@ -21,6 +22,8 @@ from esprobe.cli.options import (
     SamplesPerModelOption,
     SigmasOption,
     TemperaturesOption,
+    TopKOption,
+    TopPOption,
     sampling_command,
 )
 from esprobe.errors import UserError
@@ -76,10 +79,17 @@ def main_options(
 @app.command("sample-temp", epilog="Example: esprobe sample-temp -T 0.6,1.0 -n 16 --limit 32")
 @sampling_command
 def sample_temp(
-    ctx: typer.Context, temperature: TemperaturesOption = None, samples: SamplesOption = DRAWS, **shared: Any
+    ctx: typer.Context,
+    temperature: TemperaturesOption = None,
+    samples: SamplesOption = DRAWS,
+    top_p: TopPOption = None,
+    top_k: TopKOption = None,
+    min_p: MinPOption = None,
+    **shared: Any,
 ) -> None:
     """Sample greedily and at several temperatures from the unchanged model. Generates only what is missing."""
-    _sample(ctx, shared, method=TEMPERATURE.name, values=tuple(temperature or ()), draws=samples)
+    truncation = {"top_p": top_p, "top_k": top_k, "min_p": min_p}
+    _sample(ctx, shared | truncation, method=TEMPERATURE.name, values=tuple(temperature or ()), draws=samples)
 
 
 @app.command("sample-perturb", epilog="Example: esprobe sample-perturb --sigma 0.01,0.03 -n 16 --limit 32")

@@ -124,6 +124,26 @@ TemperaturesOption = Annotated[
 SamplesOption = Annotated[
     int, typer.Option("--samples", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_SAMPLES", help="Draws per problem.")
 ]
+TopPOption = Annotated[
+    float | None,
+    typer.Option(
+        "--top-p",
+        envvar="ESPROBE_TOP_P",
+        help="Draw from the most probable tokens, as few as have this share (above 0, at most 1) of the probability left by "
+        "--min-p and --top-k.",
+    ),
+]
+TopKOption = Annotated[
+    int | None, typer.Option("--top-k", envvar="ESPROBE_TOP_K", help="Draw from this many of the most probable tokens.")
+]
+MinPOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-p",
+        envvar="ESPROBE_MIN_P",
+        help="Draw from tokens at least this (above 0, at most 1) times as probable as the most probable one.",
+    ),
+]
 SigmasOption = Annotated[
     list[float] | None,
     typer.Option(

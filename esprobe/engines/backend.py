@@ -15,11 +15,27 @@ Finish = Literal["stop", "length", "nan"]  # end token; limit of tokens or conte
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are chosen. `temperature` 0 is greedy; otherwise `keys` has one 64-bit stream key per prompt."""
+    """How tokens are chosen. `temperature` 0 is greedy; otherwise `keys` has one 64-bit stream key per prompt.
+
+    A token is drawn from softmax(logits / temperature), after the truncations that are not None. With the tokens in order of
+    probability, of equal ones the lower id first, each keeps some of the first ones:
+
+    1. `min_p`, 0 < min_p ≤ 1: those at least min_p times as probable as the first (Nguyen et al., "Turning Up the Heat", 2024,
+       arXiv 2407.01082);
+    2. `top_k` ≥ 1: at most k (Fan et al., "Hierarchical Neural Story Generation", 2018, arXiv 1805.04833);
+    3. `top_p`, 0 < top_p ≤ 1: as few as together have at least the share top_p of the probability that 1 and 2 have left
+       (Holtzman et al., "The Curious Case of Neural Text Degeneration", 2019, arXiv 1904.09751).
+
+    What is kept is drawn in proportion to its probability. The order is vLLM's. transformers' `generate` applies min_p last, so
+    top_p takes its share before min_p has removed anything: with both, and only then, its distribution is different.
+    """
 
     max_new_tokens: int
     temperature: float = 0.0
     keys: tuple[int, ...] = ()
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
 
     def part(self, rows: slice) -> "Decoding":
         """The same for some of the prompts."""

@@ -16,6 +16,7 @@ from transformers.utils import logging
 from esprobe.arms import BASE, Weights
 from esprobe.engines.backend import Decoding, Finish, Generation, OutOfMemoryError
 from esprobe.engines.checkpoint import load, unreached
+from esprobe.engines.choice import choose
 from esprobe.engines.forward import Forward
 from esprobe.engines.models import ModelFiles, beyond_embedding
 from esprobe.engines.probe import UnreadableModelError, fitting
@@ -27,8 +28,6 @@ from esprobe.weights.update import Base
 
 # Below this size a second thread wins little, and waiting for it costs fifty-fold when another process has its core.
 SMALL = 10_000_000  # parameters
-# Lower than any difference of logits calls for, and what float32 can divide by.
-LEAST_TEMPERATURE = 1e-30
 COMPACT_BELOW = 0.75  # drop ended rows once fewer than this share of the rows is still going
 
 
@@ -132,7 +131,7 @@ class TransformersBackend:
         remember = self.current.perturbation is None
         logits = self.forward.start([list(prompt) for prompt in prompts], remember)  # (alive, vocabulary)
         for step in range(max(limits)):
-            token = _choose(logits, decoding.temperature, None if stream is None else stream[alive, step])
+            token = choose(logits, decoding, None if stream is None else stream[alive, step])
             broken = ~logits.amax(-1).isfinite()  # one that is not a number makes the largest none
             going = ~ended[alive]
             chosen[alive[going], step] = token[going]
@@ -191,12 +190,3 @@ def _telling_out_of_memory() -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     raise OutOfMemoryError
-
-
-def _choose(logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:
-    """The next token of each row (rows,): the largest logit, or the inverse of the cumulative softmax at `uniform` (rows,)."""
-    if uniform is None:
-        return logits.argmax(-1)
-    cumulative = (logits / max(temperature, LEAST_TEMPERATURE)).softmax(-1).double().cumsum(-1)
-    wanted = uniform.unsqueeze(1) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, wanted, right=True).squeeze(1).clamp(max=logits.shape[1] - 1)

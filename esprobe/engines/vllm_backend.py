@@ -215,9 +215,9 @@ class VllmBackend:
         parameters = [
             SamplingParams(
                 temperature=decoding.temperature,
-                top_p=1.0,
-                top_k=0,
-                min_p=0.0,
+                top_p=decoding.top_p or 1.0,
+                top_k=decoding.top_k or 0,
+                min_p=decoding.min_p or 0.0,
                 repetition_penalty=1.0,
                 seed=seed,
                 max_tokens=limit,

@@ -21,6 +21,7 @@ from vllm.platforms import current_platform
 from vllm.v1.kv_cache_interface import KVCacheConfig
 
 from esprobe.arms import BASE, NoiseScheme, Perturbation, Update, Weights
+from esprobe.engines import vllm_cpu_sampling
 from esprobe.weights import perturb
 from esprobe.weights import rounding as noise_rounding
 from esprobe.weights.update import Base
@@ -44,6 +45,7 @@ if current_platform.is_cpu():
     # The CPU's attention multiplies what an earlier rollout left in a block by zero, and zero times NaN is NaN.
     cache_config: Any = KVCacheConfig
     cache_config.needs_kv_cache_zeroing = property(lambda _: True)
+    vllm_cpu_sampling.install()
 
 
 load_weights = DefaultModelLoader.load_weights

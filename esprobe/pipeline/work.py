@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from esprobe.arms import TRUNCATIONS
 from esprobe.engines.backend import Decoding, Generation
 from esprobe.engines.engine import Batch
 from esprobe.pipeline.judge import judge
@@ -34,7 +35,8 @@ def ask(setting: Setting, unit: Unit) -> Batch:
     decoding = Decoding(int(arm.settings["max_new_tokens"]))
     if arm.temperature:
         keys = tuple(arm.rollout_key(draw, setting.problems[i].digest) for draw, i in cells)
-        decoding = Decoding(decoding.max_new_tokens, arm.temperature, keys)
+        truncation = {name: arm.settings[name] for name in TRUNCATIONS if name in arm.settings}
+        decoding = Decoding(decoding.max_new_tokens, arm.temperature, keys, **truncation)
     return Batch(unit.weights, [setting.prompts[i] for _, i in cells], decoding, unit.measure)
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from esprobe.arms import MOST_DRAWS, SEED_BITS, Arm, NoiseScheme, Perturbation, Update, Weights, samples_of
+from esprobe.arms import MOST_DRAWS, SEED_BITS, TRUNCATIONS, Arm, NoiseScheme, Perturbation, Update, Weights, samples_of
 from esprobe.bundled import BUNDLED
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, TEMPERATURE, MethodName, named
@@ -29,7 +29,8 @@ class Sweep:
     """What the user asked for: one method over several values, the problems, and how the model is run.
 
     Of perturbed models only: `mixed` makes one population of all values, and `temperatures` draw `samples` answers from every
-    model at each of them, where greedy decoding gives one; `draws` counts models.
+    model at each of them, where greedy decoding gives one; `draws` counts models. `top_p`, `top_k` and `min_p` are of temperature
+    sampling only; `backend.Decoding` defines them.
     """
 
     method: MethodName
@@ -48,6 +49,9 @@ class Sweep:
     mixed: bool = False
     samples: int = 1
     temperatures: tuple[float, ...] = ()
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
     greedy: bool = True
     batch_size: int = BATCH_SIZE
 
@@ -64,6 +68,7 @@ class Sweep:
             self._check_models()
         if not 0 <= self.seed < 1 << SEED_BITS:
             raise UserError(f"--seed must be from 0 to 2^{SEED_BITS} − 1, not {self.seed}")
+        self._check_truncation()
 
     def _check_models(self) -> None:
         for value, other in pairwise(sorted(self.values)):
@@ -78,6 +83,24 @@ class Sweep:
             raise UserError("greedy decoding gives the same answer every time; give --samples-per-model a temperature with -T")
         if self.samples > 1 and self.draws * self.samples > MOST_DRAWS:
             raise UserError(f"{self.draws:,} models × {self.samples:,} samples are more than {MOST_DRAWS:,} draws of an arm")
+
+    def _check_truncation(self) -> None:
+        """Raises UserError for values that none of the three can have. A top_p of 1 excludes nothing: it is none."""
+        for name in ("top_p", "min_p"):
+            share = getattr(self, name)
+            if share is None:
+                continue
+            if not 0 < share <= 1:
+                raise UserError(f"--{name.replace('_', '-')} must be above 0 and at most 1, not {share:g}")
+            object.__setattr__(self, name, None if name == "top_p" and share == 1 else float(share))
+        if self.top_k is not None and self.top_k < 1:
+            raise UserError(f"--top-k must be at least 1, not {self.top_k}; leave it out to exclude no token")
+        if self.method != TEMPERATURE.name and self.truncation():
+            raise UserError("--top-p, --top-k and --min-p are for temperature sampling; perturbed models take none of them")
+
+    def truncation(self) -> dict[str, float | int]:
+        """Those of top_p, top_k and min_p that are on, as settings of an arm."""
+        return {name: value for name in TRUNCATIONS if (value := getattr(self, name)) is not None}
 
     def debug(self) -> "Sweep":
         """The same sweep made small: 32 problems, the first value only (of a mixed population all), 32 draws."""
@@ -160,7 +183,8 @@ def plan_arms(sweep: Sweep, task: str, resolved: Resolved) -> list[PlannedArm]:
 
     greedy = [planned(GREEDY.name, None, 1, {})] if sweep.greedy else []
     if not named(sweep.method).shares_draws:
-        return greedy + [planned(sweep.method, value, sweep.draws, {"seed": sweep.seed}) for value in sweep.values]
+        own = {"seed": sweep.seed, **sweep.truncation()}
+        return greedy + [planned(sweep.method, value, sweep.draws, own) for value in sweep.values]
     populations: list[tuple[float | None, dict[str, Any]]] = [(value, {}) for value in sweep.values]
     if sweep.mixed:
         populations = [(None, {"sigmas": sorted(sweep.values)})]

@@ -45,7 +45,7 @@ def beyond(ks: Sequence[int]) -> str:
 
 
 def arm_name(arm: ArmRow) -> str:
-    """`greedy`, `T 0.6`, `σ 0.01`, `σ 0.01–0.02 mixed`, `σ 0.01 × 8 at T 0.6`, `imported`, `imported 0.5`."""
+    """`greedy`, `T 0.6`, `T 0.6, top-p 0.95`, `σ 0.01`, `σ 0.01–0.02 mixed`, `σ 0.01 × 8 at T 0.6`, `imported`."""
     words = value_words(arm.value, arm.settings)
     return f"{named(arm.method).symbol} {words}" if words else arm.method
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from esprobe.arms import Arm, recorded_seed, sigma_of
+from esprobe.arms import TRUNCATIONS, Arm, recorded_seed, sigma_of
 from esprobe.methods import IMPORTED, TEMPERATURE, named
 from esprobe.tasks.base import Facts, Problem, Score, Task
 from esprobe.tasks.registry import all_tasks
@@ -178,7 +178,8 @@ def _impossible(arm: Arm) -> str | None:
         return f"{arm.method} with the value {arm.value:g}"
     if made and arm.method != IMPORTED.name and named(arm.method).valued and arm.value is None and "sigmas" not in arm.settings:
         return f"of method {arm.method} without a value"
-    if made and arm.shares_draws != ("noise" in arm.settings):
+    truncated = arm.method != TEMPERATURE.name and any(name in arm.settings for name in TRUNCATIONS)
+    if made and (truncated or arm.shares_draws != ("noise" in arm.settings)):
         return f"of method {arm.method} with the settings of another"
     return _impossible_population(arm)
 

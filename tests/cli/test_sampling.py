@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
+from tests.helpers.errors import one_line_error
 from tests.helpers.midway import caught, count
 from tests.helpers.rollouts import Rollouts, rollouts
 
@@ -122,6 +123,25 @@ def test_debug_and_presets(esprobe: Run, tmp_path: Path) -> None:
     refused = esprobe("sample-temp", "--preset", preset)
     assert refused.returncode == 1
     assert "'colour' is not an option" in refused.stderr
+
+
+def test_truncated_temperatures_are_arms_of_their_own_with_names_that_say_so(esprobe: Run, tmp_path: Path) -> None:
+    args = ["sample-temp", "-T", "0.8", "-n", "2", "--limit", "4", "--max-new-tokens", "8"]
+    assert esprobe(*args).stdout.startswith("12 of 12")
+    nucleus = esprobe(*args, "--top-p", "0.95")
+    assert nucleus.stdout.startswith("8 of 12")
+    assert "temperature 0.8, top-p 0.95: 8 of 8 rollouts" in nucleus.stderr
+    assert esprobe(*args, env={"ESPROBE_TOP_P": "0.95"}).stdout.startswith("0 of 12")
+    assert esprobe(*args, env={"ESPROBE_TOP_K": "3", "ESPROBE_MIN_P": "0.1"}).stdout.startswith("8 of 12")
+    preset = tmp_path / "mine.toml"
+    preset.write_text("[sample-temp]\ntop-k = 3\nmin-p = 0.1\n")
+    assert esprobe(*args, "--preset", preset).stdout.startswith("0 of 12")
+    report = esprobe("report").stdout
+    for name in ("T 0.8 ", "T 0.8, top-p 0.95 ", "T 0.8, top-k 3, min-p 0.1 "):
+        assert f"\n {name}" in report
+    refused = esprobe(*args, "--top-p", "0")
+    assert one_line_error(refused, 1) == "error: --top-p must be above 0 and at most 1, not 0"
+    assert "No such option" in esprobe("sample-perturb", "--top-p", "0.9").stderr
 
 
 def test_the_database_can_be_named_in_three_ways(esprobe: Run, tmp_path: Path) -> None:

@@ -160,6 +160,23 @@ def test_sampling_follows_the_softmax(backend: TransformersBackend) -> None:
     assert chi2 < degrees + 4 * sqrt(2 * degrees) + 4
 
 
+def test_where_one_token_is_left_sampling_is_greedy(backend: TransformersBackend) -> None:
+    greedy = backend.generate(PROMPTS[:8], GREEDY)
+    hot = temperature(1.5, range(1))
+    hot = replace(hot, keys=hot.keys[:8])
+    assert backend.generate(PROMPTS[:8], hot) != greedy
+    for one in (replace(hot, top_k=1), replace(hot, min_p=1.0), replace(hot, top_p=1e-9)):
+        assert backend.generate(PROMPTS[:8], one) == greedy
+
+
+def test_a_truncation_that_excludes_nothing_changes_no_token(backend: TransformersBackend) -> None:
+    plain = temperature(1.5, range(1))
+    wanted = backend.generate(PROMPTS, plain)
+    for all_of_them in (replace(plain, top_k=10**6), replace(plain, min_p=1e-30), replace(plain, top_p=1 - 1e-15)):
+        assert backend.generate(PROMPTS, all_of_them) == wanted
+    assert backend.generate(PROMPTS, replace(plain, top_p=0.9)) != wanted
+
+
 def test_generations_end_at_the_limit_the_end_token_or_the_context(backend: TransformersBackend) -> None:
     short = backend.generate(PROMPTS[:4], Decoding(5))
     assert [(len(g.ids), g.finish) for g in short] == [(5, "length")] * 4

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -110,6 +111,60 @@ def test_labels_of_unlike_values_are_unlike() -> None:
     labels = [Arm("m", "d", "temperature", value).label for value in (0.1, 0.10000001, 0.1 * 3, 0.3, 1, 1e-5)]
     assert labels[:2] == ["temperature 0.1", "temperature 0.10000001"]
     assert len(set(labels)) == 6
+
+
+def test_a_truncation_is_part_of_a_temperature_arm_only_where_it_excludes_tokens() -> None:
+    plain = Sweep("temperature", (0.5,))
+    assert not {"top_p", "top_k", "min_p"} & arms(plain)[-1].arm.settings.keys()
+    assert arms(replace(plain, top_p=1.0))[-1].arm.digest == arms(plain)[-1].arm.digest
+    assert Sweep("perturbation", top_p=1.0).truncation() == {}
+    other: list[dict[str, Any]] = [
+        {"top_p": 0.9},
+        {"top_p": 0.95},
+        {"top_k": 1},
+        {"top_k": 50},
+        {"min_p": 0.9},
+        {"min_p": 1.0},
+        {"top_p": 0.9, "top_k": 50},
+    ]
+    made = [arms(replace(plain, **own)) for own in other]
+    assert len({planned[-1].arm.digest for planned in made} | {arms(plain)[-1].arm.digest}) == len(other) + 1
+    assert {planned[0].arm.digest for planned in made} == {arms(plain)[0].arm.digest}  # greedy decoding takes none
+    assert arms(replace(plain, min_p=1))[-1].arm.digest == arms(replace(plain, min_p=1.0))[-1].arm.digest
+
+
+def test_a_truncation_is_named_in_the_label() -> None:
+    plain = Sweep("temperature", (0.8,))
+    assert arms(replace(plain, top_p=0.95))[-1].arm.label == "temperature 0.8, top-p 0.95"
+    assert arms(replace(plain, top_p=0.95, top_k=50, min_p=1e-7))[-1].arm.label == (
+        "temperature 0.8, top-p 0.95, top-k 50, min-p 1e-07"
+    )
+    assert arms(plain)[-1].arm.label == "temperature 0.8"
+    assert Arm("m", "d", "temperature", 0.8, {"top_p": "0.9", "top_k": None}).label == "temperature 0.8"
+
+
+@pytest.mark.parametrize(
+    ("own", "cause"),
+    [
+        ({"top_p": 0.0}, "--top-p must be above 0 and at most 1, not 0"),
+        ({"top_p": 1.5}, "--top-p must be above 0 and at most 1, not 1.5"),
+        ({"top_p": float("nan")}, "--top-p must be"),
+        ({"min_p": 0.0}, "--min-p must be above 0 and at most 1, not 0"),
+        ({"min_p": -0.1}, "--min-p must be"),
+        ({"top_k": 0}, "--top-k must be at least 1, not 0"),
+        ({"top_k": -1}, "--top-k must be"),
+    ],
+)
+def test_truncations_that_there_are_not_are_refused(own: dict[str, Any], cause: str) -> None:
+    with pytest.raises(UserError, match=cause):
+        Sweep("temperature", **own)
+
+
+def test_perturbed_models_take_no_truncation() -> None:
+    given: list[dict[str, Any]] = [{"top_p": 0.9}, {"top_k": 5}, {"min_p": 0.1}]
+    for own in given:
+        with pytest.raises(UserError, match="for temperature sampling"):
+            Sweep("perturbation", **own)
 
 
 def test_the_greedy_baseline_is_shared_by_methods_and_seeds() -> None:
