@@ -149,7 +149,8 @@ class Arm:
 
 def samples_of(settings: Mapping[str, Any]) -> int:
     """How many consecutive draws of an arm of these settings are of one perturbed model: draws m·j … m·j + m − 1 of model j."""
-    return int(settings.get("samples", 1))
+    samples = settings.get("samples")
+    return samples if type(samples) is int and samples > 0 else 1
 
 
 def sigma_of(value: float | None, settings: Mapping[str, Any], draw: int) -> float | None:
@@ -157,20 +158,28 @@ def sigma_of(value: float | None, settings: Mapping[str, Any], draw: int) -> flo
 
     It is drawn with equal probability by a hash of base seed and model; None where neither says it.
     """
-    if value is not None or "sigmas" not in settings:
+    sigmas = _sigmas(settings)
+    if value is not None or not sigmas:
         return value
     model = draw // samples_of(settings)
-    number = int.from_bytes(hashlib.sha256(f"{settings['seed']}:{model}:sigma".encode()).digest()[:8], "little")
-    return float(settings["sigmas"][number % len(settings["sigmas"])])
+    number = int.from_bytes(hashlib.sha256(f"{settings.get('seed')}:{model}:sigma".encode()).digest()[:8], "little")
+    return sigmas[number % len(sigmas)]
+
+
+def _sigmas(settings: Mapping[str, Any]) -> list[float]:
+    """The σ that models are drawn from; empty where there is none, or what is there is no list of numbers."""
+    found = settings.get("sigmas")
+    return found if isinstance(found, list) and all(isinstance(sigma, float) for sigma in found) else []
 
 
 def value_words(value: float | None, settings: Mapping[str, Any]) -> str:
     """An arm's T or σ for people: `0.6`, `0.6, top-p 0.95`, `0.0005–0.002 mixed`, `0.01 × 8 at T 0.6`; empty without one."""
     words = "" if value is None else _short(value)
-    if value is None and "sigmas" in settings:
-        words = f"{_short(settings['sigmas'][0])}–{_short(settings['sigmas'][-1])} mixed"
-    if TEMPERATURE.name in settings:
-        words += f" × {samples_of(settings)} at {TEMPERATURE.symbol} {_short(settings[TEMPERATURE.name])}"
+    sigmas, temperature = _sigmas(settings), settings.get(TEMPERATURE.name)
+    if value is None and sigmas:
+        words = f"{_short(sigmas[0])}–{_short(sigmas[-1])} mixed"
+    if isinstance(temperature, float):
+        words += f" × {samples_of(settings)} at {TEMPERATURE.symbol} {_short(temperature)}"
     return ", ".join([words, *truncation(settings)]) if words else ""
 
 

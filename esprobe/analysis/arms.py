@@ -13,7 +13,7 @@ from typing import Any
 
 from esprobe.analysis.baselines import Tried, chance_at, counts
 from esprobe.analysis.reading import query
-from esprobe.arms import truncation
+from esprobe.arms import samples_of, truncation
 from esprobe.errors import UserError
 from esprobe.methods import NAMES, named, place
 from esprobe.stats.estimator import pass_at_k
@@ -101,6 +101,11 @@ class ArmRow:
         """Whether a draw is one perturbed model that answers all problems."""
         return named(self.method).shares_draws
 
+    @property
+    def samples(self) -> int:
+        """How many consecutive draws are of one perturbed model."""
+        return samples_of(self.settings) if self.shares_draws else 1
+
 
 _SUMMARY = (
     "SELECT s.arm_id, s.task, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, "
@@ -161,7 +166,7 @@ def with_shared_draws(arm: ArmRow, tried: Sequence[Tried], correct: ByDraw) -> A
     A draw is one perturbed model for all problems, so its luck does not average out over problems.
     """
     cells = list(counts(tried).values())
-    return replace(arm, at={k: replace(at, shared=shared_draws(cells, correct, k)) for k, at in arm.at.items()})
+    return replace(arm, at={k: replace(at, shared=shared_draws(cells, correct, k, arm.samples)) for k, at in arm.at.items()})
 
 
 def estimate(tried: Sequence[Tried], k: int) -> AtK:

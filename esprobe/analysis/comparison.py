@@ -144,7 +144,7 @@ def _compared(source: Source, first: ArmRow, second: ArmRow, ks: Sequence[int], 
         ),
         cover=_cover([side.first_draws(shared.depth) for side in sides], shared.depth, tried),
         greedy=fmean(greedy.values()) if greedy else None,
-        draws=[model_by_model(source, arm, shared.problems) for arm in (first, second) if arm.shares_draws],
+        draws=[model_by_model(source, arm, shared.problems) for arm in (first, second) if arm.shares_draws and arm.samples == 1],
         halves=None if choice is None else chosen_arms(source, choice),
         choice=choice,
         common_seeds=_common_seeds(source.connection, first, second),
@@ -158,6 +158,7 @@ def _side(source: Source, arm: ArmRow, shared: Shared) -> Side:
         correct=[[model for model, right in verdicts[problem] if right] for problem in shared.problems],
         places=[[place for place, (_, right) in enumerate(verdicts[problem]) if right] for problem in shared.problems],
         shared=arm.shares_draws,
+        samples=arm.samples,
     )
 
 
@@ -176,7 +177,7 @@ def _step(
 ) -> Step:
     a, b = sides
     # arms of equal seeds vary together, which would only narrow the interval
-    models = [shared_draws(side.cells, side.by_draw(), k) if side.shared else None for side in sides]
+    models = [shared_draws(side.cells, side.by_draw(), k, side.samples) if side.shared else None for side in sides]
     chances = [problem.chance for problem in tried if problem.chance is not None]
     known = len(chances) == len(tried)
     above = [over_guessing(side.cells, chances, k, m) if known else None for side, m in zip(sides, models, strict=True)]

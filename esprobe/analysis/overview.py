@@ -5,14 +5,19 @@ Reads the views once for all tables. Knows no layout.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from esprobe.analysis.arms import ArmRow, Filter, passing, read_arms, with_ks, with_shared_draws
 from esprobe.analysis.baselines import Tried, counts, read_tried
 from esprobe.analysis.best import Counts, baseline, of_models
+from esprobe.analysis.split import read_components
 from esprobe.analysis.verdicts import read_by_draw
+
+if TYPE_CHECKING:  # numpy is slow to load
+    from esprobe.stats.components import Components
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class ModelOnTask:
 class Overview:
     """`arms`: those that pass the filter; `every`: all of the scorer, since a baseline may be among the others.
 
-    `ks`: the k that the user asks for; empty where these are left to the report. `tried`: arm → its problems.
+    `ks`: the k that the user asks for; empty where these are left to the report. `tried`: arm → its problems. `components`: arm →
+    how its variance splits between and within models, of arms with several samples per model.
     """
 
     scorer: str
@@ -48,6 +54,7 @@ class Overview:
     arms: tuple[ArmRow, ...]
     every: tuple[ArmRow, ...]
     tried: Mapping[int, Sequence[Tried]]
+    components: "Mapping[int, Components]" = field(default_factory=dict)
 
     @cached_property
     def counts(self) -> Mapping[int, Counts]:
@@ -88,9 +95,11 @@ def read_overview(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[i
     every = read_arms(connection, chosen.scorer)
     tried = read_tried(connection, chosen.scorer)
     arms = [with_ks(arm, tried[arm.arm_id], ks) for arm in passing(every, chosen)]
-    if intervals:
-        arms = [_with_models(connection, chosen.scorer, arm, tried[arm.arm_id]) for arm in arms]
-    return Overview(chosen.scorer, tuple(ks), tuple(arms), tuple(every), tried)
+    if not intervals:
+        return Overview(chosen.scorer, tuple(ks), tuple(arms), tuple(every), tried)
+    arms = [_with_models(connection, chosen.scorer, arm, tried[arm.arm_id]) for arm in arms]
+    split = {arm.arm_id: found for arm in arms if (found := read_components(connection, chosen.scorer, arm)) is not None}
+    return Overview(chosen.scorer, tuple(ks), tuple(arms), tuple(every), tried, split)
 
 
 def _with_models(connection: sqlite3.Connection, scorer: str, arm: ArmRow, tried: Sequence[Tried]) -> ArmRow:

@@ -97,7 +97,7 @@ class PlotData:
             return at
         cells, solved_by = counts(tried), self.solved_by[arm.arm_id]
         correct = by_draw(cells.values(), (solved_by.get(problem, ()) for problem in cells))
-        return replace(at, shared=shared_draws(list(cells.values()), correct, k))
+        return replace(at, shared=shared_draws(list(cells.values()), correct, k, arm.samples))
 
 
 def read_plotted(connection: sqlite3.Connection, seen: Overview) -> list[PlotData]:

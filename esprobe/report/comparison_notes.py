@@ -93,7 +93,9 @@ def _doubts(one: Comparison, a: str, b: str) -> Iterator[str]:
     for why, ks in doubts.items():
         yield f"not trustworthy: the interval at k = {', '.join(map(str, ks))}: {why}."
     if any(step.difference.interval is None for step in one.steps):
-        single = " and ".join(name for name, arm in ((a, one.first), (b, one.second)) if arm.shares_draws and arm.draws == 1)
+        single = " and ".join(
+            name for name, arm in ((a, one.first), (b, one.second)) if arm.shares_draws and arm.draws <= arm.samples
+        )
         yield f"1 model: {single or 'one arm'} is a single perturbed model, so that the difference has no interval and no p."
     if one.overlap.p is None:
         yield "McNemar's test is left out: it does not apply to models that all problems share; the difference's interval does."

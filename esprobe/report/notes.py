@@ -23,6 +23,7 @@ def notes(seen: Overview, ks: Sequence[int], columns: Collection[str]) -> list[s
         *_unfinished(arms, names),
         *_rounding(arms, names),
         *_alike(arms, seen.tried, names),
+        *_samples(arms, names),
         *_depths(seen, ks, names),
     ]
 
@@ -93,7 +94,7 @@ def _ceilings(arms: Sequence[ArmRow]) -> list[str]:
 def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
     """Intervals that do not exist or are not trustworthy, and why."""
     said = []
-    one = [names[arm.arm_id] for arm in arms if arm.shares_draws and arm.draws == 1]
+    one = [names[arm.arm_id] for arm in arms if arm.shares_draws and arm.draws <= arm.samples]
     if one:
         said.append(f"1 model: {_listed(one)} has no interval; its share is over problems only, and another model may differ.")
     doubts: dict[str, dict[str, list[int]]] = {}  # why → arm → k
@@ -158,6 +159,18 @@ def _alike(arms: Sequence[ArmRow], tried: Mapping[int, Sequence[Tried]], names: 
         if arm.draws > 1 and arm.correct and all(problem.c in (0, problem.n) for problem in tried[arm.arm_id])
     ]
     return [f"all alike: the draws of {_listed(found)} agree on every problem, as if there were only one."] if found else []
+
+
+def _samples(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:
+    """Arms of which several draws are of one model."""
+    found = [names[arm.arm_id] for arm in arms if arm.samples > 1]
+    if not found:
+        return []
+    return [
+        f"samples: each perturbed model of {_listed(found)} gave several draws; pass@k takes any k of all draws. within, "
+        "between models: which shares of a verdict's variance are due to the sample and to the model. quality: the part of the "
+        "latter that is the same on all problems, with its standard deviation (SD) in percentage points of accuracy."
+    ]
 
 
 def _depths(seen: Overview, ks: Sequence[int], names: Mapping[int, str]) -> list[str]:

@@ -3,13 +3,14 @@
 Knows the arms, their baselines and how a table looks at a given width. Knows no SQL and chooses no arm.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esprobe.analysis.arms import ArmRow, above_chance, told_apart
-from esprobe.analysis.baselines import Tried, chance_at, distinct_at, greedy_at, strata_of
+from esprobe.analysis.baselines import chance_at, distinct_at, greedy_at, strata_of
 from esprobe.analysis.overview import ModelOnTask, Overview
 from esprobe.report import layout
 from esprobe.report.notes import notes
@@ -18,17 +19,21 @@ from esprobe.report.shapes import Fitted, Made, Shape, fit, fitted, heading
 from esprobe.report.words import counted, names_of, percent, points
 from esprobe.stats.estimator import pass_at_k
 
+if TYPE_CHECKING:  # numpy is slow to load
+    from esprobe.stats.components import Components
+
 DEFAULT_KS = (1, 8, 64, 512, 4096)
 
 
 @dataclass(frozen=True)
 class Section:
-    """The tables of one model and task. `names`: what to call each arm; `apart`: how to tell alikes."""
+    """The tables of one model and task. `names`: what to call each arm; `apart`: how to tell alikes apart."""
 
     title: str
     found: ModelOnTask
     names: dict[int, str]
     apart: dict[int, str]
+    components: "Mapping[int, Components]"
 
 
 def report(seen: Overview, style: Format) -> str:
@@ -56,35 +61,31 @@ def _sections(seen: Overview) -> Iterator[Section]:
         sizes = sorted({arm.problems for arm in found.arms})
         problems = counted(sizes[0], "problem") if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,} problems"
         title = f"{model}: {first.task}, {problems}, scored by {seen.scorer}"
-        yield Section(title=title, found=found, names=names_of(found.arms), apart=told_apart(found.arms))
+        split = {arm.arm_id: seen.components[arm.arm_id] for arm in found.arms if arm.arm_id in seen.components}
+        yield Section(title=title, found=found, names=names_of(found.arms), apart=told_apart(found.arms), components=split)
 
 
 # ── For programs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _records(seen: Overview) -> tuple[list[str], list[list[Any]]]:
-    records = [
-        _record(arm, seen.tried[arm.arm_id], seen.scorer, k)
-        for arm in seen.arms
-        for k in sorted(arm.at)
-        if not seen.ks or k in seen.ks
-    ]
-    first = seen.arms[0]
-    columns = list(records[0] if records else _record(first, seen.tried[first.arm_id], seen.scorer, min(first.at)))
+    records = [_record(seen, arm, k) for arm in seen.arms for k in sorted(arm.at) if not seen.ks or k in seen.ks]
+    columns = list(records[0] if records else _record(seen, seen.arms[0], min(seen.arms[0].at)))
     return columns, [list(record.values()) for record in records]
 
 
-def _record(arm: ArmRow, tried: Sequence[Tried], scorer: str, k: int) -> dict[str, Any]:
-    at, above = arm.at[k], above_chance(arm, tried, k)
+def _record(seen: Overview, arm: ArmRow, k: int) -> dict[str, Any]:
+    at, above, split = arm.at[k], above_chance(arm, seen.tried[arm.arm_id], k), seen.components.get(arm.arm_id)
     low, high = at.interval or (None, None)
     above_low, above_high = (above and above.interval) or (None, None)
+    between_low, between_high = (split and split.share_interval) or (None, None)
     return {
         "arm_id": arm.arm_id,
         "task": arm.task,
         "model": arm.model,
         "method": arm.method,
         "value": arm.value,
-        "scorer": scorer,
+        "scorer": seen.scorer,
         "problems": arm.problems,
         "draws": arm.draws,
         "rollouts": arm.rollouts,
@@ -108,6 +109,9 @@ def _record(arm: ArmRow, tried: Sequence[Tried], scorer: str, k: int) -> dict[st
         "above_chance": above and above.difference,
         "above_chance_low": above_low,
         "above_chance_high": above_high,
+        "between_models": split and split.share,
+        "between_models_low": between_low,
+        "between_models_high": between_high,
     }
 
 
@@ -121,7 +125,11 @@ def _tables(section: Section, ks: Sequence[int], may_hide: bool, style: Format, 
     if ks and any(above_chance(arm, section.found.tried[arm.arm_id], min(arm.at)) for arm in section.found.arms):
         parts.append(heading("Above chance, in percentage points, paired by problem:", style, width))
         parts.append(fitted(lambda shape: _above(section, shape), style, width, ks, (), may_hide))
-    return Fitted("\n\n".join([*parts, *_strata(section, style, width)]), passes.columns)
+    parts += _strata(section, style, width)
+    if section.components:
+        parts.append(heading("Variance of a verdict on one problem, by where it comes from:", style, width))
+        parts.append(fitted(lambda shape: _split(section, shape), style, width, ks, ("SD of quality",)))
+    return Fitted("\n\n".join(parts), passes.columns)
 
 
 def _passes(section: Section, shape: Shape) -> Made:
@@ -175,6 +183,30 @@ def _above(section: Section, shape: Shape) -> Made:
             cells.append(shape.cell(points(above.difference, above.interval)) if above else "")
         rows.append([section.names[arm.arm_id], *cells])
     return ["arm", *(f"k = {k}" for k in shape.ks)], rows
+
+
+def _split(section: Section, shape: Shape) -> Made:
+    """How much of the variance is between perturbed models, how much of that is their quality, and how much is within them."""
+    rows: list[dict[str, str]] = []
+    for arm_id, split in section.components.items():
+        row = {"arm": section.names[arm_id], "models": f"{split.models:,}", "samples": f"{split.samples:,}"}
+        if split.share is not None:
+            total = split.between + split.within
+            ends = split.quality_interval
+            row["between models"] = shape.cell(percent(max(0.0, split.share), split.share_interval))
+            row["within"] = percent(min(1.0, split.within / total))
+            row["quality"] = percent(max(0.0, split.quality / total))
+            row["SD of quality"] = shape.cell(_deviation(split.quality, ends))
+        rows.append(row)
+    names = ["arm", "models", "samples", "within", "between models", "quality", "SD of quality"]
+    names = [name for name in names if name not in shape.without]
+    return names, [[row.get(name, "") for name in names] for row in rows]
+
+
+def _deviation(variance: float, ends: tuple[float, float] | None) -> str:
+    """The square root of a variance of shares, in percentage points; 0 where its estimate is below."""
+    roots = [f"{100 * sqrt(max(0.0, end)):.1f}" for end in (variance, *(ends or ()))]
+    return roots[0] if ends is None else f"{roots[0]} [{', '.join(roots[1:])}]"
 
 
 def _strata(section: Section, style: Format, width: int | None) -> list[str]:

@@ -218,31 +218,36 @@ def by_draw(cells: Iterable[Cell], correct: Iterable[Iterable[int]]) -> ByDraw:
     return {draw: [(n, c, count) for (n, c), count in solved.items()] for draw, solved in counts.items()}
 
 
-def shared_draws(cells: Sequence[Cell], correct: ByDraw, k: int) -> SharedDraws:
+def shared_draws(cells: Sequence[Cell], correct: ByDraw, k: int, samples: int = 1) -> SharedDraws:
     """What draws shared by all problems add to the variance over problems.
 
     Jackknife less the cells' own part is the two-way clustered variance (Cameron, Gelbach & Miller 2011; Miller 2024 for
     evaluations). `correct`: see `by_draw`. Problems of fewer than k draws are left out; a problem of n draws is taken to have
     draws 0 … n − 1.
+
+    So many consecutive draws as `samples` are of one model, and are left out together; the cells' own part is then still that of
+    draws which are independent, so that the variance is rather too large.
     """
     used = [cell for cell in cells if cell.n >= k]
     draws = max((cell.n for cell in used), default=0)
-    solved = [0] * draws
-    sums = [0.0] * draws
+    models = -(-draws // samples)
+    solved, sums, mean_sums = [0.0] * models, [0.0] * models, [0.0] * models
     for draw, found in correct.items():
         if draw < draws:
             for n, c, count in found:
                 if n >= k:
-                    solved[draw] += count
-                    sums[draw] += weight(n, c, k) * count
-    pairs = sum(a * (a - 1) for a in solved)
+                    solved[draw // samples] += count / samples
+                    sums[draw // samples] += weight(n, c, k) * count
+    pairs = sum(max(0.0, a * (a - 1)) for a in solved)
     effective = sum(solved) ** 2 / pairs if pairs else inf
-    if draws < 2:
-        return SharedDraws(k, draws, 0.0, 0.0, effective)
+    if models < 2:
+        return SharedDraws(k, models, 0.0, 0.0, effective)
     expected, own = _by_chance(used, draws, k)
-    scale = (draws - 1) / draws / len(used) ** 2
-    gross = sum((s - e) ** 2 for s, e in zip(sums, expected, strict=True)) * scale
-    return SharedDraws(k, draws, max(0.0, gross - own * scale), gross, effective)
+    for draw, part in enumerate(expected):
+        mean_sums[draw // samples] += part
+    scale = (models - 1) / models * ((draws - 1) / (draws - samples)) ** 2 / len(used) ** 2
+    gross = sum((s - e) ** 2 for s, e in zip(sums, mean_sums, strict=True)) * scale
+    return SharedDraws(k, models, max(0.0, gross - own * scale), gross, effective)
 
 
 def _by_chance(cells: Sequence[Cell], draws: int, k: int) -> tuple[list[float], float]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # numpy is slow to load
 
 @dataclass(frozen=True)
 class Side:
-    """An arm on the shared problems, in their order. `shared`: problems share draws.
+    """An arm on the shared problems, in their order. `shared`: problems share draws, `samples` consecutive ones of one model.
 
     `correct`: the draws that solve each problem, by their place among the arm's draws, which says which model it was; `places`:
     the same by their place among the problem's own draws. They differ only where draws are missing.
@@ -25,6 +25,7 @@ class Side:
     correct: list[list[int]]
     places: list[list[int]]
     shared: bool
+    samples: int = 1
 
     def solved_within(self, k: int) -> list[bool]:
         """Whether the first k draws of each problem, in their order, include a correct one."""
@@ -39,9 +40,9 @@ class Side:
         return by_draw(self.cells, self.correct)
 
     def models(self, depth: int) -> int:
-        """How many draws the problems share: all of them or, where problems have unevenly many, the first `depth`."""
+        """Of how many models the problems share the draws: all or, where problems have unevenly many draws, the first `depth`."""
         sizes = {cell.n for cell in self.cells}
-        return sizes.pop() if len(sizes) == 1 else depth
+        return max(1, (sizes.pop() if len(sizes) == 1 else depth) // self.samples)
 
 
 def bootstrap_differences(
@@ -73,7 +74,7 @@ def bootstrap_differences(
 
 
 def _sampled(side: Side, depth: int) -> "Sampled":
-    """The side as arrays, with its verdicts, (m, models), where problems share draws."""
+    """The side as arrays, with its verdicts, (m, draws), where problems share draws."""
     import numpy as np
 
     from esprobe.stats.resampling import Sampled
@@ -81,8 +82,8 @@ def _sampled(side: Side, depth: int) -> "Sampled":
     n, c = np.array([cell.n for cell in side.cells]), np.array([cell.c for cell in side.cells])
     if not side.shared:
         return Sampled(n, c)
-    models = side.models(depth)
-    verdicts = np.zeros((len(n), models))
-    for i, draws in enumerate(side.correct):
-        verdicts[i, [draw for draw in draws if draw < models]] = 1
-    return Sampled(n, c, verdicts)
+    draws = side.models(depth) * side.samples
+    verdicts = np.zeros((len(n), draws))
+    for i, correct in enumerate(side.correct):
+        verdicts[i, [draw for draw in correct if draw < draws]] = 1
+    return Sampled(n, c, verdicts, side.samples)

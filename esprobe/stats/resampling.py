@@ -17,11 +17,15 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sampled:
-    """One arm on m problems. `verdicts`: (m, n) of 0 and 1 where problems share draws (perturbation), else None."""
+    """One arm on m problems. `verdicts`: (m, n) of 0 and 1 where problems share draws (perturbation), else None.
+
+    `samples`: how many consecutive draws are of one model.
+    """
 
     n: Ints  # (m,)
     c: Ints  # (m,)
     verdicts: Floats | None = None
+    samples: int = 1
 
 
 def estimates(n: Ints, c: Ints, k: int) -> Floats:
@@ -47,7 +51,7 @@ def resample_draws(arm: Sampled, rounds: int, rng: np.random.Generator) -> tuple
     if arm.verdicts is None:
         return arm.n[:, None], arm.c[:, None]
     size, n = arm.verdicts.shape
-    again = _with_replacement(n, rounds, rng)  # (n, B)
+    again = _with_replacement(n // arm.samples, rounds, rng).repeat(arm.samples, axis=0)  # (n, B): whole models
     return np.full((size, 1), n), np.rint(arm.verdicts @ again.astype(np.float64)).astype(np.int64)
 
 
