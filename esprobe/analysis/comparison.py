@@ -11,6 +11,7 @@ from statistics import fmean
 from esprobe.analysis.arms import ArmRow, Filter, no_arm
 from esprobe.analysis.baselines import Tried, chance_at, greedy_at
 from esprobe.analysis.best import KINDS, Choice, Shared, choose, of_models, share
+from esprobe.analysis.changes import Changes, read_changes
 from esprobe.analysis.chosen import SEED, Draws, Halves, Source, chosen_arms, model_by_model
 from esprobe.analysis.overview import read_overview
 from esprobe.analysis.reading import query
@@ -76,6 +77,7 @@ class Comparison:
     depth: int
     too_deep: tuple[int, ...]  # the k that were asked for and that are beyond the depth
     steps: list[Step]
+    changes: Changes
     overlap: Overlap
     cover: list[Cover]
     greedy: float | None  # of the greedy arm that matches the first arm
@@ -129,6 +131,7 @@ def _compared(source: Source, first: ArmRow, second: ArmRow, ks: Sequence[int], 
     met = set(shared.problems)
     tried = [problem for problem in seen.tried[first.arm_id] if problem.problem_id in met]
     greedy = seen.greedy(first, shared.problems)
+    steps = _steps(sides, shared.depth, tried, greedy, ks)
     return Comparison(
         first=first,
         second=second,
@@ -138,7 +141,8 @@ def _compared(source: Source, first: ArmRow, second: ArmRow, ks: Sequence[int], 
         left_out=shared.left_out,
         depth=shared.depth,
         too_deep=tuple(sorted({k for k in ks if k > shared.depth})),
-        steps=_steps(sides, shared.depth, tried, greedy, ks),
+        steps=steps,
+        changes=_changes(source, first, second, shared, [step.difference.k for step in steps]),
         overlap=overlap(
             *(side.solved_within(shared.depth) for side in sides), independent=not any(side.shared for side in sides)
         ),
@@ -149,6 +153,12 @@ def _compared(source: Source, first: ArmRow, second: ArmRow, ks: Sequence[int], 
         choice=choice,
         common_seeds=_common_seeds(source.connection, first, second),
     )
+
+
+def _changes(source: Source, first: ArmRow, second: ArmRow, shared: Shared, ks: Sequence[int]) -> Changes:
+    arm_ids = (first.arm_id, second.arm_id)
+    cells = [{problem: source.seen.counts[arm_id][problem] for problem in shared.problems} for arm_id in arm_ids]
+    return read_changes(source.connection, source.seen.scorer, arm_ids, cells, ks)
 
 
 def _side(source: Source, arm: ArmRow, shared: Shared) -> Side:

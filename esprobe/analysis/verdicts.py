@@ -69,6 +69,20 @@ def read_verdicts(connection: sqlite3.Connection, scorer: str, arm_id: int) -> d
     }
 
 
+def count_ballots(connection: sqlite3.Connection, scorer: str, arm_id: int) -> dict[int, list[int]]:
+    """Problem → how many of its draws have each ballot; without problems of which no draw has one."""
+    _, rows = query(
+        connection,
+        "SELECT problem_id, count(*) FROM score WHERE scorer = ? AND arm_id = ? AND ballot IS NOT NULL "
+        "GROUP BY problem_id, ballot",
+        [scorer, arm_id],
+    )
+    found: dict[int, list[int]] = {}
+    for problem_id, count in rows:
+        found.setdefault(problem_id, []).append(count)
+    return found
+
+
 def counts_within(connection: sqlite3.Connection, scorer: str, arm_id: int, k: int) -> dict[int, int]:
     """Problem → how many of its first k draws, in their order, are correct; without the problems that have fewer."""
     _, rows = query(

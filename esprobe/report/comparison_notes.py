@@ -30,11 +30,25 @@ def _columns(one: Comparison, a: str, b: str, columns: Collection[str]) -> Itera
     yield f"{difference}{p}.{bootstrap}"
     if "union" in columns:
         yield "union: k/2 draws of each arm, the same budget as k of one."
+    yield from _changed(one, a, b)
     last = one.steps[-1]
     if last.chance is not None:
         floor = " greedy+: the greedy answer and k − 1 guesses." if "greedy+" in columns else ""
         scored = f"{percent(last.chance)} at k = {last.difference.k}"
         yield f"chance: guessing alone, with uniformly random valid answers, would score {scored}.{floor}"
+
+
+def _changed(one: Comparison, a: str, b: str) -> Iterator[str]:
+    """What is meant by won, lost and ballots, and how much of the first two would be there between equals."""
+    known = [(a, one.changes.first_luck), (b, one.changes.second_luck)]
+    luck = [f"{each:.1f} with two draws of {name}" for name, each in known if each is not None]
+    yield (
+        f"won, lost: problems that k draws of {a} solve and k draws of {b} do not, and the reverse (progressions and "
+        "regressions), expected over all choices of draws; won less lost is the difference."
+        + (f" Equal arms win and lose too: at k = 1, {' and '.join(luck)}." if luck else "")
+    )
+    if any(change.first_ballots is not None or change.second_ballots is not None for change in one.changes.at):
+        yield "ballots: how many of the answers of k draws differ, as votes count them; a draw without an answer has none."
 
 
 def _limits(one: Comparison) -> Iterator[str]:

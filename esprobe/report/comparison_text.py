@@ -7,6 +7,7 @@ Knows what a comparison contains and how its tables look; computes nothing beyon
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.chosen import Draws
 from esprobe.analysis.comparison import Comparison, Step
 from esprobe.methods import GREEDY
@@ -60,6 +61,12 @@ def _figures(one: Comparison) -> Iterator[Compared]:
     yield from _plain("setting", None, setting)
     for step in one.steps:
         yield from _step_figures(step)
+    for change in one.changes.at:
+        yield from _plain("won_and_lost", change.k, {"won": change.won, "lost": change.lost})
+        ballots = {"first": change.first_ballots, "second": change.second_ballots}
+        yield from _plain("distinct_ballots", change.k, ballots)
+    luck = {"first": one.changes.first_luck, "second": one.changes.second_luck}
+    yield from _plain("won_by_luck", 1, luck)
     groups = {name: getattr(one.overlap, name) for name in ("both", "only_first", "only_second", "neither")}
     yield from _plain("overlap", one.depth, groups | {"mcnemar_p": one.overlap.p})
     for cover in one.cover:
@@ -119,7 +126,7 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
     a, b = names_of([one.first, one.second]).values()
     models = one.first.model if one.first.model == one.second.model else f"{one.first.model} / {one.second.model}"
     title = (
-        f"{models}: {one.first.method} {a} against {one.second.method} {b}, on {counted(one.problems, 'problem')}, "
+        f"{models}: {_kind(one.first, a)} against {_kind(one.second, b)}, on {counted(one.problems, 'problem')}, "
         f"{counted(one.depth, 'draw')} each, scored by {scorer}"
     )
     curve = fit(lambda shape: _curve(one, a, b, shape), style, width, extras=("bootstrap", "greedy+", "p"))
@@ -128,6 +135,8 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
         curve.text,
         heading(f"Problems solved within the first {counted(one.depth, 'draw')} of each:", style, width),
         fitted(lambda _: _overlap(one, a, b), style, width),
+        heading(f"Problems that {a} wins from {b} and loses to it, and distinct ballots per problem:", style, width),
+        fitted(lambda _: _changes(one, a, b), style, width),
         heading("Share of the problems solved by the first draws:", style, width),
         fitted(lambda _: _by_depth(one, a, b), style, width),
     ]
@@ -138,6 +147,11 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
         parts += [heading(best, style, width), fitted(_best_draws(draws), style, width)]
     said = [heading(note, style, width) for note in comparison_notes(one, a, b, curve.columns)]
     return "\n\n".join([*parts, "\n".join(said)])
+
+
+def _kind(arm: ArmRow, name: str) -> str:
+    """`temperature T 0.4`, `greedy`."""
+    return name if name.startswith(arm.method) else f"{arm.method} {name}"
 
 
 def _curve(one: Comparison, a: str, b: str, shape: Shape) -> Made:
@@ -169,6 +183,17 @@ def _overlap(one: Comparison, a: str, b: str) -> Made:
         row["impossible"] = impossible
     names, cells = list(row), [f"{count:,}" for count in row.values()]
     return ([*names, "McNemar p"], [[*cells, _p(o.p)]]) if o.p is not None else (names, [cells])
+
+
+def _changes(one: Comparison, a: str, b: str) -> Made:
+    """What k draws of each win, lose and answer."""
+    rows = []
+    for change in one.changes.at:
+        ballots = ["" if each is None else f"{each:.2f}" for each in (change.first_ballots, change.second_ballots)]
+        rows.append([f"{change.k:,}", f"{change.won:.1f}", f"{change.lost:.1f}", *ballots])
+    known = [all(row[i] for row in rows) for i in (3, 4)]
+    names = ["k", "won", "lost", *(f"ballots {name}" for name, there in zip((a, b), known, strict=True) if there)]
+    return names, [[cell for cell in row if cell] for row in rows]
 
 
 def _by_depth(one: Comparison, a: str, b: str) -> Made:

@@ -186,6 +186,27 @@ def test_models_are_judged_on_the_problems_of_the_comparison(esprobe: Run, tmp_p
     assert "0 of 3 perturbed models of σ 0.01 beat greedy decoding (100.0%)" in said
 
 
+def test_problems_won_and_lost_and_distinct_ballots_are_told(esprobe: Run, tmp_path: Path) -> None:
+    first = {0: "++", 1: "+-", 2: "--", 3: "++"}
+    second = {0: "--", 1: "-+", 2: "++", 3: "++"}
+    made(
+        tmp_path / "r.db",
+        [("greedy", None, dict.fromkeys(range(4), "+")), ("temperature", 0.5, first), ("temperature", 1.0, second)],
+    )
+    found = figures(esprobe, tmp_path / "r.db", "--arm", "2", "--arm", "3")
+    assert [found["won_and_lost", 1, name]["value"] for name in ("won", "lost")] == [1.25, 1.25]  # problem 1: 1/2 · 1/2 each
+    assert [found["won_and_lost", 2, name]["value"] for name in ("won", "lost")] == [1, 1]
+    assert [found["overlap", 2, name]["value"] for name in ("only_first", "only_second")] == [1, 1]
+    assert [found["won_by_luck", 1, side]["value"] for side in ("first", "second")] == [0.5, 0.5]
+    assert [found["distinct_ballots", k, "first"]["value"] for k in (1, 2)] == [1, 2]
+    text = " ".join(esprobe("--db", tmp_path / "r.db", "report", "--compare", "--arm", "2", "--arm", "3").stdout.split())
+    assert "Problems that T 0.5 wins from T 1 and loses to it" in text
+    assert "won, lost: problems that k draws of T 0.5 solve and k draws of T 1 do not, and the reverse" in text
+    assert "Equal arms win and lose too: at k = 1, 0.5 with two draws of T 0.5 and 0.5 with two draws of T 1." in text
+    greedy = esprobe("--db", tmp_path / "r.db", "report", "--compare", "--arm", "1", "--arm", "2").stdout
+    assert greedy.startswith("m: greedy against temperature T 0.5, on 4 problems, 1 draw each")
+
+
 def test_extremes_are_compared_without_fuss(esprobe: Run, tmp_path: Path) -> None:
     fill(
         tmp_path / "r.db",
