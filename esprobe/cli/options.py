@@ -85,6 +85,15 @@ EnginesOption = Annotated[
     int,
     typer.Option("--engines", min=1, envvar="ESPROBE_ENGINES", help="Engines that work at once, one per GPU; several need Ray."),
 ]
+TensorOption = Annotated[
+    int,
+    typer.Option(
+        "--tensor-parallel",
+        min=1,
+        envvar="ESPROBE_TENSOR_PARALLEL",
+        help="How many GPUs one engine spans, for a model too large for one; vllm only.",
+    ),
+]
 RayOption = Annotated[
     str | None,
     typer.Option(
@@ -203,6 +212,7 @@ def _shared(
     no_greedy: GreedyOption = False,
     batch_size: BatchOption = BATCH_SIZE,
     engines: EnginesOption = 1,
+    tensor_parallel: TensorOption = 1,
     ray_address: RayOption = None,
     engine_timeout: TimeoutOption = None,
     preset: PresetOption = None,

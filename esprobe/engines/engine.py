@@ -18,7 +18,8 @@ class EngineSpec:
     """What it takes to start an engine, anywhere: a backend's name, the model, a torch dtype's name, the end tokens.
 
     `perturbs`: noise will be asked for, and an engine that could not give it to every weight is to be refused at its start.
-    `trained`: weights of a trained model will be, which take room in float32.
+    `trained`: weights of a trained model will be, which take room in float32. `tensor_parallel`: how many GPUs one engine spans,
+    or processes on a CPU.
     """
 
     backend: str
@@ -27,6 +28,7 @@ class EngineSpec:
     end_ids: tuple[int, ...]
     perturbs: bool = False
     trained: bool = False
+    tensor_parallel: int = 1
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,15 @@ def open_backend(spec: EngineSpec) -> Backend:
     if spec.backend == "vllm":
         from esprobe.engines.vllm_backend import VllmBackend
 
-        return VllmBackend(spec.model, spec.dtype, spec.end_ids, trained=spec.trained)
+        parallel = spec.tensor_parallel
+        return VllmBackend(spec.model, spec.dtype, spec.end_ids, tensor_parallel=parallel, trained=spec.trained)
     if spec.backend != "transformers":
         raise UserError(f"there is no backend {spec.backend!r}; use transformers or vllm")
+    if spec.tensor_parallel > 1:
+        raise UserError(
+            f"--tensor-parallel {spec.tensor_parallel} needs --backend vllm: the transformers backend runs on one GPU; "
+            "use --engines for several"
+        )
     from esprobe.engines.transformers_backend import TransformersBackend
 
     return TransformersBackend(spec.model, spec.dtype, spec.end_ids)

@@ -15,9 +15,14 @@ class LocalPool:
         """Starts nothing yet."""
         self.engine: Engine | None = None
 
-    def device(self) -> str:
+    def device(self, each: int = 1) -> str:
         """See Pool."""
-        return device_here()
+        import torch
+
+        device, there = device_here(), torch.cuda.device_count()
+        if device != "cpu" and each > there:
+            raise UserError(f"--tensor-parallel {each} needs so many GPUs, and there are {there}; lower it")
+        return device
 
     def open(self, spec: EngineSpec, say: Note, pieces: int = 1) -> None:
         """See Pool."""

@@ -28,14 +28,17 @@ W = TypeVar("W", bound=Work)
 
 
 class Pool(Protocol):
-    """One or several engines, opened once."""
+    """One or several engines, opened once, for any number of runs."""
 
-    def device(self) -> str:
-        """What the engines will run on: `cpu`, or the name of the GPU. Raises UserError if there are too few for the engines."""
+    def device(self, each: int = 1) -> str:
+        """What the engines will run on: `cpu`, or the name of the GPU.
+
+        Raises UserError if there are too few for engines that span `each` of them.
+        """
         ...
 
     def open(self, spec: EngineSpec, say: Note, pieces: int) -> None:
-        """Starts engines, at most one for each of so many pieces of work, and waits for the first.
+        """Starts engines, at most one for each of so many pieces of work in any one run, and waits for the first.
 
         `say` receives what the user should know at once. Raises UserError for a model that no engine can run.
         """
@@ -45,7 +48,8 @@ class Pool(Protocol):
         """Does all of the work, which is taken as engines become free, and yields each piece once it is finished, in any order.
 
         `ask` makes a piece's batch, only when an engine is free for it. `note` receives what happened on the way: an engine that
-        was replaced, a batch that was halved. Raises UserError.
+        was replaced, a batch that was halved. One run at a time: the engines stay open for the next one, and those that have died
+        meanwhile are replaced. Raises UserError.
         """
         ...
 

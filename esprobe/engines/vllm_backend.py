@@ -42,7 +42,7 @@ class VllmBackend:
         dtype: str,
         end_ids: Sequence[int],
         *,
-        tensor_parallel_size: int = 1,
+        tensor_parallel: int = 1,
         trained: bool = False,
         worker: str = WORKER,
     ) -> None:
@@ -89,7 +89,7 @@ class VllmBackend:
                     generation_config="vllm",  # not the model's: our temperature is the only thing that shapes the distribution
                     enable_prefix_caching=True,
                     max_model_len=-1,  # the model's, or what memory allows
-                    tensor_parallel_size=tensor_parallel_size,
+                    tensor_parallel_size=tensor_parallel,
                     worker_extension_cls=worker,
                     seed=0,
                     **settings,

@@ -33,7 +33,7 @@ def prepare(sweep: Sweep, pool: Pool) -> Prepared:
     task = all_tasks()[0]
     problems = load_problems(task, sweep.data, sweep.offset, sweep.limit)
     model = find_model(sweep.model)
-    device = pool.device()
+    device = pool.device(sweep.tensor_parallel)
     backend, dtype = resolve(sweep, model, device != "cpu")
     tokenizer = load_tokenizer(model)
     prompter = Prompter(task, sweep.prompt, tokenizer)
@@ -52,7 +52,14 @@ def prepare(sweep: Sweep, pool: Pool) -> Prepared:
     )
     digests = [prompt_digest(ids) for ids in prompts]
     setting = Setting(task, problems, prompts, digests, tokenizer, frozenset(end_ids))
-    engine = EngineSpec(backend, model, dtype, end_ids, perturbs=named(sweep.method).shares_draws)
+    engine = EngineSpec(
+        backend=backend,
+        model=model,
+        dtype=dtype,
+        end_ids=end_ids,
+        perturbs=named(sweep.method).shares_draws,
+        tensor_parallel=sweep.tensor_parallel,
+    )
     return Prepared(setting, engine, plan_arms(sweep, task.name, resolved))
 
 

@@ -54,6 +54,7 @@ class Sweep:
     min_p: float | None = None
     greedy: bool = True
     batch_size: int = BATCH_SIZE
+    tensor_parallel: int = 1  # GPUs of an engine
 
     def __post_init__(self) -> None:
         """Raises UserError for values that no sweep can have."""

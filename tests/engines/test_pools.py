@@ -22,7 +22,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from esprobe.arms import BASE, Perturbation, Weights
+from esprobe.arms import BASE, Perturbation, Update, Weights
 from esprobe.bundled import BUNDLED
 from esprobe.engines.backend import Decoding, Generation
 from esprobe.engines.engine import Batch, EngineSpec
@@ -194,7 +194,7 @@ def test_our_own_cluster_lets_in_nobody_without_its_token(monkeypatch: pytest.Mo
     pool, said = RayPool(1, None, None), []
     try:
         pool.open(SPEC, said.append, 1)
-        address = pool.ray.get_runtime_context().gcs_address
+        address = pool.cluster.ray.get_runtime_context().gcs_address
         refused = subprocess.run([sys.executable, "-c", INTRUDER, address], capture_output=True, text=True, timeout=HANGS_S)
     finally:
         pool.close()
@@ -296,6 +296,64 @@ def test_an_engine_that_hangs_is_replaced_and_its_work_done_again(clock: list[fl
     alone.open(SPEC, print)
     assert sorted(answers, key=itemgetter(0)) == list(generations(alone, work, notes.append))
     assert ["no answer in 101 s" in line and "was replaced" in line for line in notes] == [True]
+
+
+def test_engines_live_from_run_to_run_of_a_session_and_one_that_died_is_replaced_with_its_weights() -> None:
+    from esprobe.engines.ray_pool import RayPool
+
+    others, notes = set(engines_of(os.getpid())), list[str]()
+    pool, alone = RayPool(2, None, None), LocalPool()
+    updates = tuple(Update((seed, seed + 1), (0.01, -0.02)) for seed in (10, 20, 30))
+    runs = [[Piece([prompt], Weights(updates[:i])) for prompt in PROMPTS[:6]] for i in range(4)]
+
+    def run(pool: Pool, i: int) -> dict[int, list[Generation]]:
+        return dict(generations(pool, runs[i], notes.append))
+
+    alone.open(SPEC, print)
+    expected = [run(alone, i) for i in range(4)]
+    assert expected[0] != expected[1] != expected[2] != expected[3]
+    pool.open(SPEC, print, 6)
+    try:
+        let_answer(pool)  # both are open
+        assert run(pool, 0) == expected[0]
+        first = set(engines_of(os.getpid())) - others
+        assert run(pool, 1) == expected[1]
+        assert list(pool.run([], ask, notes.append)) == []
+        assert (set(engines_of(os.getpid())) - others, notes) == (first, [])
+        os.kill(min(first), signal.SIGKILL)
+        wait_until_gone({min(first)})
+        assert run(pool, 2) == expected[2]
+        assert ["its process died" in note for note in notes] == [True]
+        begun = pool.run(runs[3], ask, notes.append)
+        next(begun)
+        begun.close()  # type: ignore[attr-defined]  # the session goes on without what was in hand
+        assert run(pool, 3) == expected[3]
+        if pool.busy:
+            let_answer(pool)
+        assert len(set(engines_of(os.getpid())) - others) == 2
+    finally:
+        pool.close()
+    assert len(notes) == 1
+
+
+def test_an_engine_that_spans_several_gpus_is_refused_where_it_cannot_be(esprobe: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from esprobe.engines.ray_cluster import OVERSUBSCRIBE, share
+
+    args = ["sample-temp", "-n", "1", "--limit", "2", "--max-new-tokens", "2", "--tensor-parallel", "2"]
+    one = esprobe(*args, "--backend", "transformers")
+    assert one.returncode == 1
+    assert one.stderr.splitlines()[-1].startswith(
+        "error: --tensor-parallel 2 needs --backend vllm: the transformers backend runs on one GPU"
+    )
+    monkeypatch.setenv(OVERSUBSCRIBE, "1")
+    assert share(3, 2, cpus=64, gpus=6) == (1, 2)
+    assert share(12, 1, cpus=64, gpus=6) == (1, 0.5)
+    assert (share(1, 2, cpus=2, gpus=0), share(4, 2, cpus=2, gpus=0)) == ((2, 0), (0.5, 0))
+    with pytest.raises(UserError, match=r"4 engines need 2 GPUs each, and there are 6; lower --engines or --tensor-parallel$"):
+        share(4, 2, cpus=64, gpus=6)
+    monkeypatch.setenv(OVERSUBSCRIBE, "0")
+    with pytest.raises(UserError, match=r"2 engines need 2 CPUs each, and there are 2; .*, or set ESPROBE_OVERSUBSCRIBE=1"):
+        share(2, 2, cpus=2, gpus=0)
 
 
 def test_a_note_of_a_dead_engine_says_what_is_known_of_its_death() -> None:
