@@ -21,7 +21,7 @@ from esprobe.stats.best_of import powers
 from esprobe.stats.resampling import Floats, Ints
 from esprobe.stats.reselection import Selected, select
 from esprobe.tasks.records import load_problems
-from esprobe.tasks.registry import all_tasks
+from esprobe.tasks.registry import find_task
 
 MOST_VOTES = 64  # the largest K without -k; RandOpt takes 50
 
@@ -152,7 +152,7 @@ def _votes_at(ks: Sequence[int], models: int, name: str) -> list[int]:
 
 def _given(connection: sqlite3.Connection, path: Path, task_name: str, problems: Ints, name: str) -> NDArray[np.bool_]:
     """Which of the problems are in the file: (m,)."""
-    task = next((task for task in all_tasks() if task.name == task_name), None)
+    task = find_task(task_name)
     if task is None:
         raise UserError(f"{path}: problems of task {task_name!r} cannot be read here; leave --train out")
     ids = read_digests(connection)

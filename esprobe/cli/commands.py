@@ -136,6 +136,7 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     pool = open_pool(shared.pop("engines"), shared.pop("ray_address"), shared.pop("engine_timeout"))
     debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
     del shared["preset"]  # already applied
+    shared["task_options"] = tuple(_pair(word) for word in shared.pop("task_option") or ())
     sweep = Sweep(**own, **shared, greedy=greedy)
     db, quiet = ctx.obj
     interruption.continues = True
@@ -145,6 +146,13 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
         print(
             _counted(outcome.generated, outcome.asked, "rollouts generated") + f"; see: esprobe --db {rendering.shown(db)} report"
         )
+
+
+def _pair(word: str) -> tuple[str, str]:
+    key, given, value = word.partition("=")
+    if not given or not key:
+        raise typer.BadParameter(f"--task-option must be KEY=VALUE, not {word!r}")
+    return key, value
 
 
 def _counted(new: int, asked: int, done: str) -> str:

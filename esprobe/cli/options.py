@@ -17,6 +17,7 @@ from esprobe.errors import UserError
 from esprobe.methods import PERTURBATION, TEMPERATURE
 from esprobe.plan.sweep import BATCH_SIZE, Sweep
 from esprobe.tasks.prompts import PromptFormat
+from esprobe.tasks.registry import DEFAULT, known_tasks
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Backend = Literal["auto", "transformers", "vllm"]
@@ -34,6 +35,21 @@ def _apply_preset(ctx: typer.Context, name: str | None) -> str | None:
     return name
 
 
+TaskOption = Annotated[
+    str,
+    typer.Option(
+        "--task", envvar="ESPROBE_TASK", help=f"What is asked: {', '.join(known_tasks())} (any data set of reasoning-gym)."
+    ),
+]
+TaskOptionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task-option",
+        metavar="KEY=VALUE",
+        envvar="ESPROBE_TASK_OPTION",
+        help="What a task's own problems shall be like (repeatable), such as seed=1 or min_words=3.",
+    ),
+]
 ModelOption = Annotated[
     str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or the bundled countdown-tiny.")
 ]
@@ -57,7 +73,7 @@ DTypeOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", envvar="ESPROBE_DATA", help="Problems as JSON or JSON Lines; the bundled 128 without it."),
+    typer.Option("--data", envvar="ESPROBE_DATA", help="Problems as JSON, JSON Lines or CSV; without it the task's own."),
 ]
 PromptOption = Annotated[
     PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Rendered by the chat template, or as plain text.")
@@ -200,6 +216,8 @@ ModelTemperaturesOption = Annotated[
 
 
 def _shared(
+    task: TaskOption = DEFAULT,
+    task_option: TaskOptionOption = None,
     model: ModelOption = Sweep.model,
     backend: BackendOption = "auto",
     dtype: DTypeOption = "auto",
@@ -223,7 +241,7 @@ def _shared(
 
 # The groups of `--help`; what is in none of them is about the sweep.
 _PANELS = {
-    "Problems": ("data", "offset", "limit", "prompt"),
+    "Problems": ("task", "task_option", "data", "offset", "limit", "prompt"),
     "Model": ("model", "backend", "dtype", "max_new_tokens"),
     "Engines": ("engines", "tensor_parallel", "ray_address", "engine_timeout", "batch_size"),
 }
@@ -269,7 +287,8 @@ class Commands(TyperGroup):
 
 def _one_by_one(command: Any, args: list[str]) -> Iterator[str]:
     """The words, with every repeatable option written once per value."""
-    repeatable = {name for option in command.params if getattr(option, "multiple", False) for name in option.opts}
+    several = [option for option in command.params if getattr(option, "multiple", False) and option.name != "task_option"]
+    repeatable = {name for option in several for name in option.opts}  # a task's option may itself be a list
     words = iter(args)
     for word in words:
         name, given, value = word.partition("=")

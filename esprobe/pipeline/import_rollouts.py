@@ -5,16 +5,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from esprobe.arms import Arm
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, MethodName, named
 from esprobe.pipeline.judge import judge
 from esprobe.store.store import RolloutRow, Store
-from esprobe.tasks.base import Problem, Score, Task, lacking
+from esprobe.tasks.base import Problem, Score, Task, is_utf8, lacking, short
 from esprobe.tasks.records import read_records, task_problem
-from esprobe.tasks.registry import all_tasks
+from esprobe.tasks.registry import DEFAULT, task_named
 from esprobe.version import __version__
 
 MAX_DRAW = 10**9
@@ -39,7 +38,7 @@ def import_rollouts(
     the first. The same file again adds nothing. Raises UserError naming the line; then nothing is written.
     """
     _check_arm(model, label, method, value)
-    task = all_tasks()[0]
+    task = task_named(DEFAULT)
     rollouts = _read(task, path)
     digest = hashlib.sha256(f"{IMPORTED.name}:{model}".encode()).hexdigest()[:32]
     arm = Arm(model, digest, method, value, {"task": task.name, IMPORTED.name: label})
@@ -66,7 +65,7 @@ def import_rollouts(
 
 def _check_arm(model: str, label: str, method: MethodName, value: float | None) -> None:
     for option, text in (("--model", model), ("--label", label)):
-        if not _is_text(text):
+        if not is_utf8(text):
             raise UserError(f"{option} {text!r} is not UTF-8 text; name it otherwise")
     if not model.strip():
         raise UserError("--model is empty; name the model that the rollouts came from")
@@ -90,14 +89,6 @@ def _new_rows(
     return rows
 
 
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _read(task: Task, path: Path) -> dict[_Key, _Read]:
     found: dict[_Key, _Read] = {}
     for where, record in read_records(path):
@@ -106,20 +97,13 @@ def _read(task: Task, path: Path) -> dict[_Key, _Read]:
             raise UserError(f"{where}: {line}")
         draw, text = record["draw"], record["text"]
         if type(draw) is not int or not 0 <= draw <= MAX_DRAW:
-            raise UserError(f'{where}: "draw" must be a whole number from 0 to {MAX_DRAW:,}, not {_short(draw)}')
+            raise UserError(f'{where}: "draw" must be a whole number from 0 to {MAX_DRAW:,}, not {short(draw)}')
         if not isinstance(text, str):
-            raise UserError(f'{where}: "text" must be the generated text, not {_short(text)}')
-        if not _is_text(text):
+            raise UserError(f'{where}: "text" must be the generated text, not {short(text)}')
+        if not is_utf8(text):
             raise UserError(f'{where}: "text" contains half a surrogate pair, which is not text')
         key = (draw, problem.digest)
         if key in found and found[key][2] != text:
             raise UserError(f"{where}: draw {draw} of this problem occurs twice in the file, with different texts")
         found[key] = (where, problem, text)
     return found
-
-
-def _short(value: Any) -> str:
-    try:
-        return repr(value)[:40]
-    except (ValueError, RecursionError):  # more digits or a deeper nesting than Python writes out
-        return type(value).__name__

@@ -16,7 +16,7 @@ from esprobe.pipeline.work import Setting
 from esprobe.plan.sweep import PlannedArm, Resolved, Sweep, plan_arms
 from esprobe.tasks.prompts import Prompter, prompt_digest
 from esprobe.tasks.records import load_problems
-from esprobe.tasks.registry import all_tasks
+from esprobe.tasks.registry import task_named
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Prepared:
 
 def prepare(sweep: Sweep, pool: Pool) -> Prepared:
     """Finds problems and model, renders the prompts and plans the arms. Raises UserError."""
-    task = all_tasks()[0]
+    task = task_named(sweep.task, dict(sweep.task_options))
     problems = load_problems(task, sweep.data, sweep.offset, sweep.limit)
     model = find_model(sweep.model)
     device = pool.device(sweep.tensor_parallel)

@@ -17,6 +17,7 @@ from esprobe.bundled import BUNDLED
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, TEMPERATURE, MethodName, named
 from esprobe.tasks.prompts import PromptFormat
+from esprobe.tasks.registry import DEFAULT
 from esprobe.tasks.texts import TEXT
 
 DRAWS = 64
@@ -36,6 +37,8 @@ class Sweep:
     method: MethodName
     values: tuple[float, ...] = ()  # T or σ; none means a short default sweep
     draws: int = DRAWS
+    task: str = DEFAULT
+    task_options: tuple[tuple[str, str], ...] = ()  # what the task's own problems shall be like
     model: str = BUNDLED
     backend: str = "auto"
     dtype: str = "auto"

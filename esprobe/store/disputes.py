@@ -7,7 +7,7 @@ that `other` says has been verified.
 import sqlite3
 
 from esprobe.store.verification import Verification
-from esprobe.tasks.registry import all_tasks
+from esprobe.tasks.registry import find_tasks
 
 
 def facts(connection: sqlite3.Connection) -> set[str]:
@@ -28,7 +28,8 @@ def verdicts(connection: sqlite3.Connection) -> str | None:
 
     Needs the temporary tables of merging: `arm_map`, `problem_map` and `differing`.
     """
-    known = [name for task in all_tasks() for name in task.scorers]
+    names = [name for (name,) in connection.execute("SELECT DISTINCT task FROM other.problem")]
+    known = [scorer for task in find_tasks(names).values() for scorer in task.scorers]
     found = connection.execute(_VERDICT.format(",".join("?" * len(known))), known).fetchone()
     if found is None:
         return None

@@ -14,7 +14,7 @@ from typing import Any
 from esprobe.errors import UserError
 from esprobe.methods import NAMES
 from esprobe.store import schema
-from esprobe.tasks.registry import all_tasks
+from esprobe.tasks.registry import find_tasks
 
 
 def _text(*columns: str) -> str:
@@ -112,7 +112,8 @@ def first_defect(connection: sqlite3.Connection, name: str = "main") -> str | No
             return f"table {table} cannot be read ({error})"
         if wrong:
             return f"table {table} has {wrong:,} row{'' if wrong == 1 else 's'} that esprobe would not have written"
-    for task in all_tasks():
+    there = [task for (task,) in connection.execute(f"SELECT DISTINCT task FROM {name}.problem ORDER BY task")]
+    for task in find_tasks(there).values():
         for (text,) in connection.execute(f"SELECT payload FROM {name}.problem WHERE task = ?", [task.name]):
             try:
                 # an older esprobe kept a target as it was written, so a value may be read differently, but no key

@@ -11,7 +11,7 @@ from typing import Any
 
 from esprobe.errors import UserError
 from esprobe.tasks.base import Score, Scorer, Task
-from esprobe.tasks.registry import all_tasks
+from esprobe.tasks.registry import find_tasks
 
 BATCH = 5000  # verdicts read at a time
 
@@ -24,7 +24,8 @@ def score_again(connection: sqlite3.Connection) -> tuple[int, int]:
     """
     changed = total = 0
     with _untriggered(connection):
-        for task in all_tasks():
+        names = [name for (name,) in connection.execute("SELECT DISTINCT task FROM problem ORDER BY task")]
+        for task in find_tasks(names).values():
             payloads = _payloads(connection, task)
             for name, scorer in task.scorers.items():
                 last: tuple[Any, ...] = (-(2**63),) * 3

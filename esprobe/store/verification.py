@@ -14,7 +14,7 @@ from typing import Any
 from esprobe.arms import TRUNCATIONS, Arm, recorded_seed, sigma_of
 from esprobe.methods import IMPORTED, TEMPERATURE, named
 from esprobe.tasks.base import Facts, Problem, Score, Task
-from esprobe.tasks.registry import all_tasks
+from esprobe.tasks.registry import DEFAULT, find_tasks
 
 _BATCH = 5000  # verdicts read at a time
 _REMEMBERED = 50_000  # verdicts on texts that may come again
@@ -24,9 +24,9 @@ class Verification:
     """Of the database that the connection knows as `name`. Its rows must be sound (see `soundness`)."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        """Looks at nothing yet."""
+        """Looks only at which tasks there are."""
         self._connection, self._name = connection, name
-        self._tasks = {task.name: task for task in all_tasks()}
+        self._tasks = find_tasks(task for (task,) in self._rows("SELECT DISTINCT task FROM {}.problem ORDER BY task"))
         self._problems: dict[int, Problem] = {}
 
     def first_falsehood(self) -> str | None:
@@ -107,7 +107,7 @@ class Verification:
             arm = Arm("", model, method, value, json.loads(settings))
             if digest != arm.digest:
                 yield f"table arm: arm {row_id} has digest {digest}, where model, method, value and settings give {arm.digest}"
-            if task != (right := arm.settings.get("task", all_tasks()[0].name)):
+            if task != (right := arm.settings.get("task", DEFAULT)):
                 yield f"table arm: arm {row_id} has task {task}, where its settings give {right}"
             if wrong := _impossible(arm):
                 yield f"table arm: arm {row_id} is {wrong}"

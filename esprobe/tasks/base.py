@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from esprobe.errors import UserError
+
 
 class Score(NamedTuple):
     """A scorer's verdict: `reason` is from the scorer's own small fixed set, `answer` what it extracted.
@@ -80,8 +82,11 @@ class Task(Protocol):
         """Reads one problem from a JSON record in the user's words. Raises UserError."""
         ...
 
-    def bundled(self) -> list[Problem]:
-        """The problems that ship with the package."""
+    def own(self, count: int | None) -> list[Problem]:
+        """The first `count` problems that need no file, shipped with the package or made here; all without a count.
+
+        Raises UserError where there are none.
+        """
         ...
 
     def messages(self, payload: Payload) -> list[dict[str, str]]:
@@ -99,6 +104,43 @@ class Task(Protocol):
     def source(self) -> str:
         """One line for error messages: where to get the published problems."""
         ...
+
+
+def object_of(record: Any, example: str) -> Mapping[str, Any]:
+    """The record, which must be a JSON object. Raises UserError with an example."""
+    if not isinstance(record, Mapping):
+        raise UserError(f"a problem must be an object such as {example}")
+    return record
+
+
+def text_of(record: Mapping[str, Any], *names: str) -> str:
+    """The text under the first of these keys that the record has. Raises UserError where there is none."""
+    if line := lacking(record, *names):
+        raise UserError(line)
+    name = next(name for name in names if name in record)
+    text = record[name]
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(f'"{name}" must be a text that is not empty, not {short(text)}')
+    if not is_utf8(text):
+        raise UserError(f'"{name}" holds half a surrogate pair, which is not text')
+    return text
+
+
+def is_utf8(text: str) -> bool:
+    """Whether it can be written as UTF-8, which half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def short(value: Any) -> str:
+    """What an error message shows of a value, 40 characters at most."""
+    try:
+        return repr(value)[:40]
+    except (ValueError, RecursionError):  # more digits or a deeper nesting than Python writes out
+        return type(value).__name__
 
 
 def lacking(record: Mapping[str, Any], *names: str) -> str | None:

@@ -12,15 +12,16 @@ MAX_BYTES = 1 << 30  # of a file of records, which is read as a whole
 
 
 def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | None = None) -> list[Problem]:
-    """Problems `offset` to `offset + limit` of a data file, or of the task's bundled set where `path` is None.
+    """Problems `offset` to `offset + limit` of a data file, or of the task's own problems where `path` is None.
 
     A file is a JSON array or JSON Lines. A problem that occurs twice in the selection is taken once.
     Raises UserError for a missing, broken or empty selection, naming the record.
     """
     if path is not None and not os.path.lexists(path):
         raise UserError(f"{path}: no such file; {task.source()}")
-    problems = task.bundled() if path is None else [task_problem(task, r, where) for where, r in read_records(path)]
-    chosen = problems[offset:] if limit is None else problems[offset : offset + limit]
+    end = None if limit is None else offset + limit
+    problems = task.own(end) if path is None else [task_problem(task, r, where) for where, r in read_records(path)]
+    chosen = problems[offset:end]
     if not chosen:
         many = f"{len(problems):,} problem{'' if len(problems) == 1 else 's'}"
         raise UserError(

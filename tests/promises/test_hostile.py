@@ -18,7 +18,7 @@ from esprobe.pipeline.import_rollouts import import_rollouts
 from esprobe.store.merge import merge
 from esprobe.tasks.prompts import prompt_text
 from esprobe.tasks.records import load_problems
-from esprobe.tasks.registry import all_tasks
+from esprobe.tasks.registry import DEFAULT, task_named
 from tests.conftest import ESPROBE, Run
 from tests.helpers.errors import one_line_error
 from tests.helpers.made import honest, make
@@ -26,7 +26,7 @@ from tests.helpers.wired import compare_report, explore, report, save_plots
 
 ARMS = [("temperature", 0.5, {0: "+---", 1: "++--"}), ("perturbation", 0.01, {0: "----", 1: "+---"}), ("greedy", None, {0: "+"})]
 NAME = "\x1b[31m\u202e[red]../x|<b>`$\\frac$`\n=1"
-TASK = all_tasks()[0]
+TASK = task_named(DEFAULT)
 
 
 def altered(path: Path, sql: str) -> Path:

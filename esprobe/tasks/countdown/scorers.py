@@ -14,8 +14,8 @@ from esprobe.tasks.base import Score
 from esprobe.tasks.countdown.arithmetic import NotAnExpressionError, Postfix, UnboundedError, as_python, exact, parse
 from esprobe.tasks.countdown.normal_form import normal_form
 from esprobe.tasks.countdown.solver import TOLERANCE, close
+from esprobe.tasks.wrapped import CLOSE, OPEN, last_answer
 
-OPEN, CLOSE = "<answer>", "</answer>"
 _JOINT = "</think>\n" + OPEN
 MAX_ANSWER = 1000  # characters; an honest answer to five numbers has about 40
 
@@ -34,9 +34,8 @@ def countdown(payload: Mapping[str, Any], text: str) -> Score:
     The last answer is one expression of + - * / ( ), uses each given number exactly once and equals the target within 1e-5.
     White space of any kind around and between is white space. The ballot is the value; `expression` is the normal form.
     """
-    answer = _last_answer(text)
-    if answer is not None:
-        answer = answer.strip()
+    found = last_answer(text)
+    answer = None if found is None else found.content.strip()
     reason, votes = _exact_reason(payload, answer)
     return _score(reason, answer, votes, text)
 
@@ -137,16 +136,6 @@ def _same_numbers(answer: str, numbers: list[int]) -> bool:
     ):  # Python refuses to read longer ones, and no problem has them
         return False
     return sorted(map(int, used)) == sorted(numbers)
-
-
-def _last_answer(text: str) -> str | None:
-    """The content of the last `<answer>…</answer>`, None without one; linear in the text."""
-    close_at = text.rfind(CLOSE)
-    open_at = text.rfind(OPEN, 0, close_at) if close_at >= 0 else -1
-    if open_at < 0:
-        return None
-    start = open_at + len(OPEN)
-    return text[start : text.find(CLOSE, start)]
 
 
 def _published_answer(text: str) -> str | None:

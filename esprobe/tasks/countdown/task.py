@@ -75,6 +75,10 @@ class Countdown:
         path = files("esprobe.tasks.countdown") / "problems.jsonl"
         return [self.problem(record) for _, record in read_records(Path(str(path)))]
 
+    def own(self, count: int | None) -> list[Problem]:
+        """The bundled problems."""
+        return self.bundled()[:count]
+
     def messages(self, payload: Payload) -> list[dict[str, str]]:
         """The published study's prompt."""
         question = QUESTION.format(numbers=payload["numbers"], target=payload["target"])

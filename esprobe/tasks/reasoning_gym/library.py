@@ -1,0 +1,94 @@
+"""Asks reasoning-gym for entries and scores. Loaded only in a process that can be killed; knows its data sets and its values.
+
+The library evaluates answers as Python in places; here they are expressions at most (see `guarded`).
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+import reasoning_gym
+import sympy
+import sympy.parsing.sympy_parser
+from reasoning_gym.factory import DATASETS
+
+from esprobe.tasks import guarded
+
+LEAST_SIZE = 1000  # a few data sets make other entries where they are of another size, so most requests ask for one size
+NONSENSE = "?!"  # an answer to no problem
+_TUPLE, _MAPPING = "()", "{}"  # keys of what JSON lacks: a tuple, a mapping with keys that are no text
+
+
+def _guard() -> None:
+    """In place of `eval` and sympy's parser, wherever the library or sympy itself would give them an answer."""
+    original = sympy.parsing.sympy_parser.parse_expr
+    formulas = guarded.formulas_only(original)
+    ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "reasoning_gym"]
+    for module in [*ours, sympy, sympy.parsing, sympy.parsing.sympy_parser]:
+        if getattr(module, "parse_expr", None) is original:
+            module.parse_expr = formulas
+    for module in ours:
+        module.__dict__["eval"] = guarded.evaluate
+
+
+_guard()
+
+
+def make(name: str, options: Mapping[str, Any], seed: int, count: int) -> dict[str, Any]:
+    """`entries`: the first `count` of the data set, frozen; or `refused`: why there are none."""
+    if name not in DATASETS:
+        return {"refused": f"there is no such data set; there are {', '.join(sorted(DATASETS))}"}
+    known = sorted(field.name for field in fields(DATASETS[name][1]) if field.name not in ("seed", "size"))
+    for key in options:
+        if key not in known:
+            return {"refused": f"it has no option {key}; options: {', '.join(known)}"}
+    try:
+        made = reasoning_gym.create_dataset(name, seed=seed, size=max(LEAST_SIZE, count), **options)
+    except (AssertionError, TypeError, ValueError) as error:  # what its own checks of options raise
+        return {"refused": str(error) or type(error).__name__}
+    if made.score_answer(NONSENSE, made[0]) == 1:
+        return {"refused": "the library calls any answer to it right, so there is nothing to measure"}
+    return {"entries": [freeze(made[i]) for i in range(count)]}
+
+
+def score(name: str, options: str, entry: Mapping[str, Any], answer: str) -> float:
+    """What the data set made with these options (a JSON object) says of an answer to a frozen entry."""
+    return float(_data_set(name, options).score_answer(answer, thaw(entry)))
+
+
+@lru_cache(maxsize=64)
+def _data_set(name: str, options: str) -> Any:
+    return reasoning_gym.create_dataset(name, seed=0, size=1, **json.loads(options))
+
+
+def freeze(value: Any) -> Any:
+    """The value as plain JSON from which `thaw` makes it again. Raises TypeError for what is neither."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, str):  # numpy has a text of its own
+        return str(value)
+    if isinstance(value, list):
+        return [freeze(item) for item in value]
+    if isinstance(value, tuple):
+        return {_TUPLE: [freeze(item) for item in value]}
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value) and value.keys() not in ({_TUPLE}, {_MAPPING}):
+            return {str(key): freeze(item) for key, item in value.items()}
+        return {_MAPPING: [[freeze(key), freeze(item)] for key, item in value.items()]}
+    raise TypeError(f"{type(value).__name__} cannot be kept")
+
+
+def thaw(value: Any) -> Any:
+    """What was frozen."""
+    if isinstance(value, list):
+        return [thaw(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {_TUPLE}:
+        return tuple(thaw(item) for item in value[_TUPLE])
+    if value.keys() == {_MAPPING}:
+        return {thaw(key): thaw(item) for key, item in value[_MAPPING]}
+    return {key: thaw(item) for key, item in value.items()}
