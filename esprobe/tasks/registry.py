@@ -1,6 +1,6 @@
-"""The list of tasks, each imported when it is first asked for. Another task is one more module and one more line here.
+"""The list of tasks, each imported when it is first asked for. A new task is a module and a line here.
 
-Knows names only. A task's default scorer bears the task's name, any other that name, a hyphen and a word.
+Knows names only. A task's default scorer has the task's name, any other that name, a hyphen and a word.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ _FAMILIES = {"reasoning-gym": "esprobe.tasks.reasoning_gym.task:ReasoningGym"}  
 
 
 def task_named(name: str, options: Mapping[str, str] | None = None) -> Task:
-    """The task of that name; `options` are the user's words for what its problems shall be like.
+    """The task of that name; `options` are the user's words for what its problems should be like.
 
     Raises UserError for an unknown task, one whose packages are not installed, and options that it has not.
     """
@@ -44,7 +44,7 @@ def known_tasks() -> list[str]:
 
 
 def scorer_named(name: str) -> tuple[Task, Scorer]:
-    """The scorer of that name with the task it judges. Raises UserError."""
+    """The scorer of that name with its task. Raises UserError."""
     family = name.partition("/")[0]
     for task_name in [name] if family in _FAMILIES else _TASKS:
         if name == task_name or name.startswith(task_name + "-"):
