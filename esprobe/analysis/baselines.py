@@ -35,8 +35,17 @@ def read_tried(connection: sqlite3.Connection, scorer: str) -> dict[int, list[Tr
         [scorer],
     )
     tried: dict[int, list[Tried]] = {}
-    for arm_id, problem_id, n, c, solvable, *facts in rows:
-        tried.setdefault(arm_id, []).append(Tried(problem_id, n, c, None if solvable is None else bool(solvable), *facts))
+    for arm_id, problem_id, n, c, solvable, chance, outcomes, stratum in rows:
+        problem = Tried(
+            problem_id=problem_id,
+            n=n,
+            c=c,
+            solvable=None if solvable is None else bool(solvable),
+            chance=chance,
+            outcomes=outcomes,
+            stratum=stratum,
+        )
+        tried.setdefault(arm_id, []).append(problem)
     return tried
 
 

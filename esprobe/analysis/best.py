@@ -110,7 +110,9 @@ def choose(arms: Sequence[A], solved: Mapping[int, Counts], kinds: Sequence[str]
         best.append(next(i for i in equals if ones[i] >= max(ones.values()) - SAME))
         tied.append(equals)
     left_out = tuple(i for ids in by_kind for i in ids if i not in kept)
-    return Choice(k, tuple(problems), tuple(best), tuple(tied), tuple(candidates), left_out)
+    return Choice(
+        k=k, problems=tuple(problems), best=tuple(best), tied=tuple(tied), candidates=tuple(candidates), left_out=left_out
+    )
 
 
 def _shared_by_most(reach: Mapping[int, set[int]], by_kind: Sequence[Sequence[int]]) -> tuple[list[int], set[int]]:

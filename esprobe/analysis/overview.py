@@ -5,7 +5,7 @@ Reads the views once for all tables. Knows no layout.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -95,11 +95,12 @@ def read_overview(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[i
     every = read_arms(connection, chosen.scorer)
     tried = read_tried(connection, chosen.scorer)
     arms = [with_ks(arm, tried[arm.arm_id], ks) for arm in passing(every, chosen)]
+    seen = Overview(scorer=chosen.scorer, ks=tuple(ks), arms=tuple(arms), every=tuple(every), tried=tried)
     if not intervals:
-        return Overview(chosen.scorer, tuple(ks), tuple(arms), tuple(every), tried)
+        return seen
     arms = [_with_models(connection, chosen.scorer, arm, tried[arm.arm_id]) for arm in arms]
     split = {arm.arm_id: found for arm in arms if (found := read_components(connection, chosen.scorer, arm)) is not None}
-    return Overview(chosen.scorer, tuple(ks), tuple(arms), tuple(every), tried, split)
+    return replace(seen, arms=tuple(arms), components=split)
 
 
 def _with_models(connection: sqlite3.Connection, scorer: str, arm: ArmRow, tried: Sequence[Tried]) -> ArmRow:

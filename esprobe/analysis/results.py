@@ -17,7 +17,7 @@ from esprobe.analysis.arms import ArmRow, Filter, above_chance
 from esprobe.analysis.overview import Overview, read_overview
 from esprobe.analysis.problems import ProblemRow, read_problems
 from esprobe.analysis.reading import open_database, query
-from esprobe.analysis.rows import ArmSummary, CoverAtTau, DrawAccuracy, PassAtK, RolloutText, RunRow, Solved, VoteAtK
+from esprobe.analysis.rows import ArmSummary, CoverAtTau, DrawAccuracy, PassAtK, RolloutText, RunRow, SolveCount, VoteAtK
 from esprobe.analysis.runs import runs as read_runs
 from esprobe.stats.intervals import share_interval
 from esprobe.store.soundness import explained
@@ -82,11 +82,11 @@ class Results:
             rows = _by_arm(connection, seen, "cover_at_tau", "tau, problems, cover_at_tau, chance")
             return [_cover_at_tau(arm, seen.scorer, row) for arm, row in rows]
 
-    def solved(self, **filters: Unpack[Filters]) -> list[Solved]:
+    def solved(self, **filters: Unpack[Filters]) -> list[SolveCount]:
         """How often every arm solved each of its problems."""
         with self._seen(filters, intervals=False) as (_, seen):
             return [
-                Solved(**_identity(arm, seen.scorer), problem_id=problem.problem_id, n=problem.n, c=problem.c)
+                SolveCount(**_identity(arm, seen.scorer), problem_id=problem.problem_id, n=problem.n, c=problem.c)
                 for arm in seen.arms
                 for problem in seen.tried[arm.arm_id]
             ]

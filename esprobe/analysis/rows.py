@@ -108,7 +108,7 @@ class CoverAtTau(NamedTuple):
     chance: float | None
 
 
-class Solved(NamedTuple):
+class SolveCount(NamedTuple):
     """One problem in one arm: n scored draws, c of them correct."""
 
     arm_id: int

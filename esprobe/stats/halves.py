@@ -92,7 +92,7 @@ def compare_held(first: Sequence[Floats], second: Sequence[Floats], today: tuple
         means.append(float((weights * table[:, _OTHER]).sum(0).mean()))
         shares.append(weights.mean((1, 2)))
         same = same * weights[place]
-    return Held(means[0], means[1], shares[0], shares[1], float(np.mean(same)))
+    return Held(first=means[0], second=means[1], first_shares=shares[0], second_shares=shares[1], same=float(np.mean(same)))
 
 
 @dataclass(frozen=True)

@@ -241,13 +241,13 @@ def shared_draws(cells: Sequence[Cell], correct: ByDraw, k: int, samples: int = 
     pairs = sum(max(0.0, a * (a - 1)) for a in solved)
     effective = sum(solved) ** 2 / pairs if pairs else inf
     if models < 2:
-        return SharedDraws(k, models, 0.0, 0.0, effective)
+        return SharedDraws(k=k, models=models, net=0.0, gross=0.0, effective=effective)
     expected, own = _by_chance(used, draws, k)
     for draw, part in enumerate(expected):
         mean_sums[draw // samples] += part
     scale = (models - 1) / models * ((draws - 1) / (draws - samples)) ** 2 / len(used) ** 2
     gross = sum((s - e) ** 2 for s, e in zip(sums, mean_sums, strict=True)) * scale
-    return SharedDraws(k, models, max(0.0, gross - own * scale), gross, effective)
+    return SharedDraws(k=k, models=models, net=max(0.0, gross - own * scale), gross=gross, effective=effective)
 
 
 def _by_chance(cells: Sequence[Cell], draws: int, k: int) -> tuple[list[float], float]:

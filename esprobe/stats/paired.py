@@ -60,7 +60,14 @@ def paired_difference(first: Sequence[Cell], second: Sequence[Cell], k: int, sha
     """
     a, b = [pass_at_k(cell.n, cell.c, k) for cell in first], [pass_at_k(cell.n, cell.c, k) for cell in second]
     tested = paired_test([x - y for x, y in zip(a, b, strict=True)], shared)
-    return Difference(k, sum(a) / len(a), sum(b) / len(b), tested.difference, tested.interval, tested.p)
+    return Difference(
+        k=k,
+        first=sum(a) / len(a),
+        second=sum(b) / len(b),
+        difference=tested.difference,
+        interval=tested.interval,
+        p=tested.p,
+    )
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

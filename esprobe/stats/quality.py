@@ -49,4 +49,4 @@ def spread(by_model: Sequence[int], by_problem: Sequence[int]) -> Spread | None:
     observed = sum((count - mean) ** 2 for count in by_model) / (n - 1) / m**2
     luck = sum(c * (n - c) for c in by_problem) / (n * (n - 1)) / m**2
     p = chi_square_tail((n - 1) * observed / luck, n - 1) if luck > 0 else None
-    return Spread(n, m, observed, luck, p)
+    return Spread(models=n, problems=m, observed=observed, luck=luck, p=p)
