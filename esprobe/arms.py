@@ -208,11 +208,6 @@ def perturbation_seed(scheme: NoiseScheme, base_seed: int, draw: int) -> int:
     return _hashed_seed(base_seed, draw, SEED_BITS)
 
 
-def perturbation_seeds(scheme: NoiseScheme, base_seed: int, count: int) -> list[int]:
-    """The seeds of draws 0 … count − 1; a longer list begins with the shorter one."""
-    return [perturbation_seed(scheme, base_seed, draw) for draw in range(count)]
-
-
 def recorded_seed(settings: Mapping[str, Any], draw: int) -> int | None:
     """The seed that a perturbation arm of these settings gives a draw; None where they do not say it.
 

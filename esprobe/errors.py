@@ -3,6 +3,8 @@
 Raised where the cause is known, in the user's words, and caught once, at the top of the CLI.
 """
 
+import re
+
 
 class UserError(Exception):
     """Something the user can put right; the message is one line that says what to do."""
@@ -14,6 +16,8 @@ def one_line(error: BaseException) -> str:
     The error's type where it has no message.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if len(lines) > 1 and re.match(r"\d+ validation errors? for ", lines[0]):
+        return shortened(lines[1])  # the first only counts them: pydantic's
     return shortened(" ".join(lines[: 2 if lines[0].endswith(":") else 1]))
 
 

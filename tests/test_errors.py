@@ -24,6 +24,7 @@ def test_a_long_text_is_cut_at_the_end_of_a_sentence_or_a_word(text: str, shown:
     ("said", "line"),
     [
         ("\nit broke\nat once", "it broke"),
+        ("1 validation error for ModelConfig\n  Value error, 3 heads\n    For further information", "Value error, 3 heads"),
         ("\n  Class validation error:\n  4 layers and 3 types\nmore", "Class validation error: 4 layers and 3 types"),
         ("announced:", "announced:"),
         ("", "ValueError"),

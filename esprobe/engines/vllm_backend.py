@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isnan
 from typing import Any
@@ -17,7 +17,7 @@ from esprobe.arms import BASE, Weights
 from esprobe.engines.backend import Decoding, Finish, Generation
 from esprobe.engines.model_files import stray_weights
 from esprobe.engines.models import ModelFiles, beyond_embedding
-from esprobe.errors import UserError
+from esprobe.errors import UserError, one_line
 from esprobe.weights.rounding import Rounding, Sums
 
 WORKER = "esprobe.engines.vllm_worker.Perturber"
@@ -51,26 +51,11 @@ class VllmBackend:
         `trained` leaves room for weights in float32. `worker` names the class mixed into vLLM's worker. Variables of the
         environment that steer vLLM are set where the user has not set them.
         """
-        if strays := stray_weights(model.folder, model.weights):
-            raise UserError(
-                f"model {model.name!r}: vLLM would read {strays[0]!r}, which transformers does not, or the other way round; "
-                "leave one set of weights in the folder"
-            )
-        _set_if_unset(_QUIET)
-        try:
-            from vllm.platforms import current_platform
-        except ImportError as error:
-            raise UserError(
-                f"backend vllm: vllm cannot be imported ({error}); install it, or use --backend transformers"
-            ) from None
-        settings: dict[str, Any] = {"dtype": dtype}
-        if current_platform.is_cpu():
-            _set_if_unset(_ON_CPU)
-            # Chunked prefill crashes on requests with a seed; compiling costs more than a small model's whole sweep.
-            settings |= {"enable_chunked_prefill": False, "enforce_eager": True}
-        elif current_platform.is_cuda_alike():
-            kept = "float32" if trained else dtype
-            settings |= {"gpu_memory_utilization": _engine_share(model, kept, current_platform.get_device_total_memory())}
+        _refuse_strays(model)
+        settings: dict[str, Any] = {"dtype": dtype, "tensor_parallel_size": tensor_parallel, "worker_extension_cls": worker}
+        if tensor_parallel > 1:
+            settings["distributed_executor_backend"] = "mp"  # processes of this machine, within an actor on Ray too
+        settings |= _for_platform(model, "float32" if trained else dtype)
         self.name, self.quantized = model.name, model.quantized
         self.end_ids = list(end_ids)
         self.current = BASE
@@ -78,30 +63,13 @@ class VllmBackend:
         self.llm: Any = None
         try:
             with _silence_if_in_process():
-                from vllm import LLM
-
-                self.llm = LLM(
-                    model=str(model.folder),
-                    load_format="safetensors",
-                    use_tqdm_on_load=False,
-                    trust_remote_code=False,
-                    skip_tokenizer_init=True,
-                    generation_config="vllm",  # not the model's: our temperature is the only thing that shapes the distribution
-                    enable_prefix_caching=True,
-                    max_model_len=-1,  # the model's, or what memory allows
-                    tensor_parallel_size=tensor_parallel,
-                    worker_extension_cls=worker,
-                    seed=0,
-                    **settings,
-                )
+                self.llm = _started(model, settings)
                 self.llm.collective_rpc("esprobe_nan")
         except Exception as error:  # whatever an engine raises for a broken model or a full GPU
             self.close()
-            raise UserError(f"model {model.name!r}: vLLM cannot run it ({_reason(error)})") from error
+            raise UserError(f"model {model.name!r}: vLLM cannot run it ({one_line(error)})") from error
         try:
-            self._check_loaded()
-            model.check_weights()
-            model.check_unchanged()
+            self._check_loaded(model)
         except UserError:
             self.close()
             raise
@@ -109,8 +77,8 @@ class VllmBackend:
         known = "max_position_embeddings" in model.config
         self.context_length = model.context_length() if known else self.room
 
-    def _check_loaded(self) -> None:
-        """Raises UserError if the checkpoint had no numbers for some of the weights."""
+    def _check_loaded(self, model: ModelFiles) -> None:
+        """Raises UserError if the checkpoint had no numbers for some of the weights, or is not what was asked for."""
         reports = self.llm.collective_rpc("esprobe_lost")
         lost = [name for report in reports for name in report]
         if lost:
@@ -119,6 +87,8 @@ class VllmBackend:
                 f"model {self.name!r}: its checkpoint is not what its config.json describes: {lost[0]}{more} missing "
                 "(or not a number)"
             )
+        model.check_weights()
+        model.check_unchanged()
 
     def set_weights(self, weights: Weights) -> None:
         """See Backend. Raises UserError where vLLM's layout of the model would leave weights as they are."""
@@ -252,6 +222,49 @@ def _generation(completion: Any) -> Generation:
     return Generation(ids, finish)
 
 
+def _refuse_strays(model: ModelFiles) -> None:
+    """Raises UserError where vLLM would read other files of weights than transformers."""
+    if strays := stray_weights(model.folder, model.weights):
+        raise UserError(
+            f"model {model.name!r}: vLLM would read {strays[0]!r}, which transformers does not, or the other way round; "
+            "leave one set of weights in the folder"
+        )
+
+
+def _for_platform(model: ModelFiles, kept: str) -> dict[str, Any]:
+    """What vLLM has to be told on this machine; `kept` is the dtype of the base. Raises UserError if it is not installed."""
+    _set_if_unset(_QUIET)
+    try:
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        raise UserError(f"backend vllm: vllm cannot be imported ({error}); install it, or use --backend transformers") from None
+    if current_platform.is_cpu():
+        _set_if_unset(_ON_CPU)
+        # Chunked prefill crashes on requests with a seed; compiling costs more than a small model's whole sweep.
+        return {"enable_chunked_prefill": False, "enforce_eager": True}
+    if current_platform.is_cuda_alike():
+        return {"gpu_memory_utilization": _engine_share(model, kept, current_platform.get_device_total_memory())}
+    return {}
+
+
+def _started(model: ModelFiles, settings: Mapping[str, Any]) -> Any:
+    """The engine that vLLM makes of a model, with what is the same on every machine and these settings."""
+    from vllm import LLM
+
+    return LLM(
+        model=str(model.folder),
+        load_format="safetensors",
+        use_tqdm_on_load=False,
+        trust_remote_code=False,
+        skip_tokenizer_init=True,
+        generation_config="vllm",  # not the model's: our temperature is the only thing that shapes the distribution
+        enable_prefix_caching=True,
+        max_model_len=-1,  # the model's, or what memory allows
+        seed=0,
+        **settings,
+    )
+
+
 def _engine_share(model: ModelFiles, dtype: str, memory: int) -> float:
     """The share of a GPU's `memory` (bytes) that the engine may take, such that the base fits next to it if possible."""
     import torch
@@ -297,8 +310,3 @@ def _silence_if_in_process() -> Iterator[None]:
             if failed:
                 held.seek(0)
                 sys.stderr.write(held.read().decode(errors="replace"))
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return (lines[1] if len(lines) > 1 and "validation error" in lines[0] else lines[0])[:200]

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 from esprobe.analysis.reading import open_database, query
-from esprobe.arms import Arm, perturbation_seeds
+from esprobe.arms import Arm, perturbation_seed
 from esprobe.methods import MethodName
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Score
@@ -53,7 +53,7 @@ def build(path: Path, problems: int = PROBLEMS, draws: int = DRAWS) -> None:
     for method, value, rate in ARMS:
         arm_id = store.arm_id(Arm("big", "digest", method, value))
         skill = [rng.betavariate(0.3, 0.3 * (1 - rate) / rate) if rate else 0.0 for _ in ids]
-        seeds = dict(enumerate(perturbation_seeds("iid", 42, draws))) if method == "perturbation" else None
+        seeds = {draw: perturbation_seed("iid", 42, draw) for draw in range(draws)} if method == "perturbation" else None
         for first in range(0, draws, 64):
             rows = []
             for draw in range(first, min(draws, first + 64)):

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
 
 from esprobe.analysis.reading import open_database, query
-from esprobe.arms import Arm, perturbation_seeds
+from esprobe.arms import Arm, perturbation_seed
 from esprobe.methods import MethodName
 from esprobe.report import render
 from esprobe.report.plots import style
@@ -66,7 +66,7 @@ def costs(power: int, folder: Path) -> Costs:
     for method, value in ARMS:
         settings = {"seed": 42, "noise": "iid", "seeds": "53 bits"} if method == "perturbation" else {}
         arm_ids.append(store.arm_id(Arm("made", "digest", method, value, settings)))
-        seeds = dict(enumerate(perturbation_seeds("iid", 42, draws))) if method == "perturbation" else None
+        seeds = {draw: perturbation_seed("iid", 42, draw) for draw in range(draws)} if method == "perturbation" else None
         for draw in range(draws):
             unit = list(rollouts([draw], ids, rng, rate=rng.uniform(0, 0.2)))
             found.bytes["texts"] += sum(len(r.text) for r in unit)  # they are ASCII

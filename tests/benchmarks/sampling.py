@@ -31,7 +31,7 @@ def plain_loop() -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from esprobe.arms import Perturbation, perturbation_seeds
+    from esprobe.arms import Perturbation, perturbation_seed
     from esprobe.bundled import BUNDLED
     from esprobe.engines.models import find_model, load_tokenizer
     from esprobe.tasks.countdown.task import Countdown
@@ -50,7 +50,8 @@ def plain_loop() -> None:
     with torch.inference_mode(), open("plain.jsonl", "a") as file:
         for method in ("perturbation", "temperature"):
             spent = 0.0
-            for draw, seed in enumerate(perturbation_seeds("iid", 42, DRAWS + 1)):
+            for draw in range(DRAWS + 1):
+                seed = perturbation_seed("iid", 42, draw)
                 begun = time.perf_counter()
                 if method == "perturbation":
                     torch.manual_seed(seed)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from esprobe.arms import Arm, perturbation_seeds
+from esprobe.arms import Arm, perturbation_seed
 from esprobe.pipeline.meter import Quiet
 from esprobe.pipeline.rescore import rescore
 from esprobe.store.store import RolloutRow, Store
@@ -54,7 +54,7 @@ def make(
                 score = Score(right, "correct" if right else "wrong_value", said, said, float(right))
                 rows.append(RolloutRow(draw, ids[problem], text(draw, problem), 9, "stop", score))
         draws = max(len(drawn) for drawn in verdicts.values())
-        seeds = dict(enumerate(perturbation_seeds("iid", 42, draws))) if method == "perturbation" else None
+        seeds = {draw: perturbation_seed("iid", 42, draw) for draw in range(draws)} if method == "perturbation" else None
         store.save(arm_id, run_id, "countdown", rows, seeds)
     store.end_run(run_id, "done")
     store.close()

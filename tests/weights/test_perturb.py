@@ -1,13 +1,14 @@
 """The noise is Philox, is normal, is independent, and is the same whatever the chunking."""
 
 from math import sqrt
+from typing import get_args
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esprobe.arms import Perturbation, perturbation_seeds
+from esprobe.arms import NoiseScheme, Perturbation, perturbation_seed
 from esprobe.weights import perturb, philox
 
 MASK = 0xFFFFFFFF
@@ -105,10 +106,13 @@ def test_uniforms_belong_to_their_key_and_are_uniform() -> None:
     assert (torch.corrcoef(u) - torch.eye(3)).abs().max() < 4.5 / sqrt(50_000)
 
 
-def test_a_longer_list_of_seeds_begins_with_the_shorter_one() -> None:
-    for scheme in ("iid", "shared-seed"):
-        assert perturbation_seeds(scheme, 42, 5000)[:64] == perturbation_seeds(scheme, 42, 64)
-        assert len(set(perturbation_seeds(scheme, 42, 5000))) == 5000
-    assert set(perturbation_seeds("iid", 42, 100)).isdisjoint(perturbation_seeds("iid", 43, 100))
+def seeds(scheme: NoiseScheme, base_seed: int, count: int) -> list[int]:
+    return [perturbation_seed(scheme, base_seed, draw) for draw in range(count)]
+
+
+def test_the_draws_of_an_arm_have_seeds_of_their_own() -> None:
+    for scheme in get_args(NoiseScheme):
+        assert len(set(seeds(scheme, 42, 5000))) == 5000
+    assert set(seeds("iid", 42, 100)).isdisjoint(seeds("iid", 43, 100))
     # the published study's own first seeds: numpy's default_rng(42).integers(0, 2**30)
-    assert perturbation_seeds("shared-seed", 42, 3) == [95832482, 831028979, 702840816]
+    assert seeds("shared-seed", 42, 3) == [95832482, 831028979, 702840816]
