@@ -9,6 +9,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -19,6 +20,7 @@ from esprobe.analysis.problems import ProblemRow, read_problems
 from esprobe.analysis.reading import open_database, query
 from esprobe.analysis.rows import ArmSummary, CoverAtTau, DrawAccuracy, PassAtK, RolloutText, RunRow, SolveCount, VoteAtK
 from esprobe.analysis.runs import runs as read_runs
+from esprobe.analysis.which import scorer_of
 from esprobe.stats.intervals import share_interval
 from esprobe.store.soundness import explained
 
@@ -143,8 +145,8 @@ class Results:
     def _seen(
         self, filters: Filters, ks: Sequence[int] = (), *, intervals: bool = True
     ) -> Iterator[tuple[sqlite3.Connection, Overview]]:
-        chosen = _filter(**filters)
         with self._open() as connection:
+            chosen = replace(_filter(**filters), scorer=scorer_of(connection, filters.get("task"), filters.get("scorer")))
             yield connection, read_overview(connection, chosen, ks, intervals=intervals)
 
 

@@ -21,6 +21,7 @@ from esprobe.cli.options import (
     SamplesOption,
     SamplesPerModelOption,
     SigmasOption,
+    TaskOption,
     TemperaturesOption,
     TopKOption,
     TopPOption,
@@ -28,10 +29,12 @@ from esprobe.cli.options import (
 )
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, NAMES, PERTURBATION, TEMPERATURE, MethodName
+from esprobe.pipeline.foreign import FileFormat
 from esprobe.plan.sweep import DRAWS, Sweep
 from esprobe.report import encoding
 from esprobe.report import render as rendering
 from esprobe.report.render import Format
+from esprobe.tasks.registry import DEFAULT
 from esprobe.version import __version__
 
 if TYPE_CHECKING:
@@ -59,6 +62,12 @@ def _print(text: str, style: Format) -> None:
 
 
 FormatOption = Annotated[Format, typer.Option("--format", envvar="ESPROBE_FORMAT", help="Output format.")]
+ScorerOption = Annotated[
+    str | None, typer.Option(envvar="ESPROBE_SCORER", help="Scorer whose verdicts to show; default: the task's own.")
+]
+ShownTaskOption = Annotated[
+    str | None, typer.Option("--task", help="Task to show; default: countdown, or the first that the database has.")
+]
 
 
 @app.callback()
@@ -163,11 +172,16 @@ def _counted(new: int, asked: int, done: str) -> str:
 def score(
     ctx: typer.Context,
     scorer: Annotated[
-        str, typer.Option(envvar="ESPROBE_SCORER", help="countdown, or countdown-published for the published rule.")
-    ] = "countdown",
+        str | None,
+        typer.Option(envvar="ESPROBE_SCORER", help="Such as countdown-published or gsm8k-lenient; default: the task's own."),
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Also rescore what this scorer has scored.")] = False,
 ) -> None:
     """Score stored rollouts without generating anything."""
+    from contextlib import closing
+
+    from esprobe.analysis.reading import open_database
+    from esprobe.analysis.which import scorer_of
     from esprobe.cli.progress import meter
     from esprobe.pipeline.rescore import rescore
     from esprobe.report.words import counted
@@ -176,6 +190,9 @@ def score(
     db, quiet = ctx.obj
     interruption.continues = True
     with meter(quiet) as shown, explained(db):
+        if scorer is None:
+            with closing(open_database(db)) as connection:
+                scorer = scorer_of(connection, None, None)
         count = rescore(db, scorer, all_, shown)
     if not quiet:
         print(f"{counted(count, 'rollout')} scored by {scorer}")
@@ -186,8 +203,8 @@ def report(
     ctx: typer.Context,
     k: Annotated[list[int] | None, typer.Option("-k", min=1, help="A k of pass@k (repeatable).")] = None,
     style: FormatOption = "table",
-    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Scorer to use.")] = "countdown",
-    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    scorer: ScorerOption = None,
+    task: ShownTaskOption = None,
     model: Annotated[str | None, typer.Option(help="Only models whose name contains this.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
     value: Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")] = None,
@@ -215,6 +232,7 @@ def report(
     """Show every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
     from esprobe.analysis import reading
     from esprobe.analysis.arms import Filter
+    from esprobe.analysis.which import scorer_of, tasks
     from esprobe.store.soundness import explained
 
     for name in method or ():
@@ -224,9 +242,10 @@ def report(
         raise typer.BadParameter("--compare and --select are two reports; ask for one of them")
     if train is not None and not select:
         raise typer.BadParameter("--train is for --select")
-    chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
     connection = reading.open_database(ctx.obj[0], snapshot=True)
     with explained(ctx.obj[0]):
+        scorer = scorer_of(connection, task, scorer)
+        chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
         if compare:
             _print_comparison(connection, chosen, arm or (), k or (), style)
         elif select:
@@ -235,6 +254,8 @@ def report(
             _print_report(connection, chosen, k or (), style)
         if plots is not None:
             _print_plots(connection, chosen, plots, style)
+        if task is None and len(names := tasks(connection)) > 1:
+            print(f"one task at a time; --task shows another: {rendering.shown(', '.join(names))}", file=sys.stderr)
 
 
 def _print_report(connection: Connection, chosen: "Filter", ks: Sequence[int], style: Format) -> None:
@@ -277,37 +298,46 @@ def explore(
     rollouts_per_cell: Annotated[
         int, typer.Option(min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts shown per arm and problem, at most.")
     ] = 4,
-    scorer: Annotated[str, typer.Option(envvar="ESPROBE_SCORER", help="Scorer to use.")] = "countdown",
+    scorer: ScorerOption = None,
+    task: ShownTaskOption = None,
 ) -> None:
     """Write one HTML file for browsing: two arms side by side, problem by problem, with their rollouts."""
     from contextlib import closing
 
     from esprobe.analysis.exploration import read_exploration
     from esprobe.analysis.reading import open_database
+    from esprobe.analysis.which import scorer_of
     from esprobe.report.explore.write import explore as write_page
     from esprobe.store.soundness import explained
 
     db = ctx.obj[0]
     with explained(db), closing(open_database(db, snapshot=True)) as connection:
-        said = write_page(read_exploration(connection, scorer), db, out, rollouts_per_cell, show)
+        said = write_page(read_exploration(connection, scorer_of(connection, task, scorer)), db, out, rollouts_per_cell, show)
     print(rendering.shown(said))
 
 
 @app.command("import", epilog="Example: esprobe import rollouts.jsonl --model my-es-checkpoint --label run-1")
 def import_(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help='JSON Lines: {"numbers": …, "target": …, "draw": …, "text": …}.')],
+    file: Annotated[
+        Path, typer.Argument(help='JSON Lines: {"numbers": …, "target": …, "draw": …, "text": …}; or another program\'s log.')
+    ],
+    task: TaskOption = DEFAULT,
+    form: Annotated[
+        FileFormat,
+        typer.Option("--format", metavar="NAME", help="esprobe, lm-eval (samples) or inspect (logs); auto: as it looks."),
+    ] = "auto",
     model: Annotated[str, typer.Option(help="Name of the model that generated them.")] = IMPORTED.name,
     label: Annotated[str, typer.Option(help="Distinguishes several imports of one model.")] = "",
     method: Annotated[MethodName, typer.Option(help="How they were sampled.")] = IMPORTED.name,
     value: Annotated[float | None, typer.Option(help="The T or σ they were sampled at.")] = None,
 ) -> None:
     """Import rollouts made elsewhere and score them; the same file again adds nothing."""
-    from esprobe.pipeline.import_rollouts import import_rollouts
+    from esprobe.pipeline.import_rollouts import Source, import_rollouts
     from esprobe.pipeline.machine import command_line
 
     db, quiet = ctx.obj
-    imported = import_rollouts(file, db, command_line(), model, label, method, value)
+    imported = import_rollouts(file, db, command_line(), Source(model, label, method, value, task, form))
     if not quiet:
         print(_counted(imported.new, imported.read, "rollouts imported"))
 

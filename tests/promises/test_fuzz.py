@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from esprobe.cli.presets.load import load_preset
 from esprobe.errors import UserError
-from esprobe.pipeline.import_rollouts import import_rollouts
+from esprobe.pipeline.import_rollouts import Source, import_rollouts
 from esprobe.report.render import LONGEST, Format, render
 from esprobe.store.merge import merge
 from esprobe.tasks.countdown.scorers import countdown, countdown_published
@@ -115,12 +115,12 @@ def test_any_import_is_taken_in_whole_or_leaves_nothing(lines: list[Any]) -> Non
         before = everything(db)
         path.write_text("\n".join(json.dumps(line) for line in lines))
         try:
-            imported = import_rollouts(path, db, "test", "m", "", "imported", None)
+            imported = import_rollouts(path, db, "test", Source("m"))
         except UserError:
             assert everything(db) == before
         else:
             assert set(before) <= set(everything(db))
-            assert import_rollouts(path, db, "test", "m", "", "imported", None).new == 0 <= imported.new
+            assert import_rollouts(path, db, "test", Source("m")).new == 0 <= imported.new
 
 
 cells = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8"))

@@ -14,7 +14,7 @@ from esprobe.bundled import BUNDLED
 from esprobe.cli.presets.load import load_preset
 from esprobe.engines.models import find_model, load_tokenizer
 from esprobe.errors import UserError
-from esprobe.pipeline.import_rollouts import import_rollouts
+from esprobe.pipeline.import_rollouts import Source, import_rollouts
 from esprobe.store.merge import merge
 from esprobe.tasks.prompts import prompt_text
 from esprobe.tasks.records import load_problems
@@ -131,11 +131,11 @@ def test_a_refused_import_leaves_nothing(tmp_path: Path) -> None:
     db, file = tmp_path / "r.db", tmp_path / "f.jsonl"
     line = {"numbers": [1, 2, 3], "target": 6, "draw": 0, "text": "first"}
     file.write_text(json.dumps(line))
-    import_rollouts(file, db, "test", "m", "", "imported", None)
+    import_rollouts(file, db, "test", Source("m"))
     before = contents(db)
     file.write_text(json.dumps(line | {"numbers": [7, 8, 9]}) + "\n" + json.dumps(line | {"text": "second"}))
     with pytest.raises(UserError, match="line 2: draw 0 of this problem is already stored with another text"):
-        import_rollouts(file, db, "test", "m", "", "imported", None)
+        import_rollouts(file, db, "test", Source("m"))
     for model, method, value in (
         ("\udcff", "imported", None),
         (" ", "imported", None),
@@ -144,7 +144,7 @@ def test_a_refused_import_leaves_nothing(tmp_path: Path) -> None:
         ("m", "greedy", 0.5),
     ):
         with pytest.raises(UserError):
-            import_rollouts(file, db, "test", model, "", method, value)  # type: ignore[arg-type]
+            import_rollouts(file, db, "test", Source(model, "", method, value))  # type: ignore[arg-type]
     assert contents(db) == before
 
 
