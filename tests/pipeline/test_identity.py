@@ -92,10 +92,10 @@ def test_draws_that_are_all_alike_are_reported(tmp_path: Path) -> None:
     said = Saying()
     cold = Sweep("temperature", (1e-6, 1.5), draws=3, limit=4, max_new_tokens=12)
     sample(cold, tmp_path / "r.db", "test", said)
-    assert [line for line in said.lines if "every draw" in line] == [
+    assert [line for line in said.lines if "same text" in line] == [
         "temperature 1e-06: on every problem all draws gave the same text, as greedy decoding does"
     ]
-    assert "every draw" in str(rows(tmp_path / "r.db", "select message from run"))
+    assert "same text" in str(rows(tmp_path / "r.db", "select message from run"))
     assert not Alike().told
 
 

@@ -1,5 +1,6 @@
 """Populations of perturbed models in a real sweep: σ drawn from a list, several samples from every model."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -11,6 +12,7 @@ from esprobe.analysis.arms import Filter
 from esprobe.analysis.overview import read_overview
 from esprobe.analysis.reading import open_database
 from esprobe.arms import perturbation_seed
+from esprobe.errors import UserError
 from esprobe.pipeline.meter import Quiet
 from esprobe.pipeline.sample import sample
 from esprobe.plan.sweep import Sweep
@@ -64,8 +66,15 @@ def test_samples_of_one_model_differ_and_do_not_depend_on_what_was_there(sampled
 
 
 def test_a_merge_believes_only_the_seeds_and_sigmas_that_the_arm_gives(sampled: Path, tmp_path: Path) -> None:
-    merged = merge(sampled, tmp_path / "mine.db")
-    assert merged.rollouts == 48
+    assert merge(sampled, tmp_path / "mine.db").rollouts == 48
+    for column, says in (("sigma", "σ 0.5"), ("seed", "seed 0, where")):
+        other = tmp_path / f"{column}.db"
+        shutil.copy(sampled, other)
+        with closing(sqlite3.connect(other)) as connection:
+            connection.execute(f"UPDATE draw SET {column} = {0.5 if column == 'sigma' else 0} WHERE number = 7")
+            connection.commit()
+        with pytest.raises(UserError, match=says):
+            merge(other, tmp_path / "mine.db")
 
 
 def test_the_report_splits_the_variance_between_and_within_models(sampled: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from esprobe.stats.components import components
+from esprobe.stats.intervals import Cell, by_draw, share_interval, shared_draws, variance_over_problems
 
 
 def population(rng: np.random.Generator, problems: int, models: int, rho: float, common: float) -> np.ndarray:
@@ -36,6 +37,23 @@ def test_what_cannot_be_split_is_not() -> None:
     assert components(np.ones((1, 4)), 2) is None
     same = components(np.full((9, 9), 2.0), 2)
     assert (same.within, same.between, same.share) == (0.0, 0.0, None)
+
+
+def test_the_interval_of_samples_knows_how_few_models_they_are_from() -> None:
+    rng = np.random.default_rng(3)
+    samples, inside = 4, {1: 0, 4: 0}
+    for _ in range(150):
+        correct = rng.binomial(samples, population(rng, 40, 16, 0.3, 1.0))  # models that are good or bad at everything
+        verdicts = (np.arange(samples) < correct[..., None]).reshape(40, -1)  # draws m·j … m·j + m − 1 are of model j
+        cells = [Cell(64, c) for c in verdicts.sum(1).tolist()]
+        solved = by_draw(cells, [np.flatnonzero(row).tolist() for row in verdicts])
+        variance = variance_over_problems([cell.c / cell.n for cell in cells])
+        for taken in inside:
+            shared = shared_draws(cells, solved, 1, taken)
+            low, high = share_interval(verdicts.mean(), variance, 40, shared)
+            inside[taken] += low <= 0.5 <= high
+    assert inside[4] >= 0.9 * 150
+    assert inside[1] < inside[4]
 
 
 @pytest.mark.parametrize(("rho", "common"), [(0.0, 0.0), (0.1, 0.5), (0.3, 1.0)])

@@ -178,6 +178,17 @@ def test_a_false_row_of_ours_is_found_by_merging_a_true_one(
         ("greedy", 0.6, {"task": "countdown"}, "greedy with the value 0.6"),
         ("temperature", None, {"task": "countdown", "imported": "run"}, None),
         ("perturbation", 0.6, {"task": "countdown", "noise": "iid"}, None),
+        (
+            "perturbation",
+            None,
+            {"task": "countdown", "noise": "iid", "seed": 1, "sigmas": [0.1]},
+            "with the σ .0.1. to draw from",
+        ),
+        ("perturbation", 0.1, {"task": "countdown", "noise": "iid", "seed": 1, "sigmas": [0.1, 0.2]}, "to draw from"),
+        ("temperature", 0.6, {"task": "countdown", "sigmas": [0.1, 0.2]}, "to draw from"),
+        ("perturbation", 0.6, {"task": "countdown", "noise": "iid", "samples": 2}, "samples or a temperature alone"),
+        ("perturbation", 0.6, {"task": "countdown", "noise": "iid", "samples": 0, "temperature": 0.5}, "with 0 samples"),
+        ("temperature", 0.6, {"task": "countdown", "samples": 2, "temperature": 0.5}, "with 2 samples at temperature 0.5"),
     ],
 )
 def test_an_arm_that_no_command_makes_is_refused(
@@ -185,7 +196,7 @@ def test_an_arm_that_no_command_makes_is_refused(
     tmp_path: Path,
     method: MethodName,
     value: float | None,
-    settings: dict[str, str],
+    settings: dict[str, object],
     says: str | None,
 ) -> None:
     source = other("SELECT 1")
