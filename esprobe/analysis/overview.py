@@ -15,6 +15,7 @@ from esprobe.analysis.baselines import Tried, counts, read_tried
 from esprobe.analysis.best import Counts, baseline, of_models
 from esprobe.analysis.split import read_components
 from esprobe.analysis.verdicts import read_by_draw
+from esprobe.analysis.votes import ArmVotes, read_votes
 
 if TYPE_CHECKING:  # numpy is slow to load
     from esprobe.stats.components import Components
@@ -22,11 +23,15 @@ if TYPE_CHECKING:  # numpy is slow to load
 
 @dataclass(frozen=True)
 class ModelOnTask:
-    """The arms of one model and task. `greedy`: arm → problem → what its greedy baseline solves; nothing without a baseline."""
+    """The arms of one model and task. `greedy`: arm → problem → what its greedy baseline solves; nothing without a baseline.
+
+    `votes`: by arm, where they were read.
+    """
 
     arms: tuple[ArmRow, ...]
     tried: Mapping[int, Sequence[Tried]]
     greedy: Mapping[int, Mapping[int, float]]
+    votes: Mapping[int, ArmVotes] = field(default_factory=dict)
 
     def by_problems(self) -> list[list[ArmRow]]:
         """The arms by the problems that they have; what needs no skill depends on nothing else."""
@@ -47,6 +52,7 @@ class Overview:
 
     `ks`: the k that the user asks for; empty where these are left to the report. `tried`: arm → its problems. `components`: arm →
     how its variance splits between and within models, of arms with several samples per model.
+    `votes`: by arm, where they were read.
     """
 
     scorer: str
@@ -55,6 +61,7 @@ class Overview:
     every: tuple[ArmRow, ...]
     tried: Mapping[int, Sequence[Tried]]
     components: "Mapping[int, Components]" = field(default_factory=dict)
+    votes: Mapping[int, ArmVotes] = field(default_factory=dict)
 
     @cached_property
     def counts(self) -> Mapping[int, Counts]:
@@ -74,6 +81,7 @@ class Overview:
                 arms=tuple(arms),
                 tried={arm.arm_id: self.tried[arm.arm_id] for arm in arms},
                 greedy={arm.arm_id: self.greedy(arm, [problem.problem_id for problem in self.tried[arm.arm_id]]) for arm in arms},
+                votes={arm.arm_id: self.votes[arm.arm_id] for arm in arms if arm.arm_id in self.votes},
             )
             for arms in of_models(self.arms)
         ]
@@ -87,15 +95,19 @@ class Overview:
         return {problem: solved[problem].c / solved[problem].n for problem in problems}
 
 
-def read_overview(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = (), *, intervals: bool = True) -> Overview:
+def read_overview(
+    connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int] = (), *, intervals: bool = True, votes: bool = False
+) -> Overview:
     """Reads the arms. Raises UserError if none passes the filter.
 
-    Without `intervals` those of perturbation arms are over problems alone: what models add takes time to count.
+    Without `intervals` those of perturbation arms are over problems alone: what models add takes time to count. So do `votes`,
+    for which every ballot is read.
     """
     every = read_arms(connection, chosen.scorer)
     tried = read_tried(connection, chosen.scorer)
     arms = [with_ks(arm, tried[arm.arm_id], ks) for arm in passing(every, chosen)]
-    seen = Overview(scorer=chosen.scorer, ks=tuple(ks), arms=tuple(arms), every=tuple(every), tried=tried)
+    cast = {arm.arm_id: read_votes(connection, chosen.scorer, arm, tried[arm.arm_id]) for arm in arms} if votes else {}
+    seen = Overview(scorer=chosen.scorer, ks=tuple(ks), arms=tuple(arms), every=tuple(every), tried=tried, votes=cast)
     if not intervals:
         return seen
     arms = [_with_models(connection, chosen.scorer, arm, tried[arm.arm_id]) for arm in arms]

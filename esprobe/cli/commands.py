@@ -262,7 +262,7 @@ def _print_report(connection: Connection, chosen: "Filter", ks: Sequence[int], s
     from esprobe.analysis.overview import read_overview
     from esprobe.report.table import report as make_report
 
-    _print(make_report(read_overview(connection, chosen, ks), style), style)
+    _print(make_report(read_overview(connection, chosen, ks, votes=True), style), style)
 
 
 def _print_comparison(connection: Connection, chosen: "Filter", pair: Sequence[int], ks: Sequence[int], style: Format) -> None:
@@ -284,7 +284,7 @@ def _print_plots(connection: Connection, chosen: "Filter", folder: Path, style: 
     from esprobe.analysis.plotted import read_plotted
     from esprobe.report.plots.save import save_plots
 
-    seen = read_overview(connection, chosen)
+    seen = read_overview(connection, chosen, votes=True)
     lines = rendering.shown_lines("\n".join(save_plots(seen, read_plotted(connection, seen), folder)))
     # what a program reads stays whole
     print("", lines, sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)

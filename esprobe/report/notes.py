@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.baselines import Tried, chance_at, distinct_at
 from esprobe.analysis.overview import Overview
+from esprobe.analysis.votes import KEYS
 from esprobe.report.words import agree, beyond, counted, names_of, percent
 
 OFF = 0.05  # how far the effective σ may be from the nominal one, and how many weights may stay as they were, unsaid
@@ -20,6 +21,7 @@ def notes(seen: Overview, ks: Sequence[int], columns: Collection[str]) -> list[s
         *_columns(seen, ks, columns),
         *_ceilings(arms),
         *_doubts(arms, ks, names),
+        *_vote_doubts(seen, ks, names),
         *_unfinished(arms, names),
         *_rounding(arms, names),
         *_alike(arms, seen.tried, names),
@@ -42,7 +44,7 @@ def _columns(seen: Overview, ks: Sequence[int], columns: Collection[str]) -> lis
     if ks:
         shared = any(arm.shares_draws for arm in seen.arms)
         over = "problems, and over the perturbed models that all problems share" if shared else "problems"
-        said = [f"[low, high]: 95% interval over {over}.", *_guessing(seen, ks)]
+        said = [f"[low, high]: 95% interval over {over}.", *_guessing(seen, ks), *_voting(seen)]
     if "solved" in columns:
         said.append("solved: problems with at least one correct draw, out of all draws of the arm.")
     return said
@@ -63,6 +65,23 @@ def _guessing(seen: Overview, ks: Sequence[int]) -> Iterator[str]:
         yield "chance is not known for every problem, so there is no comparison with guessing."
     else:
         yield f"chance and ceiling are not known under {seen.scorer}."
+
+
+def _voting(seen: Overview) -> Iterator[str]:
+    """What vote@k is, and what each kind of ballot asks of whoever counts."""
+    if not any(arm.draws > 1 for arm in seen.arms):
+        return
+    kinds = [key for key in KEYS if any(votes.has(key) for votes in seen.votes.values())]
+    if "value" in kinds:
+        yield (
+            "vote@k: how often the most frequent ballot of k draws is correct, ties shared: the mean over blocks of k draws. "
+            "By value, answers of one value vote alike."
+        )
+    if "expression" in kinds:
+        yield (
+            "By expression, answers vote alike only if they are the same up to order, parentheses and signs. Counting by value "
+            "takes working out every answer, which is half of verifying it."
+        )
 
 
 def _proven(problem: Tried) -> bool:
@@ -107,6 +126,21 @@ def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str])
         where = [f"{name} at k = {_listed([str(k) for k in places])}" for name, places in found.items()]
         said.append(f"not trustworthy: the interval of {_listed(where)}: {why}.")
     return said
+
+
+def _vote_doubts(seen: Overview, ks: Sequence[int], names: Mapping[int, str]) -> Iterator[str]:
+    """Perturbation arms with too few blocks of models to show how much votes of other models would differ."""
+    found: dict[int, list[str]] = {}  # how many blocks → arm and k
+    for arm in seen.arms:
+        for k in ks:
+            vote = seen.votes[arm.arm_id].at("value", k) if arm.draws > 1 and arm.arm_id in seen.votes else None
+            if vote is not None and vote.blocks is not None and vote.few_blocks:
+                found.setdefault(vote.blocks, []).append(f"{names[arm.arm_id]} at k = {k}")
+    for blocks, where in sorted(found.items()):
+        if blocks == 1:
+            yield f"1 block: vote@k of {_listed(where)} has no interval, since all its models make a single vote."
+        else:
+            yield f"not trustworthy: the interval of vote@k of {_listed(where)}: {blocks} blocks of models."
 
 
 def _unfinished(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:

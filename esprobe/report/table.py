@@ -1,4 +1,4 @@
-"""The report as people and programs read it: tables of pass@k and of what is above chance, or one record per arm and k.
+"""The report as people and programs read it: tables of pass@k, of what is above chance and of vote@k, or a record per arm and k.
 
 Knows the arms, their baselines and how a table looks at a given width. Knows no SQL and chooses no arm.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from esprobe.analysis.arms import ArmRow, above_chance, told_apart
 from esprobe.analysis.baselines import chance_at, distinct_at, greedy_at, strata_of
 from esprobe.analysis.overview import ModelOnTask, Overview
+from esprobe.analysis.votes import KEYS, Key
 from esprobe.report import layout
 from esprobe.report.notes import notes
 from esprobe.report.render import Format, no_markup, render, shown_lines
@@ -112,6 +113,18 @@ def _record(seen: Overview, arm: ArmRow, k: int) -> dict[str, Any]:
         "between_models": split and split.share,
         "between_models_low": between_low,
         "between_models_high": between_high,
+        **{name: figure for key in KEYS for name, figure in _vote_record(seen, arm, key, k).items()},
+    }
+
+
+def _vote_record(seen: Overview, arm: ArmRow, key: Key, k: int) -> dict[str, Any]:
+    vote = seen.votes[arm.arm_id].at(key, k) if arm.arm_id in seen.votes else None
+    low, high = (vote and vote.interval) or (None, None)
+    return {
+        f"vote_by_{key}": vote and vote.vote_at_k,
+        f"vote_by_{key}_low": low,
+        f"vote_by_{key}_high": high,
+        f"vote_by_{key}_doubt": vote.interval.doubt if vote and vote.interval else None,
     }
 
 
@@ -125,6 +138,7 @@ def _tables(section: Section, ks: Sequence[int], may_hide: bool, style: Format, 
     if ks and any(above_chance(arm, section.found.tried[arm.arm_id], min(arm.at)) for arm in section.found.arms):
         parts.append(heading("Above chance, in percentage points, paired by problem:", style, width))
         parts.append(fitted(lambda shape: _above(section, shape), style, width, ks, (), may_hide))
+    parts += _votes(section, ks, may_hide, style, width)
     parts += _strata(section, style, width)
     if section.components:
         parts.append(heading("Variance of a verdict on one problem, by where it comes from:", style, width))
@@ -207,6 +221,27 @@ def _deviation(variance: float, ends: tuple[float, float] | None) -> str:
     """The square root of a variance of shares, in percentage points; 0 where its estimate is below."""
     roots = [f"{100 * sqrt(max(0.0, end)):.1f}" for end in (variance, *(ends or ()))]
     return roots[0] if ends is None else f"{roots[0]} [{', '.join(roots[1:])}]"
+
+
+def _votes(section: Section, ks: Sequence[int], may_hide: bool, style: Format, width: int | None) -> list[str]:
+    """vote@k of every arm, a table for each kind of ballot that there is; none where no arm has draws to vote with."""
+    parts: list[str] = []
+    votes = section.found.votes
+    if not any(arm.draws > 1 for arm in section.found.arms):
+        return parts
+    for key in KEYS:
+
+        def made(shape: Shape, key: Key = key) -> Made:
+            rows = []
+            for arm in section.found.arms:
+                at = [votes[arm.arm_id].at(key, k) for k in shape.ks]
+                rows.append([section.names[arm.arm_id], *(shape.cell(percent(a.vote_at_k, a.interval)) if a else "" for a in at)])
+            return ["arm", *(f"vote@{k}" for k in shape.ks)], rows
+
+        if ks and any(found.has(key) for found in votes.values()):
+            parts.append(heading(f"vote@k, ballots by {key}:", style, width))
+            parts.append(fitted(made, style, width, ks, (), may_hide))
+    return parts
 
 
 def _strata(section: Section, style: Format, width: int | None) -> list[str]:

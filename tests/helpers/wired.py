@@ -18,7 +18,7 @@ from esprobe.report.render import Format
 
 def overview(path: Path, chosen: Filter | None = None, ks: Sequence[int] = ()) -> Overview:
     with closing(open_database(path, snapshot=True)) as connection:
-        return read_overview(connection, chosen or Filter(), ks)
+        return read_overview(connection, chosen or Filter(), ks, votes=True)
 
 
 def load_arms(path: Path, chosen: Filter | None = None) -> list[ArmRow]:
@@ -39,12 +39,12 @@ def compare_report(
 
 def plotted(path: Path, chosen: Filter | None = None) -> list[PlotData]:
     with closing(open_database(path, snapshot=True)) as connection:
-        return read_plotted(connection, read_overview(connection, chosen or Filter()))
+        return read_plotted(connection, read_overview(connection, chosen or Filter(), votes=True))
 
 
 def save_plots(path: Path, chosen: Filter | None, folder: Path) -> list[str]:
     with closing(open_database(path, snapshot=True)) as connection:
-        seen = read_overview(connection, chosen or Filter())
+        seen = read_overview(connection, chosen or Filter(), votes=True)
         return save.save_plots(seen, read_plotted(connection, seen), folder)
 
 
