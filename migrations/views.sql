@@ -286,3 +286,51 @@ FROM average
 JOIN arm ON arm.id = average.arm_id
 JOIN model ON model.id = arm.model_id
 ORDER BY average.scorer, average.arm_id, average.percent;
+
+-- Evolution strategies: a row for each trained model, NAME@ITERATION. Rollouts and tokens are those of all iterations so far,
+-- rewards those of the members (perturbed models) that this one was made of: mean, and that of the best member.
+CREATE VIEW training AS
+WITH RECURSIVE
+step(id, iteration) AS (
+  SELECT id, 0 FROM model WHERE parent_id IS NULL
+  UNION ALL
+  SELECT model.id, step.iteration + 1 FROM step JOIN model ON model.parent_id = step.id
+),
+member AS (
+  SELECT score.scorer, score.arm_id, score.draw, count(*) AS rollouts, avg(score.reward) AS reward, avg(score.correct * 1e0) AS accuracy
+  FROM score WHERE score.arm_id IN (SELECT arm_id FROM model WHERE arm_id IS NOT NULL)
+  GROUP BY score.scorer, score.arm_id, score.draw
+),
+made AS (
+  SELECT
+    scorer, arm_id, count(*) AS members, sum(rollouts) AS rollouts, avg(reward) AS mean_reward, max(reward) AS best_reward,
+    avg(accuracy) AS mean_accuracy
+  FROM member GROUP BY scorer, arm_id
+),
+length AS (
+  SELECT rollout.arm_id, sum(rollout.tokens) AS tokens
+  FROM rollout WHERE rollout.arm_id IN (SELECT arm_id FROM model WHERE arm_id IS NOT NULL) GROUP BY rollout.arm_id
+),
+spent(scorer, id, rollouts, tokens) AS (
+  SELECT made.scorer, model.id, made.rollouts, length.tokens
+  FROM model
+  JOIN model AS root ON root.id = model.parent_id AND root.parent_id IS NULL
+  JOIN made ON made.arm_id = model.arm_id
+  JOIN length ON length.arm_id = model.arm_id
+  UNION ALL
+  SELECT spent.scorer, model.id, spent.rollouts + made.rollouts, spent.tokens + length.tokens
+  FROM spent
+  JOIN model ON model.parent_id = spent.id
+  JOIN made ON made.arm_id = model.arm_id AND made.scorer = spent.scorer
+  JOIN length ON length.arm_id = model.arm_id
+)
+SELECT
+  model.name AS model, substr(model.name, 1, instr(model.name, '@') - 1) AS name, step.iteration, parent.name AS parent,
+  spent.rollouts AS rollouts_spent, spent.tokens AS tokens_spent, made.members, made.mean_reward, made.best_reward,
+  made.mean_accuracy, spent.scorer
+FROM spent
+JOIN model ON model.id = spent.id
+JOIN step ON step.id = model.id
+JOIN model AS parent ON parent.id = model.parent_id
+JOIN made ON made.arm_id = model.arm_id AND made.scorer = spent.scorer
+ORDER BY spent.scorer, name, step.iteration;

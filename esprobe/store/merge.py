@@ -197,6 +197,7 @@ def _take_in(connection: sqlite3.Connection, db: Path, facts: Mapping[str, Facts
         raise UserError(f"{db}: {wrong}; `esprobe score --all` corrects it; nothing was merged")
     connection.execute(_ROUNDING)
     connection.execute(_PARENT_MODELS)
+    connection.execute(_MODELS_ARMS)
     connection.execute(_NEW_PROMPTS)
     connection.execute(_NEW_DRAWS)
     rollouts = connection.execute(_NEW_ROLLOUTS).rowcount
@@ -301,6 +302,14 @@ UPDATE main.model SET parent_id = (
   SELECT parent_map.here FROM model_map JOIN other.model AS theirs ON theirs.id = model_map.there
   JOIN model_map AS parent_map ON parent_map.there = theirs.parent_id WHERE model_map.here = model.id)
 WHERE parent_id IS NULL AND updates IS NOT NULL
+"""
+
+# The arm that a trained model was made of, likewise.
+_MODELS_ARMS = """
+UPDATE main.model SET arm_id = (
+  SELECT arm_map.here FROM model_map JOIN other.model AS theirs ON theirs.id = model_map.there
+  JOIN arm_map ON arm_map.there = theirs.arm_id WHERE model_map.here = model.id)
+WHERE arm_id IS NULL AND updates IS NOT NULL
 """
 
 _NEW_PROMPTS = """

@@ -5,14 +5,15 @@ Knows columns and keys, no behaviour. The migrations under `migrations/` build e
 
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import JSON, Column, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 
 class Model(SQLModel, table=True):
     """A model by the content of its files; `name` is what it was called when first seen.
 
-    A trained model has a parent and the `updates` that made it of the parent's weights; both are NULL for any other.
+    A trained model has a parent, the `updates` that made it of the parent's weights, and the arm whose rollouts those come from;
+    all three are NULL for any other.
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -20,6 +21,7 @@ class Model(SQLModel, table=True):
     name: str
     parent_id: int | None = Field(foreign_key="model.id")
     updates: dict[str, Any] | None = Field(sa_column=Column(JSON))
+    arm_id: int | None = Field(sa_column=Column(ForeignKey("arm.id", use_alter=True)))  # arms name their model: a circle
 
 
 class Problem(SQLModel, table=True):

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from esprobe.arms import TRUNCATIONS, Arm, recorded_seed, sigma_of
+from esprobe.arms import TRUNCATIONS, Arm, Update, recorded_seed, sigma_of, trained_digest
+from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, TEMPERATURE, named
 from esprobe.tasks.base import Facts, Problem, Score, Task
 from esprobe.tasks.registry import DEFAULT, find_tasks
@@ -34,7 +35,7 @@ class Verification:
 
         Not the facts of problems, see `facts`.
         """
-        for found in (self._problem_digests(), self._arms(), self._draws(), self._verdicts()):
+        for found in (self._problem_digests(), self._models(), self._arms(), self._draws(), self._verdicts()):
             if (line := next(found, None)) is not None:
                 return line
         return None
@@ -97,6 +98,21 @@ class Verification:
         for row_id, digest in self._rows("SELECT id, digest FROM {}.problem"):
             if (right := self._problem(row_id).digest) != digest:
                 yield f"table problem: problem {row_id} has digest {digest}, where task and payload give {right}"
+
+    def _models(self) -> Iterator[str]:
+        """Of trained models: what their parent's digest and their update give."""
+        sql = (
+            "SELECT model.name, model.digest, parent.digest, model.updates FROM {0}.model "
+            "JOIN {0}.model AS parent ON parent.id = model.parent_id"
+        )
+        for name, digest, parent, updates in self._rows(sql):
+            try:
+                right = trained_digest(parent, [Update.of(json.loads(updates))])
+            except (TypeError, ValueError, KeyError, UserError):
+                yield f"table model: {name} has updates that are none"
+                continue
+            if digest != right:
+                yield f"table model: {name} has digest {digest}, where its parent and its update give {right}"
 
     def _arms(self) -> Iterator[str]:
         sql = (

@@ -62,6 +62,7 @@ def test_a_new_database_is_ours_wal_and_sound(tmp_path: Path) -> None:
         "rollout_text",
         "draw_accuracy",
         "cover_at_tau",
+        "training",
     }
 
 

@@ -1,0 +1,80 @@
+"""Trained models in the database: the line of updates that leads from a root to one, and what its members were rewarded.
+
+Knows rows; must not know how updates are computed or applied.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from esprobe.arms import Update
+from esprobe.errors import UserError
+from esprobe.store import tables
+from esprobe.store.runs import Runs, table_of
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model of the database by name, with the updates that lead to it from its root; without any it is the root itself."""
+
+    name: str
+    digest: str
+    root: str
+    root_digest: str
+    updates: tuple[Update, ...]
+    settings: Mapping[str, Any]  # of the training that made it
+    arm: str  # digest of the arm whose rollouts its last update comes from
+
+
+def find_trained(store: Runs, name: str) -> TrainedModel | None:
+    """The trained model of this name. Raises UserError where several have it, as after a merge of unlike trainings."""
+    model, arm = table_of(tables.Model), table_of(tables.Arm)
+    with store.reading() as connection:
+        found = connection.execute(select(model.c.id).where(model.c.name == name, model.c.parent_id.is_not(None))).all()
+        if len(found) > 1:
+            raise UserError(f"{store.path}: {len(found)} trained models are called {name}; they were made by unlike trainings")
+        line, row = [], found[0][0] if found else None
+        while row is not None:
+            line.append(connection.execute(select(model).where(model.c.id == row)).one())
+            row = line[-1].parent_id
+        if not line:
+            return None
+        made_of = connection.scalar(select(arm.c.digest).where(arm.c.id == line[0].arm_id))
+    root, *steps = reversed(line)
+    updates = tuple(Update.of(step.updates) for step in steps)
+    return TrainedModel(name, steps[-1].digest, root.name, root.digest, updates, steps[-1].updates["training"], str(made_of))
+
+
+def add_trained(store: Runs, name: str, digest: str, parent: str, arm: str, made_by: Update, settings: Mapping[str, Any]) -> None:
+    """Adds the model that an update makes of its parent; `parent` and `arm` are digests of rows that are there.
+
+    Raises UserError where the same weights have another name already: it would be the same training twice.
+    """
+    model, arm_table = table_of(tables.Model), table_of(tables.Arm)
+    with store.at_once(), store.transaction() as connection:
+        if (known := connection.scalar(select(model.c.name).where(model.c.digest == digest))) is not None:
+            if known != name:
+                raise UserError(
+                    f"{name} would be {known} again: the same model, seeds and settings; continue that one by its name"
+                )
+            return
+        row = {
+            "digest": digest,
+            "name": name,
+            "parent_id": connection.scalar(select(model.c.id).where(model.c.digest == parent)),
+            "arm_id": connection.scalar(select(arm_table.c.id).where(arm_table.c.digest == arm)),
+            "updates": made_by.record() | {"training": dict(settings)},
+        }
+        connection.execute(insert(model), [row])
+
+
+def member_rewards(store: Runs, arm: str, scorer: str, reward: str) -> dict[int, tuple[int, float]]:
+    """Draw → (problems, mean `reward`: the column `correct` or `reward`) of the arm with this digest."""
+    sql = (
+        f"SELECT draw, count(*), avg({'correct' if reward == 'correct' else 'reward'}) FROM score "
+        "WHERE scorer = ? AND arm_id = (SELECT id FROM arm WHERE digest = ?) GROUP BY draw"
+    )
+    with store.reading() as connection:
+        return {draw: (count, mean) for draw, count, mean in connection.exec_driver_sql(sql, (scorer, arm))}
