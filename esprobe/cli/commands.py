@@ -127,7 +127,7 @@ def sample_perturb(
     )
 
 
-def _check_folder() -> None:
+def check_folder() -> None:
     """Refuses a current folder that was removed: torch would end the whole process there without naming the cause."""
     try:
         os.getcwd()
@@ -136,7 +136,7 @@ def _check_folder() -> None:
 
 
 def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
-    _check_folder()
+    check_folder()
     from esprobe.cli.progress import meter
     from esprobe.engines.open import open_pool
     from esprobe.pipeline.machine import command_line
@@ -145,7 +145,7 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     pool = open_pool(shared.pop("engines"), shared.pop("ray_address"), shared.pop("engine_timeout"))
     debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
     del shared["preset"]  # already applied
-    shared["task_options"] = tuple(_pair(word) for word in shared.pop("task_option") or ())
+    shared["task_options"] = tuple(pair(word) for word in shared.pop("task_option") or ())
     sweep = Sweep(**own, **shared, greedy=greedy)
     db, quiet = ctx.obj
     interruption.continues = True
@@ -157,7 +157,8 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
         )
 
 
-def _pair(word: str) -> tuple[str, str]:
+def pair(word: str) -> tuple[str, str]:
+    """The key and the value of a `--task-option`."""
     key, given, value = word.partition("=")
     if not given or not key:
         raise typer.BadParameter(f"--task-option must be KEY=VALUE, not {word!r}")

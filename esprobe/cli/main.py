@@ -9,8 +9,8 @@ from typing import Any
 import typer
 
 from esprobe.cli import streams
-from esprobe.cli.commands import app
 from esprobe.cli.interruption import interruption
+from esprobe.cli.training import app
 from esprobe.errors import UserError
 from esprobe.report import encoding, render
 

@@ -241,7 +241,7 @@ def _shared(
 
 # The groups of `--help`; what is in none of them is about the sweep.
 _PANELS = {
-    "Problems": ("task", "task_option", "data", "offset", "limit", "prompt"),
+    "Problems": ("task", "task_option", "data", "offset", "limit", "prompt", "test_data"),
     "Model": ("model", "backend", "dtype", "max_new_tokens"),
     "Engines": ("engines", "tensor_parallel", "ray_address", "engine_timeout", "batch_size"),
 }
@@ -251,8 +251,17 @@ _METAVARS: dict[Any, str] = {int: "N", int | None: "N", list[float] | None: "X,â
 
 def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the shared options to a command, in groups; they reach it as keyword arguments."""
+    return _with_shared(command, set())
+
+
+def training_command(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for training, which has seeds of its own and no baseline."""
+    return _with_shared(command, {"seed", "no_greedy", "debug"})
+
+
+def _with_shared(command: Callable[..., None], without: set[str]) -> Callable[..., None]:
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    shared = inspect.signature(_shared).parameters.values()
+    shared = [p for p in inspect.signature(_shared).parameters.values() if p.name not in without]
     panels = {name: panel for panel, names in _PANELS.items() for name in names}
     for parameter in (*own[1:], *shared):  # the first is typer's context
         option = parameter.annotation.__metadata__[0]

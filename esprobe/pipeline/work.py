@@ -4,7 +4,7 @@ Knows what a unit's generations are for. Must not know in what order units are d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from esprobe.arms import TRUNCATIONS
@@ -27,6 +27,15 @@ class Setting:
     digests: Sequence[str]  # of the prompts
     tokenizer: Any
     end_ids: frozenset[int]
+
+    def only(self, positions: Sequence[int]) -> "Setting":
+        """The same with some of the problems, in this order."""
+        return replace(
+            self,
+            problems=[self.problems[i] for i in positions],
+            prompts=[self.prompts[i] for i in positions],
+            digests=[self.digests[i] for i in positions],
+        )
 
 
 def ask(setting: Setting, unit: Unit) -> Batch:

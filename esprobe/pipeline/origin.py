@@ -1,0 +1,60 @@
+"""Which model a command means: a file's, or one that a training has made, which is that of its root and a line of updates.
+
+Knows the names of trained models and what the database has of them. Must not know how updates are applied.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from esprobe.arms import Update
+from esprobe.errors import UserError
+from esprobe.plan.sweep import PlannedArm
+from esprobe.store.store import Store
+from esprobe.store.trained import TrainedModel, find_trained
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A trained model as a sweep needs it: `root` is what its files are found by, `root_digest` what they must be."""
+
+    name: str
+    digest: str
+    root: str
+    root_digest: str
+    updates: tuple[Update, ...]
+
+    def arms(self, planned: Sequence[PlannedArm]) -> list[PlannedArm]:
+        """The same arms of this model instead of its root."""
+        return [PlannedArm(replace(p.arm, model=self.name, model_digest=self.digest), p.draws, self.updates) for p in planned]
+
+    def check(self, digest: str) -> None:
+        """Raises UserError if the root's files are not those that the training began with."""
+        if digest != self.root_digest:
+            raise UserError(f"{self.name} was trained from {self.root}, whose files have changed since; bring the old ones back")
+
+
+def origin(db: Path, model: str) -> Origin | None:
+    """The trained model that `NAME@ITERATION` is in the database; None for any other name, also `NAME@0`'s root by its own name.
+
+    Raises UserError if there is no such model.
+    """
+    name, at, iteration = model.rpartition("@")
+    if not at or not iteration.isdecimal() or Path(model).exists():
+        return None
+    store = Store(db) if db.exists() else None
+    try:
+        found = find_trained(store, model if int(iteration) else f"{name}@1") if store else None
+    finally:
+        if store:
+            store.close()
+    if found is None:
+        raise UserError(f"there is no trained model {model} in {db}; train it, or name a folder or a Hugging Face model")
+    if not int(iteration):
+        return Origin(found.root, found.root_digest, found.root, found.root_digest, ())
+    return of_trained(found)
+
+
+def of_trained(found: TrainedModel) -> Origin:
+    """The same as an origin."""
+    return Origin(found.name, found.digest, found.root, found.root_digest, found.updates)

@@ -1,0 +1,228 @@
+"""Trains by evolution strategies: sampling that moves the base. The database is the state; there is no separate resume.
+
+An iteration is a perturbation arm of the model so far. Its rollouts are rows like any others, and what their rewards make of the
+weights is the next model's row. Knows the order of things and nothing of how any of them is done.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import fsum
+from pathlib import Path
+from typing import Any
+
+from esprobe.arms import Update, perturbation_seed, trained_digest
+from esprobe.engines.open import open_pool
+from esprobe.engines.pool import Pool
+from esprobe.errors import UserError
+from esprobe.methods import GREEDY, TEMPERATURE
+from esprobe.pipeline.meter import Advance, Meter
+from esprobe.pipeline.origin import Origin, of_trained, origin
+from esprobe.pipeline.prepare import Prepared
+from esprobe.pipeline.sample import of_origin
+from esprobe.pipeline.session import Session, session
+from esprobe.plan.sweep import PlannedArm, Sweep
+from esprobe.plan.training import Training, coefficients
+from esprobe.store.trained import TrainedModel, add_trained, find_trained, member_rewards
+
+SAY_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is sampled of the model on the way, every so many iterations and at the end: greedy, and with `sampled` the sweep."""
+
+    sweep: Sweep
+    every: int
+    sampled: bool
+
+    def of(self, prepared: Prepared) -> Prepared:
+        """The arms to be sampled."""
+        return replace(prepared, arms=[p for p in prepared.arms if self.sampled or p.arm.method == GREEDY.name])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training has come to: the last model's name, and how many rollouts were generated this time."""
+
+    model: str
+    generated: int
+
+
+def evaluation(
+    sweep: Sweep, every: int | None, data: Path | None, temperatures: tuple[float, ...], draws: int
+) -> Evaluation | None:
+    """What a training by `sweep` evaluates: greedy, and at the temperatures, on the problems of `data`. Raises UserError."""
+    if every is None and data is None:
+        return None
+    if every is None or data is None:
+        raise UserError("--evaluate-every and --test-data belong together: how often, and on which problems")
+    tests = replace(
+        sweep, method=TEMPERATURE.name, values=temperatures, draws=draws, greedy=True, data=data, offset=0, limit=None
+    )
+    return Evaluation(tests, every, bool(temperatures))
+
+
+def train_all(
+    trainings: Sequence[Training],
+    sweep: Sweep,
+    db: Path,
+    command: str,
+    meter: Meter,
+    pool: Callable[[], Pool],
+    tests: Evaluation | None = None,
+) -> list[Outcome]:
+    """One training after the other, each with engines of its own; see `train`."""
+    return [train(training, sweep, db, command, meter, pool(), tests) for training in trainings]
+
+
+def train(
+    training: Training,
+    sweep: Sweep,
+    db: Path,
+    command: str,
+    meter: Meter,
+    pool: Pool | None = None,
+    evaluation: Evaluation | None = None,
+) -> Outcome:
+    """Trains as far as `training` says; what the database has already is not generated again.
+
+    `sweep` says on what and how members are run: one perturbation arm, whose base seed each iteration replaces. `evaluation` is
+    sampled of the root, after every so many iterations, and of the last model. Raises UserError. On KeyboardInterrupt what was
+    finished is kept.
+    """
+    pool = pool or open_pool(1)
+    root = origin(db, sweep.model)
+    prepared = of_origin(sweep, pool, root)
+    tests = evaluation.of(of_origin(evaluation.sweep, pool, root)) if evaluation else None
+    batches = training.batches(len(prepared.setting.problems))
+    first = next(batches)  # too few problems are refused before anything is opened
+    model = root or _root(prepared)
+    with session(db, pool, replace(prepared.engine, trained=True), command, meter) as opened:
+        course = _Course(training, opened, prepared, sweep.batch_size)
+        for iteration in range(training.iterations + 1):
+            if evaluation and tests and (iteration % evaluation.every == 0 or iteration == training.iterations):
+                course.evaluate(tests, model)
+            if iteration < training.iterations:
+                model = course.step(model, iteration, next(batches) if iteration else first)
+        return Outcome(model.name, course.generated)
+
+
+def _root(prepared: Prepared) -> Origin:
+    files = prepared.engine.model
+    return Origin(files.name, files.digest, files.name, files.digest, ())
+
+
+class _Course:
+    """A training on its way. `generated`: rollouts so far, those of evaluations included."""
+
+    def __init__(self, training: Training, opened: Session, prepared: Prepared, batch_size: int) -> None:
+        self.training, self.session, self.prepared, self.batch_size = training, opened, prepared, batch_size
+        self.generated = 0
+        self._advance: Advance | None = None
+        self._said = 0.0
+
+    def step(self, model: Origin, iteration: int, batch: Sequence[int]) -> Origin:
+        """The model that an iteration on these problems (positions) makes of `model`. Raises UserError."""
+        name = f"{self.training.name}@{iteration + 1}"
+        planned = self._arm(model, iteration, batch)
+        if (made := find_trained(self.session.store, name)) is not None:
+            self._check(made, planned)
+            return of_trained(made)
+        setting = self.prepared.setting.only(batch)
+        lacking = self.session.lacking(setting, [planned])
+        self.session.begin(setting, self.training.population, self._line(iteration))
+        self.generated += self.session.generate(
+            setting, lacking, self.batch_size, _Part(self.session.meter, self._whole(iteration))
+        )
+        rewards = self._rewards(planned, len(batch))
+        seeds = [perturbation_seed("iid", planned.arm.settings["seed"], draw) for draw in range(planned.draws)]
+        update = Update(tuple(seeds), tuple(coefficients(rewards, self.training.learning_rate)))
+        digest = trained_digest(model.digest, [update])
+        add_trained(self.session.store, name, digest, model.digest, planned.arm.digest, update, self._settings())
+        self._say(name, rewards)
+        return Origin(name, digest, model.root, model.root_digest, (*model.updates, update))
+
+    def evaluate(self, tests: Prepared, model: Origin) -> None:
+        """Samples the tests' arms of the model, as far as they are lacking."""
+        lacking = self.session.lacking(tests.setting, arms := model.arms(tests.arms))
+        if total := sum(lacking.values()):
+            self.session.begin(tests.setting, len(arms), f"{model.name}: {total:,} rollouts to evaluate it")
+            self.generated += self.session.generate(tests.setting, lacking, self.batch_size)
+
+    def _arm(self, model: Origin, iteration: int, batch: Sequence[int]) -> PlannedArm:
+        """The members of an iteration: an arm of its own, since it has exactly these draws and problems."""
+        digests = ",".join(self.prepared.setting.problems[i].digest for i in batch)
+        own = {
+            "seed": self.training.iteration_seed(iteration),
+            "iteration": {"members": self.training.population, "problems": hashlib.sha256(digests.encode()).hexdigest()[:32]},
+        }
+        [planned] = model.arms(self.prepared.arms)
+        return replace(planned, arm=replace(planned.arm, settings=dict(planned.arm.settings) | own))
+
+    def _rewards(self, planned: PlannedArm, problems: int) -> list[float]:
+        """The mean reward of each member, from the rows alone. Raises UserError where another process has taken some away."""
+        scorer = self.prepared.setting.task.default_scorer
+        found = member_rewards(self.session.store, planned.arm.digest, scorer, self.training.reward)
+        if [found.get(draw, (0, 0.0))[0] for draw in range(planned.draws)] != [problems] * planned.draws:
+            raise UserError(f"{planned.arm.label}: rollouts of this iteration have been deleted; the same command continues")
+        return [found[draw][1] for draw in range(planned.draws)]
+
+    def _settings(self) -> dict[str, Any]:
+        """What a training's weights depend on besides its root: two of one name must agree in it."""
+        found = asdict(self.training)
+        del found["iterations"], found["name"]
+        return found
+
+    def _check(self, made: TrainedModel, planned: PlannedArm) -> None:
+        """Raises UserError if the model of this name was made by another training."""
+        for key, value in self._settings().items():
+            if (then := made.settings.get(key)) != value:
+                option = key.replace("_", "-")
+                raise UserError(f"{made.name} was trained with --{option} {then}, not {value}; take another --name")
+        if made.arm != planned.arm.digest:
+            raise UserError(
+                f"{made.name} was trained from another model, on other problems or by another engine; take another --name"
+            )
+
+    def _line(self, iteration: int) -> str:
+        spec, training = self.session.spec, self.training
+        each = training.population * training.problems_per_iteration
+        left = training.iterations - iteration
+        return (
+            f"{training.name}: {left:,} of {training.iterations:,} iterations to train from {spec.model.name}, {each:,} rollouts "
+            f"each ({spec.backend}, {spec.dtype})"
+        )
+
+    def _whole(self, iteration: int) -> Advance:
+        """What is told of the progress of all iterations that are left."""
+        if self._advance is None:
+            each = self.training.population * self.training.problems_per_iteration
+            self._advance = self.session.meter.start(
+                self.training.name, (self.training.iterations - iteration) * each, "rollouts"
+            )
+        return self._advance
+
+    def _say(self, name: str, rewards: Sequence[float]) -> None:
+        """A line about an iteration, now and then."""
+        if time.monotonic() >= self._said + SAY_EVERY_S or name == f"{self.training.name}@{self.training.iterations}":
+            self._said = time.monotonic()
+            mean, best = fsum(rewards) / len(rewards), max(rewards)
+            self.session.meter.say(f"{name}: members had {100 * mean:.1f}% on average, the best {100 * best:.1f}% of the reward")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A meter of a part of the work, which counts towards the whole; see `Meter`."""
+
+    meter: Meter
+    advance: Advance
+
+    def start(self, what: str, total: int, unit: str) -> Advance:
+        """See Meter."""
+        return self.advance
+
+    def say(self, line: str) -> None:
+        """See Meter."""
+        self.meter.say(line)
