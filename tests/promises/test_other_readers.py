@@ -40,7 +40,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rescore(path, "countdown-published", True, Quiet())
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("delete from score where arm_id = 3 and draw in (3, 4, 11)")
-        trained = "insert into model (digest, name, parent_id, updates, arm_id) select ?, ?, id, '{{}}', ? from model where name {}"
+        columns = "digest, name, parent_id, updates, arm_id"
+        trained = f"insert into model ({columns}) select ?, ?, id, '{{{{}}}}', ? from model where name {{}}"
         connection.execute(trained.format("not like 'es@%'"), ("first", "es@1", 3))
         connection.execute(trained.format("= 'es@1'"), ("second", "es@2", 2))
         connection.execute("pragma journal_mode = delete")
