@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from esprobe.arms import BASE, Arm, Perturbation, Update, Weights, perturbation_seed
 from esprobe.bundled import BUNDLED
@@ -257,6 +257,19 @@ def test_a_worker_in_another_process_gives_the_same_tokens(pair: Pair) -> None:
     printed = run_script("in_processes.py", *SEEDS[:2], env={"VLLM_ENABLE_V1_MULTIPROCESSING": "1"})
     wanted = [theirs(pair, wish) for wish in (BASE, draw(0), draw(1), BASE)]
     assert printed.splitlines()[-4:] == [str([g.ids for g in generations]) for generations in wanted]
+
+
+def test_one_engine_in_two_processes_gives_the_same_tokens(tmp_path: Path) -> None:
+    # the bundled model's three heads cannot be halved, and vLLM's attention on a CPU has none of fewer than 32 dimensions
+    torch.manual_seed(0)
+    shape = {"hidden_size": 128, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = LlamaConfig(vocab_size=275, num_hidden_layers=2, max_position_embeddings=512, initializer_range=0.2, **shape)
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    vllm, transformers = (
+        run_script("in_parallel.py", tmp_path, backend).splitlines()[-6:] for backend in ("vllm", "transformers")
+    )
+    assert vllm == transformers
+    assert len(set(vllm)) == 5  # the base twice
 
 
 @tied
