@@ -70,18 +70,34 @@ def models_of(arms: Sequence[tuple[Answers, Mapping[int, Seeded]]], problems: In
     )
 
 
-def population_of(models: Models, greedy: Answers | None, temperatures: Sequence[Answers], ks: Sequence[int]) -> Population:
-    """The models and what they are compared with, all on the same problems. `ks`: the K of votes."""
-    sampled = [coded(arm.ballots, arm.correct) for arm in temperatures]
-    deep = {k: [ballots for ballots in sampled if len(ballots.codes) >= k] for k in ks}
+@dataclass(frozen=True)
+class Sampled:
+    """K → (arms, m): vote@K and pass@K of each problem, of the temperature arms that have so many draws."""
+
+    votes: dict[int, Floats]
+    passes: dict[int, Floats]
+
+
+def sampled_at(arms: Sequence[Answers], ks: Sequence[int]) -> Sampled:
+    """What samples at each temperature make of the problems, which all arms have."""
+    ballots = [coded(arm.ballots, arm.correct) for arm in arms]
+    deep = {k: found for k in ks if (found := [one for one in ballots if len(one.codes) >= k])}
+    return Sampled(
+        votes={k: np.array([block_votes(one, k) for one in found]) for k, found in deep.items()},
+        passes={k: np.array([_passes(one, k) for one in found]) for k, found in deep.items()},
+    )
+
+
+def population_of(models: Models, greedy: Answers | None, sampled: Sampled) -> Population:
+    """The models and what they are compared with, all on the same problems."""
     return Population(
         correct=np.ascontiguousarray(models.correct.T.astype(np.float32)),
         samples=models.samples,
         ballots=coded(models.ballots, models.first > 0),
         families=models.families,
         greedy=None if greedy is None else greedy.correct.mean(0),
-        temperature_votes={k: np.array([block_votes(arm, k) for arm in found]) for k, found in deep.items() if found},
-        temperature_passes={k: np.array([_passes(arm, k) for arm in found]) for k, found in deep.items() if found},
+        temperature_votes=sampled.votes,
+        temperature_passes=sampled.passes,
     )
 
 

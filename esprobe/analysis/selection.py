@@ -5,21 +5,22 @@ Knows arms, their answers and which of them are alike; `reselection` computes. M
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esprobe.analysis.answers import read_answers, read_digests, read_seeds
+from esprobe.analysis.answers import Answers, read_answers, read_digests, read_seeds
 from esprobe.analysis.arms import ArmRow, Filter, passing, read_arms
 from esprobe.analysis.best import unlike
-from esprobe.analysis.population import models_of, population_of, shared_problems
+from esprobe.analysis.population import Sampled, models_of, population_of, sampled_at, shared_problems
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
 from esprobe.stats.best_of import powers
 from esprobe.stats.resampling import Floats, Ints
-from esprobe.stats.reselection import Selected, select
+from esprobe.stats.reselection import SEED, Selected, select
+from esprobe.stats.selection import halves
 from esprobe.tasks.records import load_problems
 from esprobe.tasks.registry import find_task
 
@@ -32,8 +33,8 @@ class Selection:
 
     `samples`: of each model on each problem. `left_out`: models that lack an answer. `train`: how many of the problems models are
     chosen on, None where that is random halves. `on_train`, `on_test`: (n,), each model's accuracy where models are chosen and
-    where they are tested; without a train file on every second problem and on the others. `temperatures`: the arms compared with.
-    `sizes`, `ks`: the N and K.
+    where they are tested; without a train file on one random half of the problems and on the other. `temperatures`: the arms
+    compared with. `sizes`, `ks`: the N and K.
     """
 
     arms: tuple[ArmRow, ...]
@@ -56,16 +57,40 @@ def selections(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int]
 
     Raises UserError where there is none, or nothing to choose among.
     """
-    every = read_arms(connection, chosen.scorer)
+    read = _Read(connection, chosen.scorer, read_arms(connection, chosen.scorer))
     found, refused = [], []
-    for arms in _populations(every, chosen):
+    for arms in _populations(read.every, chosen):
         try:
-            found.append(_selection(connection, chosen.scorer, every, arms, ks, train))
+            found.append(_selection(read, arms, ks, train))
         except UserError as error:
             refused.append(error)
     if not found:
         raise refused[0]
     return found
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What several populations have in common: read, and counted, once."""
+
+    connection: sqlite3.Connection
+    scorer: str
+    every: Sequence[ArmRow]
+    answers: dict[int, Answers] = field(default_factory=dict)
+    sampled: dict[tuple[object, ...], Sampled] = field(default_factory=dict)
+
+    def of(self, arm: ArmRow) -> Answers:
+        """The answers of an arm."""
+        if arm.arm_id not in self.answers:
+            self.answers.update(read_answers(self.connection, self.scorer, [arm.arm_id]))
+        return self.answers[arm.arm_id]
+
+    def samples(self, arms: Sequence[ArmRow], problems: Ints, ks: Sequence[int]) -> Sampled:
+        """What these temperature arms make of the problems."""
+        key = (tuple(arm.arm_id for arm in arms), problems.tobytes(), tuple(ks))
+        if key not in self.sampled:
+            self.sampled[key] = sampled_at([self.of(arm).on(problems) for arm in arms], ks)
+        return self.sampled[key]
 
 
 def _populations(every: Sequence[ArmRow], chosen: Filter) -> list[list[ArmRow]]:
@@ -84,33 +109,21 @@ def _populations(every: Sequence[ArmRow], chosen: Filter) -> list[list[ArmRow]]:
     return [arms]
 
 
-def _selection(
-    connection: sqlite3.Connection,
-    scorer: str,
-    every: Sequence[ArmRow],
-    arms: Sequence[ArmRow],
-    ks: Sequence[int],
-    train: Path | None,
-) -> Selection:
-    others = _alike(every, arms)
-    read = read_answers(connection, scorer, [arm.arm_id for arm in (*arms, *others)])
-    problems = shared_problems([read[arm.arm_id] for arm in arms])
-    models = models_of([(read[arm.arm_id], read_seeds(connection, arm.arm_id)) for arm in arms], problems)
+def _selection(read: _Read, arms: Sequence[ArmRow], ks: Sequence[int], train: Path | None) -> Selection:
+    problems = shared_problems([read.of(arm) for arm in arms])
+    models = models_of([(read.of(arm), read_seeds(read.connection, arm.arm_id)) for arm in arms], problems)
     count, name = len(models.correct), " + ".join(f"arm {arm.arm_id}" for arm in arms)
     if count < 2 or len(problems) < 4:
         raise UserError(f"{name}: {count} models on {len(problems)} problems; choosing needs at least 2 models and 4 problems")
-    given = None if train is None else _given(connection, train, arms[0].task, problems, name)
+    given = None if train is None else _given(read.connection, train, arms[0].task, problems, name)
     votes_at = _votes_at(ks, count, name)
-    # what is compared with them has every problem
-    whole = {arm.arm_id: read[arm.arm_id].on(problems) for arm in others}
-    others = [arm for arm in others if len(whole[arm.arm_id].draws)]
+    others = [arm for arm in _alike(read.every, arms) if len(read.of(arm).on(problems).draws)]
     greedy = next((arm for arm in others if arm.method == GREEDY.name), None)
     temperatures = [arm for arm in others if arm.method == TEMPERATURE.name]
-    population = population_of(
-        models, None if greedy is None else whole[greedy.arm_id], [whole[arm.arm_id] for arm in temperatures], votes_at
-    )
+    base = None if greedy is None else read.of(greedy).on(problems)
+    population = population_of(models, base, read.samples(temperatures, problems, votes_at))
     sizes = powers(count)
-    half = np.arange(len(problems)) % 2 == 0 if given is None else given
+    half = halves(len(problems), 1, np.random.default_rng(SEED))[0] > 0 if given is None else given
     shares = models.correct / models.samples  # (n, m)
     return Selection(
         arms=tuple(arms),

@@ -250,10 +250,10 @@ def report(
         if compare:
             _print_comparison(connection, chosen, arm or (), k or (), style)
         elif select:
-            _print_selection(connection, chosen, k or (), train, style)
+            _print_selection(connection, chosen, k or (), train, style, plots)
         else:
             _print_report(connection, chosen, k or (), style)
-        if plots is not None:
+        if plots is not None and not select:  # which has plots of its own
             _print_plots(connection, chosen, plots, style)
         if task is None and len(names := tasks(connection)) > 1:
             print(f"one task at a time; --task shows another: {rendering.shown(', '.join(names))}", file=sys.stderr)
@@ -273,11 +273,18 @@ def _print_comparison(connection: Connection, chosen: "Filter", pair: Sequence[i
     _print(compare_report(compare(connection, chosen, pair, ks), chosen.scorer, style), style)
 
 
-def _print_selection(connection: Connection, chosen: "Filter", ks: Sequence[int], train: Path | None, style: Format) -> None:
+def _print_selection(
+    connection: Connection, chosen: "Filter", ks: Sequence[int], train: Path | None, style: Format, folder: Path | None
+) -> None:
     from esprobe.analysis.selection import selections
     from esprobe.report.selection import select_report
 
-    _print(select_report(selections(connection, chosen, ks, train), chosen.scorer, style), style)
+    selected = selections(connection, chosen, ks, train)
+    _print(select_report(selected, chosen.scorer, style), style)
+    if folder is not None:
+        from esprobe.report.plots.selection import save_selection
+
+        _print_files(save_selection(selected, folder), style)
 
 
 def _print_plots(connection: Connection, chosen: "Filter", folder: Path, style: Format) -> None:
@@ -286,9 +293,13 @@ def _print_plots(connection: Connection, chosen: "Filter", folder: Path, style: 
     from esprobe.report.plots.save import save_plots
 
     seen = read_overview(connection, chosen, votes=True)
-    lines = rendering.shown_lines("\n".join(save_plots(seen, read_plotted(connection, seen), folder)))
-    # what a program reads stays whole
-    print("", lines, sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
+    _print_files(save_plots(seen, read_plotted(connection, seen), folder), style)
+
+
+def _print_files(lines: Sequence[str], style: Format) -> None:
+    """Below the report; on standard error where a program reads the report, which stays whole."""
+    text = rendering.shown_lines("\n".join(lines))
+    print("", text, sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
 
 
 @app.command(epilog="Example: esprobe explore --out results.html --open")

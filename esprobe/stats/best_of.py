@@ -3,6 +3,8 @@
 Knows scores of models, whole numbers of correct answers. Knows no problems, no database and no layout.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from esprobe.stats.resampling import Floats, Ints
@@ -33,6 +35,7 @@ class Pools:
         return weights
 
 
+@lru_cache(maxsize=64)
 def within(n: int, size: int) -> Floats:
     """C(x, size)/C(n, size) for x = 0 … n: (n + 1,). The probability that `size` of n things are all among some x of them.
 
@@ -42,7 +45,9 @@ def within(n: int, size: int) -> Floats:
     if not 1 <= size <= n:
         raise ValueError(f"choosing needs 1 ≤ N ≤ n, not N = {size}, n = {n}")
     steps = np.maximum(np.arange(n, 0, -1) - size, 0) / np.arange(n, 0, -1)
-    return np.concatenate([[1.0], np.cumprod(steps)])[::-1]
+    shares: Floats = np.concatenate([[1.0], np.cumprod(steps)])[::-1]
+    shares.flags.writeable = False  # others will read it too
+    return shares
 
 
 def powers(most: int) -> list[int]:

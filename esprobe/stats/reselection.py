@@ -6,12 +6,13 @@ Knows what `selection` measures. Knows no database and no layout. What is chosen
 The variance of an estimate has two parts. The problems' is that of the chosen models' results over the tested problems. The
 choice's is had by a bootstrap of the models and of the problems that they are chosen on, with everything chosen again in each
 resample, and by the covariance of what is then found on two halves of the tested problems: their variance would count once more
-the luck of each model on each problem. A model that a resample has twice is one model with two votes, so resamples are less
-diverse than the data and their choices noisier: how much they vary is taken from them, never where they lie.
+the luck of each model on each problem. Resamples have fewer different models than the data, and noisier choices: how much they
+vary is taken from them, never where they lie, and where the best few decide, they vary less than the data by a known part.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import exp, sqrt, tanh
 
 import numpy as np
@@ -28,9 +29,10 @@ SEED = 20251125
 HALVES = 200
 ORDERS = 50  # of models that are equal where they were chosen, where there is but one way to divide the problems
 RESAMPLES = 200
-SPLITS = 4  # halves of each resample, both ways round
-SHUFFLES = 300
+SPLITS = 2  # halves of each resample, both ways round
+SHUFFLES = 200
 _MOST_SHUFFLED = 50_000_000  # verdicts
+AT_ONCE = 20  # shuffles
 FEW = 20  # models or problems
 DIFFERENCES = ("gain_test", "best_over_greedy", "vote_over_random", "vote_over_temperature", "any_over_pass")
 # Quantity → that by which choosing changes it. Where each problem is now chosen on and now tested on, the luck of a model on two
@@ -40,6 +42,8 @@ OF_CHOICE = {
     **dict.fromkeys(("best_test", "gain_test", "best_over_greedy"), "gain_test"),
     **dict.fromkeys(("vote_test", "vote_over_random", "vote_over_temperature"), "vote_over_random"),
 }
+CONTROLS = ("base_greedy", "vote_random", "any_random", "temperature_vote", "temperature_pass")
+OF_VOTES = ("vote_test", "any_test", "vote_over_random", "vote_over_temperature", "any_over_pass")
 Key = tuple[str, int | None]
 
 
@@ -140,15 +144,38 @@ def _variance_of_choice(
         sides /= np.maximum(sides.sum(0), 1)
         for name, at, table in measure(population, Rows(split * weights, models), sizes, ks, rng):
             found.setdefault((name, at), []).append(table @ sides)
-    variances = {}
-    for (name, at), tables in found.items():
-        shown = _covariance(_by_split(np.array(tables), 1 if one_way else 2))
-        part = 1 / (at or 1) if at in ks and name.startswith(("vote", "any")) else (at or 1) / population.models
-        variances[name, at] = max(0.0, shown) / _seen(part)
-    return variances
+    ways = 1 if one_way else 2
+    return {
+        (name, at): max(0.0, _covariance(_by_split(np.array(tables), ways))) / _shown(name, at, population.models)
+        for (name, at), tables in found.items()
+    }
 
 
-def _seen(part: float) -> float:
+def _shown(name: str, at: int | None, models: int) -> float:
+    """The part of a variance that resampled models show; all of it where nothing is the best."""
+    if at is None or name in CONTROLS:
+        return 1.0
+    return _shown_together(at) if name in OF_VOTES else _shown_alone(at / models)
+
+
+@cache
+def _shown_together(k: int) -> float:
+    """Of the mean of the K best, where a resample has a model with probability p = 1 − 1/e: 1 − Σ_r a_r²/K over ranks r.
+
+    a_r = p · P(Binomial(r − 1, p) < K) is how probably the model of rank r is among them.
+    """
+    p = 1 - exp(-1)
+    ranks = 4 * k + 20
+    below = np.zeros(k)  # how probably so many, fewer than K, of the better ones are there
+    below[0] = 1
+    total = 0.0
+    for _ in range(ranks):
+        total += float(p * below.sum()) ** 2
+        below = below * (1 - p) + np.concatenate([[0.0], below[:-1] * p])
+    return 1 - total / k
+
+
+def _shown_alone(part: float) -> float:
     """The part of the variance of the best of N of n models that resampled models show; `part`: N/n.
 
     A resample's best model is often the data's own. The model of rank r is the best with probability w_r = q(1 − q)^(r − 1), q
@@ -229,9 +256,9 @@ def _on_train(
     for size in sizes:
         value = float(((pooled.best(size) * scores).sum(1) / answered[:, 0]).mean())
         table = np.array([(one.best(size) * found).sum(1) for found, one in again]) / answered[: len(few)]
-        moved = common * value * (1 - value) / max(mean * (1 - mean), 1e-12)
+        moved = common * (value * (1 - value) / max(mean * (1 - mean), 1e-12)) ** 2
         spread = max(0.0, _covariance(_by_split(np.repeat(table[..., None], 2, axis=2), min(2, len(few)))))
-        spread /= _seen(size / population.models)
+        spread /= _shown_alone(size / population.models)
         interval = _interval("best_train", value, spread + moved, len(shares), fewest)
         figures.append(Figure("best_train", size, value, interval))
     return figures
@@ -246,22 +273,25 @@ def _equal_models(
     """
     correct, samples = population.correct, population.samples
     rounds = max(39, min(SHUFFLES, _MOST_SHUFFLED // correct.size))
+    differ = correct.min(1) < correct.max(1)  # the problems on which a shuffle changes anything
     spread = correct.sum(0).var()
     held = (1 - splits) / (1 - splits).sum(1, keepdims=True)
     as_wide = 0
     found: dict[Key, list[Floats]] = {}
-    for _ in range(rounds):
-        shuffled = rng.permuted(correct, axis=1)
-        as_wide += bool(shuffled.sum(0).var() >= spread * (1 - 1e-6))
-        scores, worth = np.rint(splits @ shuffled).astype(np.int64), held @ shuffled
-        pooled = Pools(scores)
+    for first in range(0, rounds, AT_ONCE):
+        shuffled = np.repeat(correct[None], min(AT_ONCE, rounds - first), axis=0)  # (A, m, n)
+        for one in shuffled:
+            one[differ] = rng.permuted(correct[differ], axis=1)
+        as_wide += int((shuffled.sum(1).var(1) >= spread * (1 - 1e-6)).sum())
+        scores, worth = np.rint(splits @ shuffled).astype(np.int64), held @ shuffled  # (A, splits, n)
+        pooled = Pools(scores.reshape(-1, population.models))
         for size in sizes:
-            best = pooled.best(size)
-            found.setdefault(("best_train_null", size), []).append((best * scores).sum(1) / (splits.sum(1) * samples))
-            found.setdefault(("best_test_null", size), []).append((best * worth).sum(1) / samples)
+            best = pooled.best(size).reshape(scores.shape)
+            found.setdefault(("best_train_null", size), []).append((best * scores).sum(2) / (splits.sum(1) * samples))
+            found.setdefault(("best_test_null", size), []).append((best * worth).sum(2) / samples)
     figures = []
     for (name, at), rows in found.items():
-        table = _by_split(np.array(rows).T, min(2, len(splits)))  # (splits, rounds)
+        table = _by_split(np.concatenate(rows).T, min(2, len(splits)))  # (splits, rounds)
         value = float(table.mean())
         half = Z * sqrt(max(0.0, _covariance(np.repeat(table[..., None], 2, axis=2))))
         figures.append(Figure(name, at, value, Interval(max(0.0, value - half), min(1.0, value + half))))

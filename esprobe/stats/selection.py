@@ -52,7 +52,8 @@ class Population:
 class Rows:
     """R ways to choose: (R, m) weights of the problems that models are chosen on, which are not those that they are tested on.
 
-    `models`: (R, n), the models of each row's population, by number; one that is there twice counts twice.
+    `models`: (R, n), the models of each row's population, by number; one that is there twice counts twice, but has one vote among
+    the best.
     """
 
     chosen: Weights
@@ -105,7 +106,7 @@ def measure(
 
 def _voted(population: Population, rows: Rows, scores: Ints, ks: Sequence[int], rng: np.random.Generator) -> Iterator[Table]:
     """Votes of the K best, of K random models and of K draws at a temperature; whether any of them is right."""
-    best, by_chance = _orders(rows.models, scores, max(ks), rng)
+    best, by_chance = _orders(rows, scores, max(ks), rng)
     vote_test, any_test = votes(population.ballots, best, ks)
     vote_random, _ = votes(population.ballots, by_chance, ks)
     correct = np.rint(rows.times.astype(np.float32) @ population.ballots.solved).astype(np.int64)  # (R, m)
@@ -126,15 +127,20 @@ def _voted(population: Population, rows: Rows, scores: Ints, ks: Sequence[int], 
                 yield difference, k, top - sampled
 
 
-def _orders(models: Ints, scores: Ints, length: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """(R, length) twice: the best models by score, and random ones, so that all models begin a row about equally often."""
-    rows, n = models.shape
-    keys = np.take_along_axis(scores, models, axis=1) + rng.random((rows, n))  # equal ones in random order
-    best = np.argsort(-keys, axis=1)[:, :length]
-    orders = rng.permuted(np.tile(np.arange(n), (-(-rows // n), 1)), axis=1)
-    starts = np.arange(rows) * n // min(rows, n) % n
-    windows = orders[np.arange(rows)[:, None] // n, (starts[:, None] + np.arange(length)) % n]
-    return np.take_along_axis(models, best, axis=1), np.take_along_axis(models, windows, axis=1)
+def _orders(rows: Rows, scores: Ints, length: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """(R, length) twice: the best models by score, none of them twice, and random ones of each row's population.
+
+    Of models that a population lacks, none comes before those that it has. Random ones are windows of few orders, so that all
+    models begin a row about equally often.
+    """
+    count, n = scores.shape
+    keys = np.where(rows.times > 0, scores + rng.random((count, n)), -1.0)  # equal ones in random order
+    best = np.argpartition(-keys, length - 1, axis=1)[:, :length]
+    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(keys, best, axis=1), axis=1), axis=1)
+    orders = rng.permuted(np.tile(np.arange(n), (-(-count // n), 1)), axis=1)
+    starts = np.arange(count) * n // min(count, n) % n
+    windows = orders[np.arange(count)[:, None] // n, (starts[:, None] + np.arange(length)) % n]
+    return best, np.take_along_axis(rows.models, windows, axis=1)
 
 
 def _best_arm(table: Floats, chosen: Weights) -> Floats:

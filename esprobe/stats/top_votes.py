@@ -56,9 +56,16 @@ def votes(ballots: Ballots, orders: Ints, sizes: Sequence[int]) -> tuple[Flags, 
     Gan & Isola 2026); models without a ballot do not vote, and where none votes it is not right. The second: whether any of the
     K models is right. A model that is in an order twice votes twice.
     """
-    step = max(1, _CELLS // (len(ballots.right) + 1))
-    parts = [_of_orders(ballots, orders[first : first + step], sizes) for first in range(0, len(orders), step)]
-    return np.concatenate([voted for voted, _ in parts]), np.concatenate([any_right for _, any_right in parts])
+    solved: Flags = np.any(ballots.solved, axis=0)  # on the other problems nothing can be right
+    some = ballots.of(solved)
+    step = max(1, _CELLS // (len(some.right) + 1))
+    shape = len(orders), len(sizes), len(solved)
+    voted: Flags = np.zeros(shape, dtype=np.bool_)
+    any_right: Flags = np.zeros(shape, dtype=np.bool_)
+    for first in range(0, len(orders), step):
+        part = slice(first, first + step)
+        voted[part][..., solved], any_right[part][..., solved] = _of_orders(some, orders[part], sizes)
+    return voted, any_right
 
 
 def _of_orders(ballots: Ballots, orders: Ints, sizes: Sequence[int]) -> tuple[Flags, Flags]:
