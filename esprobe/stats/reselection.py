@@ -29,7 +29,8 @@ SEED = 20251125
 HALVES = 200
 ORDERS = 50  # of models that are equal where they were chosen, where there is but one way to divide the problems
 RESAMPLES = 200
-SPLITS = 2  # halves of each resample, both ways round
+SPLITS = 4  # halves of each resample, both ways round
+VOTED = 2  # of them with votes, which take time
 SHUFFLES = 200
 _MOST_SHUFFLED = 50_000_000  # verdicts
 AT_ONCE = 20  # shuffles
@@ -139,10 +140,12 @@ def _variance_of_choice(
     on = splits.any(0)  # the problems that models are chosen on
     weights[:, on] = rng.multinomial(on.sum(), np.full(on.sum(), 1 / on.sum()), size=RESAMPLES)
     found: dict[Key, list[Floats]] = {}
-    for split in np.repeat(splits, 2, axis=0) if one_way else splits:  # twice, since equal models are in random order
+    # twice, since equal models are in random order
+    for number, split in enumerate(np.repeat(splits, 2, axis=0) if one_way else splits):
+        voting = ks if number < 2 * VOTED else ()
         sides = np.stack([side * (1 - split), (1 - side) * (1 - split)], axis=1)  # (m, 2)
         sides /= np.maximum(sides.sum(0), 1)
-        for name, at, table in measure(population, Rows(split * weights, models), sizes, ks, rng):
+        for name, at, table in measure(population, Rows(split * weights, models), sizes, voting, rng):
             found.setdefault((name, at), []).append(table @ sides)
     ways = 1 if one_way else 2
     return {

@@ -1,4 +1,4 @@
-"""`report`, `report --compare` and `explore` as whole commands on 786,432 rollouts: 12 arms × 128 problems × 512 draws.
+"""`report`, `report --compare`, `report --select` and `explore` as whole commands on 786,432 rollouts: 12 arms × 128 problems × 512 draws.
 
 And how soon the page answers in a browser. Run it with `python -m tests.benchmarks.big_database`; `--keep FILE` keeps the
 database and uses it again.
@@ -130,6 +130,7 @@ def rows(keep: Path | None = None) -> list[Row]:
             "view pass_at_k": lambda: view("pass_at_k"),
             "esprobe report": lambda: command("report"),
             "esprobe report --compare": lambda: command("report", "--compare"),
+            "esprobe report --select": lambda: command("report", "--select"),
             "esprobe explore --out": lambda: command("explore", "--out", str(page)),
         }
         taken = in_turns(works, ROUNDS)
