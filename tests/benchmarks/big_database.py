@@ -1,4 +1,4 @@
-"""`report`, `report --compare`, `report --select` and `explore` as whole commands on 786,432 rollouts: 12 arms × 128 problems × 512 draws.
+"""Reports and the page of `explore` as whole commands on 786,432 rollouts: 12 arms × 128 problems × 512 draws.
 
 And how soon the page answers in a browser. Run it with `python -m tests.benchmarks.big_database`; `--keep FILE` keeps the
 database and uses it again.
