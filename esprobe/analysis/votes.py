@@ -65,15 +65,19 @@ class _Cast:
 
 @dataclass(frozen=True)
 class ArmVotes:
-    """The votes of one arm. Without expressions, as in a task whose answers have none, there is no vote by them."""
+    """The votes of one arm. `voted`: the kinds of ballot that any draw has.
+
+    Without expressions, as in a task whose answers have none, there is no vote by them.
+    """
 
     shares_draws: bool
+    voted: frozenset[Key]
     cast: Mapping[Key, Sequence[_Cast]]
     _found: dict[tuple[Key, int], VoteAt | None] = field(default_factory=dict, compare=False)
 
     def has(self, key: Key) -> bool:
         """Whether any of its draws has such a ballot."""
-        return any(ballot is not None for cast in self.cast.get(key, ()) for ballot in cast.ballots)
+        return key in self.voted
 
     def at(self, key: Key, k: int) -> VoteAt | None:
         """vote@k by this ballot; None where no problem has k draws, or there are no such ballots."""
@@ -96,6 +100,13 @@ class ArmVotes:
         )
 
 
+# Whether any draw of the arm has a ballot, an expression, a ballot without an expression.
+_KINDS = "SELECT " + ", ".join(
+    f"EXISTS (SELECT 1 FROM score WHERE scorer = ?1 AND arm_id = ?2 AND {condition})"
+    for condition in ("ballot IS NOT NULL", "expression IS NOT NULL", "ballot IS NOT NULL AND expression IS NULL")
+)
+
+
 def read_votes(connection: sqlite3.Connection, scorer: str, arm: ArmRow, tried: Sequence[Tried]) -> ArmVotes:
     """The votes of an arm; `tried`: its problems."""
     _, rows = query(
@@ -107,17 +118,17 @@ def read_votes(connection: sqlite3.Connection, scorer: str, arm: ArmRow, tried: 
     )
     ballots: dict[Key, dict[int, list[str | None]]] = {key: {} for key in KEYS}
     right: dict[Key, dict[int, set[str]]] = {key: {} for key in KEYS}
-    lacking = False
     alike: dict[str | None, str | None] = {}  # equal ballots are one object
     for problem, correct, *votes in rows:
-        lacking |= votes[0] is not None and votes[1] is None
         for key, vote in zip(KEYS, votes, strict=True):
             ballot = alike.setdefault(vote, vote)
             ballots[key].setdefault(problem, []).append(ballot)
             if correct and ballot is not None:
                 right[key].setdefault(problem, set()).add(ballot)
+    by_value, by_expression, lacking = query(connection, _KINDS, [scorer, arm.arm_id])[1][0]
     return ArmVotes(
         shares_draws=arm.shares_draws,
+        voted=frozenset(key for key, there in zip(KEYS, (by_value, by_expression), strict=True) if there),
         cast={
             key: [_Cast(p.n, ballots[key].get(p.problem_id, ()), frozenset(right[key].get(p.problem_id, ()))) for p in tried]
             for key in (KEYS[:1] if lacking else KEYS)

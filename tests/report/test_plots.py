@@ -84,7 +84,7 @@ CASES: dict[str, tuple[list[Made], int, set[str]]] = {
     "one-perturbation": (
         [Made("perturbation", 0.01, 16)],
         40,
-        {"pass-at-k-perturbation", "coverage-against-depth", "problem-strip", "correct-counts", "draw-accuracy"},
+        {"pass-at-k-perturbation", "vote-at-k", "coverage-against-depth", "problem-strip", "correct-counts", "draw-accuracy"},
     ),
     "greedy-only": ([GREEDY], 40, set()),
     "two": ([Made("temperature", 0.6, 16), Made("perturbation", 0.001, 32, 0.2)], 40, ALL - {"pass-at-k-over-values"}),

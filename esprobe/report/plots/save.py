@@ -13,13 +13,14 @@ from esprobe.analysis.overview import Overview
 from esprobe.analysis.plotted import PlotData
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, SAMPLED
-from esprobe.report.plots import curves, problems, style
+from esprobe.report.plots import curves, problems, style, votes
 from esprobe.report.plots.data import Subject, subjects
 
 # File name → what draws it. Files are called MODEL-NAME.png and MODEL-NAME.svg.
 PLOTS: dict[str, Callable[[Subject], Figure | str]] = {
     **{f"pass-at-k-{method.name}": partial(curves.of_method, method=method) for method in SAMPLED},
     "pass-at-k-overlaid": curves.overlaid,
+    "vote-at-k": votes.vote_at_k,
     "best-against-best": curves.best_against_best,
     "coverage-against-depth": problems.coverage_against_depth,
     "solve-overlap": problems.solve_overlap,
