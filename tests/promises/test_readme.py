@@ -35,6 +35,7 @@ SMALLER = {
     "ESPROBE_SAMPLES": "2",
     "ESPROBE_PERTURBATIONS": "2",
     "ESPROBE_TINY_STEPS": "100",
+    "ESPROBE_PROBLEMS": "4",
     "ESPROBE_MODEL": "countdown-tiny",  # the preset's model is not on this disk
     "ESPROBE_MAX_NEW_TOKENS": "48",
     "ESPROBE_DTYPE": "float32",
