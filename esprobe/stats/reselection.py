@@ -31,6 +31,7 @@ ORDERS = 50  # of models that are equal where they were chosen, where there is b
 RESAMPLES = 200
 SPLITS = 4  # halves of each resample, both ways round
 VOTED = 2  # of them with votes, which take time
+IN_HALVES = 1.65  # the power of the part of a variance that resamples show, where it is a mean over halves: by simulation
 SHUFFLES = 200
 _MOST_SHUFFLED = 50_000_000  # verdicts
 AT_ONCE = 20  # shuffles
@@ -147,9 +148,9 @@ def _variance_of_choice(
         sides /= np.maximum(sides.sum(0), 1)
         for name, at, table in measure(population, Rows(split * weights, models), sizes, voting, rng):
             found.setdefault((name, at), []).append(table @ sides)
-    ways = 1 if one_way else 2
+    ways, power = (1, 1.0) if one_way else (2, IN_HALVES)
     return {
-        (name, at): max(0.0, _covariance(_by_split(np.array(tables), ways))) / _shown(name, at, population.models)
+        (name, at): max(0.0, _covariance(_by_split(np.array(tables), ways))) / _shown(name, at, population.models) ** power
         for (name, at), tables in found.items()
     }
 
