@@ -47,7 +47,7 @@ def _spread(one: Selection) -> str:
     doubt = f" (not trustworthy: {spread.interval.doubt})" if spread.interval.doubt else ""
     return (
         f"{said}. What remains is a true difference of τ = {100 * spread.deviation:.2f} points [{low:.2f}, {high:.2f}]{doubt}; "
-        f"p = {p:.2g} of none."
+        f"p = {p:.2g} of none, by shuffling."
     )
 
 
