@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from esprobe.stats.intervals import SharedDraws
 from esprobe.stats.vote import block_shares, shared_blocks, vote_share
+from tests.benchmarks import vote_coverage
 
 ballots = st.lists(st.sampled_from([None, "98", "97.99999", "1", "2"]), min_size=1, max_size=24)
 RIGHT = frozenset({"98", "97.99999"})
@@ -50,3 +51,9 @@ def test_blocks_of_independent_problems_add_nothing_on_average() -> None:
         own = 0.4 * 0.6 / problems / blocks
         nets.append((found.gross - own) / own)
     assert abs(sum(nets) / len(nets)) < 0.1
+
+
+def test_intervals_of_votes_hold_the_truth_about_as_often_as_they_say() -> None:
+    rows = vote_coverage.table(100, own=(8,), models=(8,))
+    assert all(row.holds >= 0.85 for row in rows)  # 100 simulations know each to about ± 4 points
+    assert 0.91 <= sum(row.holds for row in rows) / len(rows) <= 0.99
