@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from esprobe.analysis.reading import open_database, query
-from esprobe.report.explore.write import explore
 from esprobe.stats.estimator import pass_at_k
 from esprobe.tasks.base import Facts
 from tests.browser.conftest import Opener
 from tests.helpers.made import HOSTILE, make
+from tests.helpers.wired import explore
 
 TEMPERATURE = {0: "+++-", 1: "+---", 2: "----", 3: "--++", 4: "----", 5: "+---", 6: "----"}
 PERTURBATION = {0: "+---", 1: "----", 2: "+---", 3: "++++", 4: "----", 5: "----", 7: "+---"}
