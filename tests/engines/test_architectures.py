@@ -12,10 +12,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from esprobe.engines.backend import Decoding
+from esprobe.engines.choice import choose
 from esprobe.engines.forward import TransformersForward
 from esprobe.engines.models import find_model
 from esprobe.engines.probe import UnreadableModelError, fitting
-from esprobe.engines.transformers_backend import TransformersBackend, _choose
+from esprobe.engines.transformers_backend import TransformersBackend
 from esprobe.errors import UserError
 
 VOCABULARY = 275
@@ -213,4 +214,4 @@ def test_any_temperature_above_zero_chooses_among_the_likeliest_tokens() -> None
     for temperature in (1e-3, 1e-20, 1e-39, 5e-324):
         for uniform, second in ((0.25, 0), (0.75, 1)):
             if temperature < 1e-3 or uniform < 0.5:
-                assert _choose(logits, temperature, torch.tensor([uniform] * 2)).tolist() == [1, second]
+                assert choose(logits, Decoding(1, temperature), torch.tensor([uniform] * 2)).tolist() == [1, second]
