@@ -26,6 +26,7 @@ def script() -> ScriptDirectory:
 
 REVISIONS = sorted(revision.revision for revision in script().walk_revisions())
 ROWS = 6  # of each table of an older database
+NOT_IN_OLDER = {"training", "vote_at_k_by_expression"}  # views of what these rows, which no scorer can read, do not have
 OWN_VIEW = 'best "of" all; --'  # the user's, which does not answer
 
 
@@ -109,6 +110,7 @@ def assert_kept_and_current(path: Path, before: dict[str, tuple[list[str], list[
         names = [name for (name,) in query(connection, "select name from sqlite_master where type = 'view'")[1]]
         assert sorted(names) == sorted([*schema.view_statements(), OWN_VIEW])
         for view in schema.view_statements():
-            assert len(query(connection, f"select * from {view}")[1]) >= ROWS, view
+            least = 0 if view in NOT_IN_OLDER else ROWS
+            assert len(query(connection, f"select * from {view}")[1]) >= least, view
         assert query(connection, "pragma integrity_check")[1] == [("ok",)]
         assert query(connection, "pragma foreign_key_check")[1] == []
