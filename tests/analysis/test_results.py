@@ -1,6 +1,7 @@
 """`esprobe.results` for Python: named rows that equal the views and the report, read without a change to the database."""
 
 import csv
+import importlib.util
 import io
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import esprobe
 from esprobe.analysis.results import Results
 from esprobe.errors import UserError
+from tests.conftest import lacking
 from tests.helpers.made import make
 from tests.helpers.wired import report
 
@@ -172,7 +174,10 @@ def test_pandas_takes_the_rows_as_they_are(results: Results, method: Callable[[R
     # what pandas asks for: a list of tuples of which the first has `_fields`
     assert isinstance(rows, list)
     assert all(isinstance(row, tuple) and row._fields == rows[0]._fields for row in rows)
-    pandas = pytest.importorskip("pandas")
+    if importlib.util.find_spec("pandas") is None:
+        lacking("pandas")
+    import pandas
+
     frame = pandas.DataFrame(rows)
     assert list(frame.columns) == list(rows[0]._fields)
     assert len(frame) == len(rows)
