@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from esprobe.arms import Arm, recorded_seed
+from esprobe.arms import Arm, Update, recorded_seed, trained_digest
 from esprobe.errors import UserError
 from esprobe.methods import MethodName
 from esprobe.store.merge import merge
@@ -272,12 +272,18 @@ def test_a_trained_models_parent_is_found_in_any_order(
     if order == "parent here":
         shutil.copy(made, ours)
     ids = (7, 8) if order == "parent first" else (9, 8)
+    [(digest_of_m,)] = rows(made, "SELECT digest FROM model WHERE id = 1")
+    update = Update((5,), (0.5,))
+    record = json.dumps(update.record())
+    one = trained_digest("base", [update])
     trained = other(
         f"""
         INSERT INTO model (id, digest, name) VALUES ({ids[0]}, 'base', 'base');
-        INSERT INTO model (id, digest, name, parent_id, updates) VALUES ({ids[1]}, 'one', 'one', {ids[0]}, '{{}}');
-        INSERT INTO model (id, digest, name, parent_id, updates) VALUES (2, 'two', 'two', {ids[1]}, '{{}}');
-        INSERT INTO model (id, digest, name, parent_id, updates) VALUES (3, 'of m', 'of m', 1, '{{}}');
+        INSERT INTO model (id, digest, name, parent_id, updates) VALUES ({ids[1]}, '{one}', 'one', {ids[0]}, '{record}');
+        INSERT INTO model (id, digest, name, parent_id, updates)
+          VALUES (2, '{trained_digest(one, [update])}', 'two', {ids[1]}, '{record}');
+        INSERT INTO model (id, digest, name, parent_id, updates)
+          VALUES (3, '{trained_digest(digest_of_m, [update])}', 'of m', 1, '{record}');
         """
     )
     for _ in range(2):
