@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from esprobe.errors import UserError, one_line
+from esprobe.methods import IMPORTED
 from esprobe.tasks.base import short
 from esprobe.tasks.records import MAX_BYTES, read_records
 
@@ -76,7 +77,7 @@ def _of_inspect(where: str, sample: Any) -> tuple[str, Any]:
             "text": _text(choice["message"]["content"]),
             "tokens": usage.get("output_tokens"),
             "prompt_tokens": usage.get("input_tokens"),
-            "finish": _ENDINGS.get(choice.get("stop_reason"), "imported"),
+            "finish": _ENDINGS.get(choice.get("stop_reason"), IMPORTED.name),
         }
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise UserError(f"{where}: not a sample of Inspect ({type(error).__name__}: {short(one_line(error))})") from None
