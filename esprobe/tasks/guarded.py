@@ -19,7 +19,7 @@ _NAMES = frozenset(
     )
 )
 _WORD = re.compile(r"[^\W\d]\w*")
-_FORMULA = re.compile(r"[\w\s.+\-*/^()!,]*")
+_FORMULA = re.compile(r"[A-Za-z0-9\s.+\-*/^()!,]*")
 _ATTRIBUTE = re.compile(r"\.\s*[^\W\d]")
 _TOWER = re.compile(r"(?:\*\*|\^)[\s(+-]*(?:\d{4,}|[\s\d().]*(?:\*\*|\^))|!\s*!|\d{4,}\s*!")  # numbers beyond all memory
 MAX_FORMULA = 2000  # characters

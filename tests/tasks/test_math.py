@@ -1,5 +1,6 @@
 r"""MATH: the last box is compared with the gold answer in another process, whatever stands in the box."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,15 @@ from esprobe.tasks.killable import StoppedError
 from esprobe.tasks.math import task as task_module
 from esprobe.tasks.math.task import LIBRARY, MAX_DEPTH, Math, math
 from esprobe.tasks.records import load_problems
+from tests.conftest import lacking
 
 REASONS = {"no_answer", "not_a_formula", "wrong_value", "correct", "timeout"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    if find_spec("math_verify") is None:
+        lacking("math-verify, which the extra dev brings")
 
 
 @pytest.mark.parametrize(

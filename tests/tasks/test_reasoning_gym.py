@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,17 @@ from esprobe.tasks.countdown.scorers import countdown
 from esprobe.tasks.prompts import prompt_text
 from esprobe.tasks.reasoning_gym.task import COUNT, LIBRARY, ReasoningGym
 from esprobe.tasks.records import load_problems
+from tests.conftest import lacking
 
 ANSWERS = ("possible_answer", "example_correct_answer", "example_answer")  # of problems with many, in their metadata
 WITHOUT = {"boxnet", "rush_hour"}  # entries that tell no answer
 REFUSED = {"composite": "Must specify at least one dataset", "game_of_life_halting": "calls any answer to it right"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    if find_spec("reasoning_gym") is None:
+        lacking("reasoning-gym, which the extra dev brings")
 
 
 def task(name: str, **options: str) -> ReasoningGym:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -10,7 +11,8 @@ from esprobe.tasks.registry import DEFAULT, find_tasks, known_scorers, known_tas
 
 
 def test_every_task_has_its_name_and_a_default_scorer_of_that_name() -> None:
-    for name in ("countdown", "gsm8k", "math", "reasoning-gym/gcd", "reasoning-gym/countdown"):
+    extras = {"math": "math_verify", "reasoning-gym/gcd": "reasoning_gym", "reasoning-gym/countdown": "reasoning_gym"}
+    for name in ("countdown", "gsm8k", *(name for name, package in extras.items() if find_spec(package))):
         task = task_named(name)
         assert task.name == task.default_scorer == name
         for scorer in task.scorers:

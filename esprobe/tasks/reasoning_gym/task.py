@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -24,13 +25,30 @@ MAKING_S = 300.0  # CPU time
 MAX_ANSWER = 20_000  # characters; boards may be large
 MAX_BALLOT = 1000
 EXAMPLE = '{"question": "…", "answer": "…", "metadata": {…}}'
+
+
+@dataclass(frozen=True)
+class Style:
+    """A way to ask: what is said first, worked examples as (problem, response), and the start of the response."""
+
+    system: str
+    examples: tuple[tuple[str, str], ...] = ()
+    prefill: str = ""
+
+
 STYLES = {
-    "think": (
+    "think": Style(
         "Solve the problem step by step. Then give the final answer between <answer> and </answer>: the answer alone, without "
-        "any explanation, and in the form that the problem asks for.",
-        "",
+        "any explanation, and in the form that the problem asks for."
     ),
-    "direct": ("Answer the problem with the final answer alone, between <answer> and </answer>.", OPEN),
+    "direct": Style(  # small models close the tags only where they have seen it done
+        "Answer the problem with the final answer alone, between <answer> and </answer>.",
+        (
+            ("What is 2 + 3?", f"{OPEN}5{CLOSE}"),
+            ("Which of these animals can fly: dog, eagle, horse?", f"{OPEN}eagle{CLOSE}"),
+        ),
+        OPEN,
+    ),
 }
 
 _NAN = re.compile("nan", re.IGNORECASE)
@@ -58,7 +76,8 @@ class ReasoningGym:
         style = own.pop("style", "think")
         if style not in STYLES:
             raise UserError(f"--task-option style must be {' or '.join(STYLES)}, not {style!r}")
-        self.system, self.prefill = STYLES[style]
+        self.style = STYLES[style]
+        self.prefill = self.style.prefill
         if "size" in own:
             raise UserError("--limit says how many problems there are, so leave out --task-option size")
         self.seed = _seed(own.pop("seed", str(SEED)))
@@ -99,12 +118,19 @@ class ReasoningGym:
         return [self.problem(entry | {"options": self.options}) for entry in made["entries"]]
 
     def messages(self, payload: Payload) -> list[dict[str, str]]:
-        """Where to put the answer, and the question."""
-        return [{"role": "system", "content": self.system}, {"role": "user", "content": payload["question"]}]
+        """Where to put the answer, the examples, and the question."""
+        shown = [
+            {"role": role, "content": text}
+            for example in self.style.examples
+            for role, text in zip(("user", "assistant"), example, strict=True)
+        ]
+        asked = {"role": "user", "content": payload["question"]}
+        return [{"role": "system", "content": self.style.system}, *shown, asked]
 
     def prompt_digest(self) -> str:
         """SHA-256 over the texts above, 16 hex digits."""
-        return hashlib.sha256("\n".join((self.system, self.prefill)).encode()).hexdigest()[:16]
+        texts = [self.style.system, *(text for example in self.style.examples for text in example), self.prefill]
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
     def facts(self, problem: Problem) -> Facts:
         """Of Countdown problems what our own solver proves; nothing of any other. Problems of equal options are a stratum."""
