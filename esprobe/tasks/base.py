@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 from esprobe.errors import UserError
 
+TIMEOUT = "timeout"  # the reason of a verdict that took too long: false, and on another machine perhaps another
+
 
 class Score(NamedTuple):
     """A scorer's verdict: `reason` is from the scorer's own small fixed set, `answer` what it extracted.

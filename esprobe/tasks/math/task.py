@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from esprobe.errors import UserError
-from esprobe.tasks.base import Facts, Payload, Problem, Score, Scorer, object_of, text_of
+from esprobe.tasks.base import TIMEOUT, Facts, Payload, Problem, Score, Scorer, object_of, text_of
 from esprobe.tasks.killable import FailedError, Killable, StoppedError
 from esprobe.tasks.wrapped import last_boxed
 
@@ -91,7 +91,7 @@ def _compared(gold: str, answer: str) -> tuple[str, str | None]:
     try:
         reason, ballot = LIBRARY.call("verdict", gold, answer)
     except StoppedError:
-        return "timeout", None
+        return TIMEOUT, None
     except FailedError:
         return "not_a_formula", None
     return reason, ballot

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from esprobe.errors import UserError
-from esprobe.tasks.base import Facts, Payload, Problem, Score, Scorer, is_utf8, lacking, object_of, short, text_of
+from esprobe.tasks.base import TIMEOUT, Facts, Payload, Problem, Score, Scorer, is_utf8, lacking, object_of, short, text_of
 from esprobe.tasks.countdown.scorers import countdown
 from esprobe.tasks.countdown.task import Countdown
 from esprobe.tasks.killable import FailedError, Killable, StoppedError
@@ -204,7 +204,7 @@ def _judged(data_set: str, canonical: str, answer: str) -> tuple[str, float]:
     try:
         score = LIBRARY.call("score", data_set, json.dumps(payload["options"]), entry, answer)
     except StoppedError:
-        return "timeout", 0.0
+        return TIMEOUT, 0.0
     except FailedError:
         return "scorer_failed", 0.0
     if not math.isfinite(score):
