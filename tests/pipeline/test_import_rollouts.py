@@ -80,7 +80,7 @@ def test_a_file_whose_name_is_not_utf_8_is_imported_and_shown(esprobe: Run, tmp_
 @pytest.mark.parametrize(
     ("record", "says"),
     [
-        ({"nums": [1, 2], "target": 3, "resps": ["x"]}, 'there is no "draw"; the record has nums, target, resps'),
+        ({"nums": [1, 2], "target": 3, "text": "x"}, 'there is no "draw"; the record has nums, target, text'),
         (
             {"nums": [1, 2], "target": 3, "draw": 0, "output": "x"},
             'there is no "text"; the record has nums, target, draw, output',
