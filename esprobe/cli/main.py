@@ -8,14 +8,15 @@ from typing import Any
 
 import typer
 
-from esprobe.cli import streams
+from esprobe.cli import commands, reporting, sampling, streams
+from esprobe.cli.app import app
 from esprobe.cli.interruption import interruption
-from esprobe.cli.training import app
 from esprobe.errors import UserError
 from esprobe.report import encoding, render
 
 # typer contains a copy of click or uses the installed one; either way this is the base class of all wrong usage
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+PARTS = (sampling, commands, reporting)  # each has added its commands to the app
 LONGEST_ERROR = 1000  # characters; a name that it quotes may have any length
 
 
@@ -43,7 +44,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if isinstance(error.__context__, BrokenPipeError):
             return 0
         raise
-    except Exception as error:
+    except Exception as error:  # the last chance to say in one line what no other place has foreseen
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             _drop_output()
             return _fail("the disk is full, so the output is not whole; free some space and run the same command again", 1)

@@ -11,10 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from esprobe.arms import MOST_DRAWS, NoiseScheme
 from esprobe.cli.presets.load import load_preset
 from esprobe.errors import UserError
-from esprobe.methods import PERTURBATION, TEMPERATURE
 from esprobe.plan.sweep import BATCH_SIZE, Sweep
 from esprobe.tasks.prompts import PromptFormat
 from esprobe.tasks.registry import DEFAULT, known_tasks
@@ -138,82 +136,6 @@ PresetOption = Annotated[
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
 
-# Of one of the sampling commands alone.
-
-TemperaturesOption = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--temperature", "-T", help=f"Temperature (repeatable); {', '.join(map(str, TEMPERATURE.defaults))} without it."
-    ),
-]
-SamplesOption = Annotated[
-    int, typer.Option("--samples", "-n", min=1, max=MOST_DRAWS, envvar="ESPROBE_SAMPLES", help="Draws per problem.")
-]
-TopPOption = Annotated[
-    float | None,
-    typer.Option(
-        "--top-p",
-        envvar="ESPROBE_TOP_P",
-        help="Draw from the most probable tokens, as few as have this share (above 0, at most 1) of the probability left by "
-        "--min-p and --top-k.",
-    ),
-]
-TopKOption = Annotated[
-    int | None, typer.Option("--top-k", envvar="ESPROBE_TOP_K", help="Draw from this many of the most probable tokens.")
-]
-MinPOption = Annotated[
-    float | None,
-    typer.Option(
-        "--min-p",
-        envvar="ESPROBE_MIN_P",
-        help="Draw from tokens at least this (above 0, at most 1) times as probable as the most probable one.",
-    ),
-]
-SigmasOption = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--sigma",
-        help=f"Standard deviation of the noise (repeatable); {', '.join(map(str, PERTURBATION.defaults))} without it.",
-    ),
-]
-PerturbationsOption = Annotated[
-    int,
-    typer.Option(
-        "--perturbations",
-        "-n",
-        min=1,
-        max=MOST_DRAWS,
-        envvar="ESPROBE_PERTURBATIONS",
-        help="Perturbed models per σ; with --mixed, of all σ together.",
-    ),
-]
-NoiseOption = Annotated[
-    NoiseScheme,
-    typer.Option(
-        "--noise",
-        envvar="ESPROBE_NOISE",
-        help="iid: independent for every weight. shared-seed: the published scheme, correlated: parameters of equal shape "
-        "get identical noise.",
-    ),
-]
-MixedOption = Annotated[
-    bool, typer.Option("--mixed", help="One population of perturbed models, the σ of each drawn from the values of --sigma.")
-]
-SamplesPerModelOption = Annotated[
-    int,
-    typer.Option(
-        "--samples-per-model",
-        min=1,
-        max=MOST_DRAWS,
-        envvar="ESPROBE_SAMPLES_PER_MODEL",
-        help="Answers per problem from each perturbed model, at the temperature of -T.",
-    ),
-]
-ModelTemperaturesOption = Annotated[
-    list[float] | None,
-    typer.Option("--temperature", "-T", help="Temperature of the perturbed models (repeatable); greedy without it."),
-]
-
 
 def _shared(
     task: TaskOption = DEFAULT,
@@ -246,7 +168,30 @@ _PANELS = {
     "Engines": ("engines", "tensor_parallel", "ray_address", "engine_timeout", "batch_size"),
 }
 # Values as `--help` names them: short, so that words have room on a terminal of 80 columns.
-_METAVARS: dict[Any, str] = {int: "N", int | None: "N", list[float] | None: "X,…", float | None: "X", str: "NAME"}
+_METAVARS: dict[Any, str] = {
+    int: "N",
+    int | None: "N",
+    list[int] | None: "N,…",
+    float: "X",
+    float | None: "X",
+    list[float] | None: "X,…",
+    str: "NAME",
+    str | None: "NAME",
+}
+# How `--help` lists the commands: in the order of their use.
+_ORDER = (
+    "sample-temp",
+    "sample-perturb",
+    "train",
+    "report",
+    "explore",
+    "score",
+    "import",
+    "merge",
+    "export-model",
+    "runs",
+    "sql",
+)
 
 
 def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
@@ -274,6 +219,10 @@ def _with_shared(command: Callable[..., None], without: set[str]) -> Callable[..
 
 class Commands(TyperGroup):
     """Accepts the global options after the command as well as before it, and several values at once for a repeatable option."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands, in the order of their use; one without a place comes last."""
+        return sorted(super().list_commands(ctx), key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Moves the global options to the front, and writes `-T 0.4,0.8` as `-T 0.4 -T 0.8`."""

@@ -1,0 +1,168 @@
+"""The commands that show what a database has: parse, read, print. No other logic, and nothing of a model is loaded."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from esprobe.cli.app import FormatOption, ScorerOption, ShownTaskOption, app, print_as
+from esprobe.methods import NAMES
+from esprobe.report import render as rendering
+from esprobe.report.render import Format
+
+if TYPE_CHECKING:
+    from esprobe.analysis.arms import Filter
+
+
+@app.command(epilog="Example: esprobe report -k 1 -k 16 --format markdown")
+def report(
+    ctx: typer.Context,
+    k: Annotated[list[int] | None, typer.Option("-k", min=1, help="A k of pass@k (repeatable).")] = None,
+    style: FormatOption = "table",
+    scorer: ScorerOption = None,
+    task: ShownTaskOption = None,
+    model: Annotated[str | None, typer.Option(help="Only models whose name contains this.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
+    value: Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also save the plots into this folder, as PNG and SVG.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="The best temperature arm against the best perturbation arm of each model.")
+    ] = False,
+    select: Annotated[
+        bool, typer.Option("--select", help="What choosing perturbed models on some problems is worth on others.")
+    ] = False,
+    train: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --select: the problems to choose on; random halves without it."),
+    ] = None,
+    arm: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--arm",
+            help="Only this arm_id (repeatable); with --compare the two arms to compare, with --select one population together.",
+        ),
+    ] = None,
+) -> None:
+    """Show every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
+    from esprobe.analysis import reading
+    from esprobe.analysis.arms import Filter
+    from esprobe.analysis.which import scorer_of, tasks
+    from esprobe.store.soundness import explained
+
+    for name in method or ():
+        if name not in NAMES:
+            raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(NAMES)}")
+    if compare and select:
+        raise typer.BadParameter("--compare and --select are two reports; ask for one of them")
+    if train is not None and not select:
+        raise typer.BadParameter("--train is for --select")
+    connection = reading.open_database(ctx.obj[0], snapshot=True)
+    with explained(ctx.obj[0]):
+        scorer = scorer_of(connection, task, scorer)
+        chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
+        if compare:
+            _print_comparison(connection, chosen, arm or (), k or (), style)
+        elif select:
+            _print_selection(connection, chosen, k or (), train, style, plots)
+        else:
+            _print_report(connection, chosen, k or (), style)
+        if plots is not None and not select:  # which has plots of its own
+            _print_plots(connection, chosen, plots, style)
+        if task is None and len(names := tasks(connection)) > 1:
+            print(f"one task at a time; --task shows another: {rendering.shown(', '.join(names))}", file=sys.stderr)
+
+
+def _print_report(connection: Connection, chosen: "Filter", ks: Sequence[int], style: Format) -> None:
+    from esprobe.analysis.overview import read_overview
+    from esprobe.report.table import report as make_report
+
+    print_as(make_report(read_overview(connection, chosen, ks, votes=True), style), style)
+
+
+def _print_comparison(connection: Connection, chosen: "Filter", pair: Sequence[int], ks: Sequence[int], style: Format) -> None:
+    from esprobe.analysis.comparison import compare
+    from esprobe.report.comparison_text import compare_report
+
+    print_as(compare_report(compare(connection, chosen, pair, ks), chosen.scorer, style), style)
+
+
+def _print_selection(
+    connection: Connection, chosen: "Filter", ks: Sequence[int], train: Path | None, style: Format, folder: Path | None
+) -> None:
+    from esprobe.analysis.selection import selections
+    from esprobe.report.selection import select_report
+
+    selected = selections(connection, chosen, ks, train)
+    print_as(select_report(selected, chosen.scorer, style), style)
+    if folder is not None:
+        from esprobe.report.plots.selection import save_selection
+
+        _print_files(save_selection(selected, folder), style)
+
+
+def _print_plots(connection: Connection, chosen: "Filter", folder: Path, style: Format) -> None:
+    from esprobe.analysis.overview import read_overview
+    from esprobe.analysis.plotted import read_plotted
+    from esprobe.report.plots.save import save_plots
+
+    seen = read_overview(connection, chosen, votes=True)
+    _print_files(save_plots(seen, read_plotted(connection, seen), folder), style)
+
+
+def _print_files(lines: Sequence[str], style: Format) -> None:
+    """Below the report; on standard error where a program reads the report, which stays whole."""
+    text = rendering.shown_lines("\n".join(lines))
+    print("", text, sep="\n", file=sys.stderr if style in ("csv", "json") else sys.stdout)
+
+
+@app.command(epilog="Example: esprobe explore --out results.html --open")
+def explore(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="The HTML file; an existing one is replaced.")] = Path("esprobe.html"),
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    rollouts_per_cell: Annotated[
+        int, typer.Option(min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts shown per arm and problem, at most.")
+    ] = 4,
+    scorer: ScorerOption = None,
+    task: ShownTaskOption = None,
+) -> None:
+    """Write one HTML file for browsing: two arms side by side, problem by problem, with their rollouts."""
+    from contextlib import closing
+
+    from esprobe.analysis.exploration import read_exploration
+    from esprobe.analysis.reading import open_database
+    from esprobe.analysis.which import scorer_of
+    from esprobe.report.explore.write import explore as write_page
+    from esprobe.store.soundness import explained
+
+    db = ctx.obj[0]
+    with explained(db), closing(open_database(db, snapshot=True)) as connection:
+        said = write_page(read_exploration(connection, scorer_of(connection, task, scorer)), db, out, rollouts_per_cell, show)
+    print(rendering.shown(said))
+
+
+@app.command(epilog="Example: esprobe runs --format json")
+def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
+    """List every run that produced rollouts: when it began, how it ended, how many it wrote."""
+    from esprobe.analysis import reading
+    from esprobe.analysis.runs import runs as read_runs
+    from esprobe.report.render import render
+
+    found = read_runs(reading.open_database(ctx.obj[0]), exact=style in ("csv", "json"))
+    print_as(render(*found, style, under=("message", "command")), style)
+
+
+@app.command(epilog='Example: esprobe sql "SELECT method, value, problems_solved FROM arm_summary"')
+def sql(
+    ctx: typer.Context, query: Annotated[str, typer.Argument(help="One SELECT statement.")], style: FormatOption = "table"
+) -> None:
+    """Run a read-only query over tables and views."""
+    from esprobe.analysis import reading
+    from esprobe.report.render import render
+
+    print_as(render(*reading.query(reading.open_database(ctx.obj[0]), query), style), style)

@@ -1,0 +1,178 @@
+"""The commands that generate: sampling sweeps and training. They parse, call one function and print; no other logic."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from esprobe.cli.app import app, counted
+from esprobe.cli.interruption import interruption
+from esprobe.cli.method_options import (
+    EvaluateEveryOption,
+    IterationsOption,
+    LearningRateOption,
+    MinPOption,
+    MixedOption,
+    ModelTemperaturesOption,
+    NameOption,
+    NoiseOption,
+    PerturbationsOption,
+    PopulationOption,
+    ProblemsPerIterationOption,
+    RewardOption,
+    SamplesOption,
+    SamplesPerModelOption,
+    SeedsOption,
+    SigmaOption,
+    SigmasOption,
+    TemperaturesOption,
+    TestDataOption,
+    TestSamplesOption,
+    TestTemperaturesOption,
+    TopKOption,
+    TopPOption,
+)
+from esprobe.cli.options import sampling_command, training_command
+from esprobe.errors import UserError
+from esprobe.methods import PERTURBATION, TEMPERATURE
+from esprobe.plan.sweep import DRAWS, Sweep
+from esprobe.plan.training import trainings
+from esprobe.report import render as rendering
+
+if TYPE_CHECKING:
+    from esprobe.engines.pool import Pool
+
+
+@app.command("sample-temp", epilog="Example: esprobe sample-temp -T 0.6,1.0 -n 16 --limit 32")
+@sampling_command
+def sample_temp(
+    ctx: typer.Context,
+    temperature: TemperaturesOption = None,
+    samples: SamplesOption = DRAWS,
+    top_p: TopPOption = None,
+    top_k: TopKOption = None,
+    min_p: MinPOption = None,
+    **shared: Any,
+) -> None:
+    """Sample greedily and at several temperatures from the unchanged model. Generates only what is missing."""
+    truncation = {"top_p": top_p, "top_k": top_k, "min_p": min_p}
+    _sample(ctx, shared | truncation, method=TEMPERATURE.name, values=tuple(temperature or ()), draws=samples)
+
+
+@app.command("sample-perturb", epilog="Example: esprobe sample-perturb --sigma 0.01,0.03 -n 16 --limit 32")
+@sampling_command
+def sample_perturb(
+    ctx: typer.Context,
+    sigma: SigmasOption = None,
+    perturbations: PerturbationsOption = DRAWS,
+    noise: NoiseOption = "iid",
+    mixed: MixedOption = False,
+    samples_per_model: SamplesPerModelOption = 1,
+    temperature: ModelTemperaturesOption = None,
+    **shared: Any,
+) -> None:
+    """Sample greedily from the model and from random perturbations of its weights. Generates only what is missing."""
+    _sample(
+        ctx,
+        shared,
+        method=PERTURBATION.name,
+        values=tuple(sigma or ()),
+        draws=perturbations,
+        noise=noise,
+        mixed=mixed,
+        samples=samples_per_model,
+        temperatures=tuple(temperature or ()),
+    )
+
+
+@app.command(epilog="Example: esprobe train --name es --iterations 20; esprobe sample-temp --model es@20 -T 0.8")
+@training_command
+def train(
+    ctx: typer.Context,
+    name: NameOption = "es",
+    iterations: IterationsOption = 20,
+    population: PopulationOption = 32,
+    sigma: SigmaOption = 0.01,
+    learning_rate: LearningRateOption = 0.005,
+    problems_per_iteration: ProblemsPerIterationOption = 64,
+    reward: RewardOption = "correct",
+    seed: SeedsOption = None,
+    evaluate_every: EvaluateEveryOption = None,
+    test_data: TestDataOption = None,
+    temperature: TestTemperaturesOption = None,
+    samples: TestSamplesOption = 8,
+    **shared: Any,
+) -> None:
+    """Train a model by evolution strategies. Every member's rollouts are rows, every iteration a model, NAME@ITERATION."""
+    pool = _engines(shared)
+    from esprobe.cli.progress import meter
+    from esprobe.pipeline.machine import command_line
+    from esprobe.pipeline.train import evaluation, train_all
+
+    wanted = trainings(
+        seed or [Sweep.seed],
+        name=name,
+        iterations=iterations,
+        population=population,
+        sigma=sigma,
+        learning_rate=learning_rate,
+        problems_per_iteration=problems_per_iteration,
+        reward=reward,
+    )
+    sweep = Sweep(PERTURBATION.name, (sigma,), population, greedy=False, **shared)
+    tests = evaluation(sweep, evaluate_every, test_data, tuple(temperature or ()), samples)
+    db, quiet = ctx.obj
+    interruption.continues = True
+    with meter(quiet) as shown:
+        outcomes = train_all(wanted, sweep, db, command_line(), shown, pool, tests)
+    if not quiet:
+        for outcome in outcomes:
+            print(f"{outcome.model}: {outcome.generated:,} rollouts generated" + _see(db))
+
+
+def _check_folder() -> None:
+    """Refuses a current folder that was removed: torch would end the whole process there without naming the cause."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError(f"the current folder cannot be used ({error.strerror}); change to another one") from None
+
+
+def _engines(shared: dict[str, Any]) -> "Callable[[], Pool]":
+    """What makes the pool that the shared options ask for; leaves in `shared` what a sweep takes."""
+    _check_folder()
+    from esprobe.engines.open import open_pool
+
+    wanted = (shared.pop("engines"), shared.pop("ray_address"), shared.pop("engine_timeout"))
+    del shared["preset"]  # already applied
+    shared["task_options"] = tuple(_pair(word) for word in shared.pop("task_option") or ())
+    return lambda: open_pool(*wanted)
+
+
+def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
+    pool = _engines(shared)
+    from esprobe.cli.progress import meter
+    from esprobe.pipeline.machine import command_line
+    from esprobe.pipeline.sample import sample
+
+    debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
+    sweep = Sweep(**own, **shared, greedy=greedy)
+    db, quiet = ctx.obj
+    interruption.continues = True
+    with meter(quiet) as shown:
+        outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool())
+    if not quiet:
+        print(counted(outcome.generated, outcome.asked, "rollouts generated") + _see(db))
+
+
+def _see(db: Path) -> str:
+    return f"; see: esprobe --db {rendering.shown(db)} report"
+
+
+def _pair(word: str) -> tuple[str, str]:
+    key, given, value = word.partition("=")
+    if not given or not key:
+        raise typer.BadParameter(f"--task-option must be KEY=VALUE, not {word!r}")
+    return key, value
