@@ -1,4 +1,4 @@
-"""What the page to explore results shows besides texts: arms, problems, how often each arm solved each, the pair to open with.
+"""What the page to explore results shows besides texts: arms, their votes, problems, how often each was solved, the first pair.
 
 Reads the views and the table `problem`. Knows nothing of pages, nor of what a payload means.
 """
@@ -14,6 +14,7 @@ from esprobe.analysis.few import ChosenRollout, few_rollouts
 from esprobe.analysis.overview import Overview, read_overview
 from esprobe.analysis.problems import ProblemRow, read_problems
 from esprobe.analysis.verdicts import read_firsts
+from esprobe.analysis.votes import ArmVotes, Key
 
 
 class Tries(NamedTuple):
@@ -28,12 +29,15 @@ class Tries(NamedTuple):
 class Exploration:
     """Everything of one scorer. `cells[arm][problem]`, by their places here, is None where the arm never drew the problem.
 
-    `pair`: the places of the two arms to open with; the same twice if there is one arm. The connection stays open for the texts.
+    `votes`: by arm; `ballots`: the kinds that there are. `pair`: the places of the two arms to open with; the same twice if there
+    is one arm. The connection stays open for the texts.
     """
 
     connection: sqlite3.Connection
     scorer: str
     arms: tuple[ArmRow, ...]
+    votes: Mapping[int, ArmVotes]
+    ballots: tuple[Key, ...]
     problems: list[ProblemRow]
     cells: list[list[Tries | None]]
     pair: tuple[int, int]
@@ -50,12 +54,14 @@ class Exploration:
 
 def read_exploration(connection: sqlite3.Connection, scorer: str) -> Exploration:
     """All arms and problems with verdicts of the scorer. Raises UserError if there are none."""
-    seen = read_overview(connection, Filter(scorer), intervals=False)
+    seen = read_overview(connection, Filter(scorer), intervals=False, votes=True)
     problems = read_problems(connection, scorer, seen.problems)
     return Exploration(
         connection=connection,
         scorer=scorer,
         arms=seen.arms,
+        votes=seen.votes,
+        ballots=seen.ballots,
         problems=problems,
         cells=_cells(seen, read_firsts(connection, scorer), problems),
         pair=opening_pair(seen.arms, seen.counts),

@@ -15,7 +15,7 @@ from esprobe.analysis.baselines import Tried, counts, read_tried
 from esprobe.analysis.best import Counts, baseline, of_models
 from esprobe.analysis.split import read_components
 from esprobe.analysis.verdicts import read_by_draw
-from esprobe.analysis.votes import ArmVotes, read_votes
+from esprobe.analysis.votes import KEYS, ArmVotes, Key, read_votes
 
 if TYPE_CHECKING:  # numpy is slow to load
     from esprobe.stats.components import Components
@@ -72,6 +72,11 @@ class Overview:
     def problems(self) -> set[int]:
         """The problems that any of the arms has drawn."""
         return {problem for arm in self.arms for problem in self.counts[arm.arm_id]}
+
+    @property
+    def ballots(self) -> tuple[Key, ...]:
+        """The kinds of ballot that any draw of the arms has; none where votes were not read."""
+        return tuple(key for key in KEYS if any(found.has(key) for found in self.votes.values()))
 
     @cached_property
     def models(self) -> list[ModelOnTask]:

@@ -20,7 +20,9 @@ from esprobe.analysis.problems import ProblemRow, read_problems
 from esprobe.analysis.reading import open_database, query
 from esprobe.analysis.rows import ArmSummary, CoverAtTau, DrawAccuracy, PassAtK, RolloutText, RunRow, SolveCount, VoteAtK
 from esprobe.analysis.runs import runs as read_runs
+from esprobe.analysis.votes import KEYS, Key, VoteAt
 from esprobe.analysis.which import scorer_of
+from esprobe.errors import UserError
 from esprobe.stats.intervals import share_interval
 from esprobe.store.soundness import explained
 
@@ -66,11 +68,24 @@ class Results:
         with self._seen(filters, ks) as (_, seen):
             return [_pass_at_k(seen, arm, at) for arm in seen.arms for at in sorted(arm.at) if not ks or at in ks]
 
-    def vote_at_k(self, **filters: Unpack[Filters]) -> list[VoteAtK]:
-        """vote@k of every arm at k = 1, 2, 4, … and n."""
-        with self._seen(filters, intervals=False) as (connection, seen):
-            rows = _by_arm(connection, seen, "vote_at_k", "k, problems, vote_at_k")
-            return [_vote_at_k(arm, seen.scorer, row) for arm, row in rows]
+    def vote_at_k(
+        self, *, k: int | Sequence[int] = (), by: Key | Sequence[Key] = KEYS, **filters: Unpack[Filters]
+    ) -> list[VoteAtK]:
+        """vote@k of every arm at these k, by these kinds of ballot.
+
+        Without any k at 1, 2, 4, … and n; a k beyond an arm's draws has no row. Ballots by expression have rows only where
+        answers have expressions.
+        """
+        ks, keys = _several(k), _keys(by)
+        with self._seen(filters, ks, intervals=False, votes=True) as (_, seen):
+            return [
+                _vote_at_k(arm, seen.scorer, key, vote)
+                for arm in seen.arms
+                for key in keys
+                if key == "value" or key in seen.ballots
+                for at in sorted(arm.at)
+                if (not ks or at in ks) and (vote := seen.votes[arm.arm_id].at(key, at)) is not None
+            ]
 
     def draw_accuracy(self, **filters: Unpack[Filters]) -> list[DrawAccuracy]:
         """Every draw of every arm over all its problems: in a perturbation arm, every perturbed model."""
@@ -143,11 +158,11 @@ class Results:
 
     @contextmanager
     def _seen(
-        self, filters: Filters, ks: Sequence[int] = (), *, intervals: bool = True
+        self, filters: Filters, ks: Sequence[int] = (), *, intervals: bool = True, votes: bool = False
     ) -> Iterator[tuple[sqlite3.Connection, Overview]]:
         with self._open() as connection:
             chosen = replace(_filter(**filters), scorer=scorer_of(connection, filters.get("task"), filters.get("scorer")))
-            yield connection, read_overview(connection, chosen, ks, intervals=intervals)
+            yield connection, read_overview(connection, chosen, ks, intervals=intervals, votes=votes)
 
 
 def _filter(
@@ -171,6 +186,14 @@ def _filter(
 
 def _several(given: Number | Sequence[Number]) -> tuple[Number, ...]:
     return tuple(given) if isinstance(given, Sequence) else (given,)
+
+
+def _keys(by: Key | Sequence[Key]) -> tuple[Key, ...]:
+    keys = (by,) if isinstance(by, str) else tuple(by)
+    for key in keys:
+        if key not in KEYS:
+            raise UserError(f"there are no ballots by {key!r}; by is {' or '.join(map(repr, KEYS))}")
+    return keys
 
 
 def _by_arm(connection: sqlite3.Connection, seen: Overview, view: str, columns: str) -> Iterator[tuple[ArmRow, Sequence[Any]]]:
@@ -232,9 +255,18 @@ def _pass_at_k(seen: Overview, arm: ArmRow, k: int) -> PassAtK:
     )
 
 
-def _vote_at_k(arm: ArmRow, scorer: str, row: Sequence[Any]) -> VoteAtK:
-    k, problems, vote = row
-    return VoteAtK(**_identity(arm, scorer), k=k, problems=problems, vote_at_k=vote)
+def _vote_at_k(arm: ArmRow, scorer: str, key: Key, vote: VoteAt) -> VoteAtK:
+    low, high = vote.interval or (None, None)
+    return VoteAtK(
+        **_identity(arm, scorer),
+        k=vote.k,
+        by=key,
+        problems=vote.problems,
+        vote_at_k=vote.vote_at_k,
+        low=low,
+        high=high,
+        doubt=vote.interval.doubt if vote.interval else "1 block of models",
+    )
 
 
 def _draw_accuracy(arm: ArmRow, scorer: str, row: Sequence[Any]) -> DrawAccuracy:

@@ -5,6 +5,8 @@ Knows names only. A list of them is what `pandas.DataFrame` takes as it is, with
 
 from typing import Any, NamedTuple
 
+from esprobe.analysis.votes import Key
+
 
 class ArmSummary(NamedTuple):
     """One arm with its counts. `settings`: all that identifies it besides model, method and value."""
@@ -56,7 +58,11 @@ class PassAtK(NamedTuple):
 
 
 class VoteAtK(NamedTuple):
-    """How often the most frequent ballot of k draws is correct."""
+    """How often the most frequent ballot of k draws is correct, with its 95% interval. `by`: what a ballot is.
+
+    "value": the canonical answer; "expression": the expression that has this value, in normal form. `low` and `high` are None
+    where k draws are all the models that there are; `doubt`: why the interval is missing or not trustworthy, empty where it is.
+    """
 
     arm_id: int
     task: str
@@ -65,8 +71,12 @@ class VoteAtK(NamedTuple):
     value: float | None
     scorer: str
     k: int
+    by: Key
     problems: int
     vote_at_k: float
+    low: float | None
+    high: float | None
+    doubt: str
 
 
 class DrawAccuracy(NamedTuple):

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.baselines import Tried, chance_at, distinct_at
 from esprobe.analysis.overview import Overview
-from esprobe.analysis.votes import KEYS
 from esprobe.report.words import agree, beyond, counted, names_of, percent
 
 OFF = 0.05  # how far the effective σ may be from the nominal one, and how many weights may stay as they were, unsaid
@@ -71,13 +70,12 @@ def _voting(seen: Overview) -> Iterator[str]:
     """What vote@k is, and what each kind of ballot asks of whoever counts."""
     if not any(arm.draws > 1 for arm in seen.arms):
         return
-    kinds = [key for key in KEYS if any(votes.has(key) for votes in seen.votes.values())]
-    if "value" in kinds:
+    if "value" in seen.ballots:
         yield (
             "vote@k: how often the most frequent ballot of k draws is correct, ties shared: the mean over blocks of k draws. "
             "By value, answers of one value vote alike."
         )
-    if "expression" in kinds:
+    if "expression" in seen.ballots:
         yield (
             "By expression, answers vote alike only if they are the same up to order, parentheses and signs. Counting by value "
             "takes working out every answer, which is half of verifying it."

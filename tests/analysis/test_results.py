@@ -18,7 +18,7 @@ import esprobe
 from esprobe.analysis.results import Results
 from esprobe.errors import UserError
 from tests.conftest import lacking
-from tests.helpers.made import make
+from tests.helpers.made import by_two_ways, make
 from tests.helpers.wired import report
 
 ARMS = [
@@ -110,6 +110,44 @@ def test_intervals_are_those_of_the_report(db: Path, results: Results) -> None:
             assert ("" if value is None else repr(value)) == record[name]
     assert {row.doubt for row in rows if row.method == "perturbation"} == {"few models (4)", "1 model"}
     assert all(row.low is None for row in rows if row.doubt == "1 model")
+
+
+@pytest.fixture(scope="module")
+def voted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same arms, and one whose 40 models are in 20 blocks of two; with ballots of both kinds."""
+    many = ("perturbation", 0.03, {0: "+--+" * 10, 1: "++--" * 10, 2: "-+++" * 10})
+    return make(tmp_path_factory.mktemp("voted") / "r.db", [*ARMS, many], voted=by_two_ways)  # type: ignore[list-item]
+
+
+def test_votes_and_their_intervals_are_those_of_the_report(voted: Path) -> None:
+    said = {(int(r["arm_id"]), int(r["k"])): r for r in csv.DictReader(io.StringIO(report(voted, ks=(1, 2, 4), style="csv")))}
+    rows = esprobe.results(voted).vote_at_k(k=[1, 2, 4])
+    assert {(row.arm_id, row.k, row.by) for row in rows} == {(*at, by) for at in said for by in ("value", "expression")}
+    for row in rows:
+        record, start = said[row.arm_id, row.k], f"vote_by_{row.by}"
+        for figure, name in ((row.vote_at_k, start), (row.low, f"{start}_low"), (row.high, f"{start}_high")):
+            assert ("" if figure is None else repr(figure)) == record[name]
+        assert record[f"{start}_doubt"] == ("" if row.low is None else row.doubt)
+    doubts = {(row.value, row.k): row.doubt for row in rows if row.method == "perturbation"}
+    assert doubts[0.01, 4] == doubts[0.02, 1] == "1 block of models"
+    assert doubts[0.01, 2] == "few blocks of models (2)"
+    assert all((row.low is None) == (row.doubt == "1 block of models") for row in rows)
+    at = {(row.arm_id, row.k, row.by): row.vote_at_k for row in rows}
+    assert at[2, 4, "value"] == pytest.approx((0 + 0.5 + 0) / 3)  # of +---, ++-- and ----, a tie being shared
+    assert at[2, 4, "expression"] == 0
+
+
+def test_votes_are_at_the_k_and_by_the_ballots_that_are_asked_for(db: Path, voted: Path) -> None:
+    results = esprobe.results(voted)
+    assert {row.by for row in results.vote_at_k()} == {"value", "expression"}
+    assert {row.by for row in results.vote_at_k(by="expression")} == {"expression"}
+    assert [row.k for row in results.vote_at_k(by=["value"], arm=2)] == [1, 2, 4]
+    assert [row.k for row in results.vote_at_k(k=3, by="value")] == [3] * 4  # two arms have a single draw
+    assert results.vote_at_k(k=100) == []
+    assert {row.by for row in esprobe.results(db).vote_at_k()} == {"value"}  # no answer there has an expression
+    assert esprobe.results(db).vote_at_k(by="expression") == []
+    with pytest.raises(UserError, match="there are no ballots by 'words'; by is 'value' or 'expression'"):
+        results.vote_at_k(by="words")  # type: ignore[arg-type]
 
 
 def test_every_share_is_within_its_interval(results: Results) -> None:

@@ -10,7 +10,7 @@ from esprobe.analysis.reading import open_database, query
 from esprobe.stats.estimator import pass_at_k
 from esprobe.tasks.base import Facts
 from tests.browser.conftest import Opener
-from tests.helpers.made import HOSTILE, make
+from tests.helpers.made import HOSTILE, by_two_ways, make
 from tests.helpers.wired import explore
 
 TEMPERATURE = {0: "+++-", 1: "+---", 2: "----", 3: "--++", 4: "----", 5: "+---", 6: "----"}
@@ -109,6 +109,30 @@ def test_an_arm_stands_beside_chance_and_ceiling(page: Any) -> None:
         f"pass@1 50.0% (chance {6.25:.1f}%)",  # a tie, rounded as Python does
     ]
     assert "chance" not in page.inner_text("#second-facts")  # not known for every problem
+
+
+def test_votes_have_a_line_for_each_kind_of_ballot(tmp_path: Path, open_page: Opener) -> None:
+    tied = {0: "+--+" * 4, 1: "++--" * 4, 2: "+" * 16}
+    make(tmp_path / "r.db", [*ARMS[:1], ("temperature", 0.5, tied), ("perturbation", 0.01, tied)], voted=by_two_ways)
+    explore(tmp_path / "r.db", tmp_path / "p.html")
+    page = open_page(tmp_path / "p.html")
+    for role in ("first", "second"):
+        # two problems are a tie by value; by expression the 8 wrong answers, which are the same, outvote 8 different ones
+        lines = [re.sub(r"\s+", " ", line) for line in page.locator(f"#{role}-votes p").all_inner_texts()]
+        assert lines == ["by value: vote@8 66.7% vote@16 66.7%", "by expression: vote@8 33.3% vote@16 33.3%"]
+    said = page.inner_text("#voting")
+    assert "By value, answers of one value vote alike. By expression, only answers that are the same" in said
+    page.select_option("#second", label="greedy")
+    assert page.inner_text("#second-votes") == ""
+    assert page.inner_text("#voting") == said
+    page.select_option("#first", label="greedy")
+    assert page.locator("#voting").is_hidden()
+
+
+def test_answers_without_expressions_have_one_line_of_votes(page: Any) -> None:
+    assert page.locator("#first-votes p").count() == 1
+    assert page.inner_text("#first-votes").startswith("by value:")
+    assert "expression" not in page.inner_text("main")
 
 
 def test_search_finds_numbers_from_their_start_and_says_how_many(page: Any) -> None:

@@ -16,10 +16,16 @@ HOSTILE = (
 )
 
 Told = Callable[[int, int], str]  # (draw, problem) → text
+Voted = Callable[[int, bool], tuple[str, str]]  # (draw, whether it is correct) → ballot, expression
 
 
 def told(draw: int, problem: int) -> str:
     return f"draw {draw} of problem {problem}\n<answer> {draw} + {problem} </answer>"
+
+
+def by_two_ways(draw: int, right: bool) -> tuple[str, str]:
+    """Correct answers share their value but not their expression; wrong ones share both."""
+    return ("100", f"{draw} + {100 - draw}") if right else ("99", "99 + 0")
 
 
 def honest(path: Path) -> Path:
@@ -34,8 +40,12 @@ def make(
     text: Told = told,
     answer: str | None = None,
     facts: Sequence[Facts] = (),
+    voted: Voted | None = None,
 ) -> Path:
-    """Arms as (method, value, {problem: verdicts}); verdicts "+-" is a correct draw 0 and a wrong draw 1."""
+    """Arms as (method, value, {problem: verdicts}); verdicts "+-" is a correct draw 0 and a wrong draw 1.
+
+    Without `voted` an answer is its ballot, and there are no expressions.
+    """
     task, store = Countdown(), Store(path)
     count = 1 + max(problem for _, _, verdicts in arms for problem in verdicts)
     problems = [task.problem({"numbers": [i + 1, 40 + i, 7], "target": str(100 + i)}) for i in range(count)]
@@ -51,7 +61,8 @@ def make(
             for draw, verdict in enumerate(drawn):
                 said = answer if answer is not None else f"{draw} + {problem}"
                 right = verdict == "+"
-                score = Score(right, "correct" if right else "wrong_value", said, said, float(right))
+                ballot, expression = voted(draw, right) if voted else (said, None)
+                score = Score(right, "correct" if right else "wrong_value", said, ballot, float(right), expression)
                 rows.append(RolloutRow(draw, ids[problem], text(draw, problem), 9, "stop", score))
         draws = max(len(drawn) for drawn in verdicts.values())
         seeds = {draw: perturbation_seed("iid", 42, draw) for draw in range(draws)} if method == "perturbation" else None

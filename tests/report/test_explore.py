@@ -20,7 +20,7 @@ from esprobe.report.explore.shorten import ANSWER_BYTES, encoded, shorten, short
 from esprobe.report.explore.write import PER_CELL
 from esprobe.tasks.base import Facts
 from tests.conftest import Run
-from tests.helpers.made import HOSTILE, make
+from tests.helpers.made import HOSTILE, by_two_ways, make
 from tests.helpers.wired import explore
 
 PAIR = [("temperature", 0.5, {0: "+---", 1: "++--", 2: "----"}), ("perturbation", 0.01, {0: "----", 1: "+---", 2: "----"})]
@@ -59,6 +59,19 @@ def test_the_page_holds_what_the_views_hold(swept: Path, tmp_path: Path) -> None
                 assert row == (correct, answer, text, reason, seed)
     by_method = {core["arms"][core[side]]["name"].split()[0] for side in ("first", "second")}
     assert by_method == {"temperature", "perturbation"}
+
+
+def test_the_page_holds_the_votes_of_the_views_by_every_ballot_that_there_is(tmp_path: Path) -> None:
+    core, _ = written(tmp_path, ("greedy", None, {0: "+", 1: "-", 2: "-"}), *PAIR, voted=by_two_ways)
+    connection = reading.open_database(tmp_path / "r.db")
+    for by, view in (("value", "vote_at_k"), ("expression", "vote_at_k_by_expression")):
+        for arm in core["arms"]:
+            sql = f"SELECT k, vote_at_k FROM {view} WHERE arm_id = ? ORDER BY k"
+            rows = [list(row) for row in reading.query(connection, sql, [arm["id"]])[1]]
+            assert arm["votes"].get(by, []) == (rows if arm["draws"] > 1 else [])  # a single draw has nothing to outvote
+    (tmp_path / "plain").mkdir()
+    core, _ = written(tmp_path / "plain", *PAIR)
+    assert [list(arm["votes"]) for arm in core["arms"]] == [["value"], ["value"]]
 
 
 def test_the_page_opens_with_the_best_arm_of_each_method(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""What the page shows besides rollouts, as plain JSON: arms with their names, problems, how often each arm solved each problem.
+"""What the page shows besides rollouts, as plain JSON: arms with names and votes, problems, how often each arm solved each.
 
 Knows an exploration and what the page's script reads. Knows neither rollout texts nor HTML.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ def core(found: Exploration) -> Core:
     return Core(
         json={
             "scorer": visible(found.scorer),
-            "arms": _described(found.arms),
+            "arms": _described(found),
             "problems": problems,
             "cells": found.cells,
             "first": found.pair[0],
@@ -48,8 +48,9 @@ def core(found: Exploration) -> Core:
     )
 
 
-def _described(arms: Sequence[ArmRow]) -> list[dict[str, Any]]:
+def _described(found: Exploration) -> list[dict[str, Any]]:
     """The arms as plain JSON, each with a name that no other has."""
+    arms = found.arms
     several = len({arm.model for arm in arms}) > 1
     apart = told_apart(arms)
     names = []
@@ -69,6 +70,14 @@ def _described(arms: Sequence[ArmRow]) -> list[dict[str, Any]]:
             "solvable": arm.solvable,
             "unknown": arm.unknown,
             "at": [[k, at.pass_at_k, at.chance] for k, at in sorted(arm.at.items())],
+            "votes": _votes(found, arm),
         }
         for arm, name in zip(arms, names, strict=True)
     ]
+
+
+def _votes(found: Exploration, arm: ArmRow) -> dict[str, list[list[float]]]:
+    """Kind of ballot → [k, vote@k] at the k of pass@k; nothing for a single draw, which has nothing to outvote."""
+    votes, ks = found.votes[arm.arm_id], sorted(arm.at)
+    curves = {key: [vote for k in ks if (vote := votes.at(key, k)) is not None] for key in found.ballots if arm.draws > 1}
+    return {key: [[vote.k, vote.vote_at_k] for vote in curve] for key, curve in curves.items() if curve}

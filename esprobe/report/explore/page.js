@@ -90,13 +90,31 @@ function showArms() {
   for (const role of ["first", "second"]) {
     const arm = arms[state[role]];
     byId(role).value = String(arm.id);
-    const asked = arm.at.filter(([k], i) => k === 1 || k === 8 || i === arm.at.length - 1);
-    const shares = asked.map(([k, share, chance]) => `pass@${many(k)} ${percent(share)}${chance === null ? "" : ` (chance ${percent(chance)})`}`);
+    const shares = few(arm.at).map(([k, share, chance]) => `pass@${many(k)} ${percent(share)}${chance === null ? "" : ` (chance ${percent(chance)})`}`);
     const most = arm.solvable + arm.unknown;
     const ceiling = most === arm.problems ? "" : `, ${arm.unknown ? "at most " : ""}${many(most)} can be`;
     const said = [`${counted(arm.draws, "draw")} per problem`, `${many(arm.solved)} of ${many(arm.problems)} solved${ceiling}`, ...shares];
-    byId(`${role}-facts`).replaceChildren(...said.flatMap((one) => [el("span", null, one), " "]));
+    byId(`${role}-facts`).replaceChildren(...apart(said));
+    byId(`${role}-votes`).replaceChildren(...Object.entries(arm.votes).map(votes));
   }
+  byId("voting").textContent = voting(new Set([state.first, state.second].flatMap((arm) => Object.keys(arms[arm].votes))));
+}
+
+const few = (curve) => curve.filter(([k], i) => k === 1 || k === 8 || i === curve.length - 1);
+const apart = (said) => said.flatMap((one) => [el("span", null, one), " "]);
+
+function voting(ballots) {
+  const said = [];
+  if (ballots.size) said.push("vote@k: how often the most frequent ballot of k draws is correct, ties shared.");
+  if (ballots.has("value")) said.push("By value, answers of one value vote alike.");
+  if (ballots.has("expression")) said.push("By expression, only answers that are the same up to order, parentheses and signs do.");
+  return said.join(" ");
+}
+
+// A vote of one draw is pass@1, so that the line begins at the next k.
+function votes([ballot, curve]) {
+  const shares = few(curve).filter(([k]) => k > 1).map(([k, share]) => `vote@${many(k)} ${percent(share)}`);
+  return el("p", null, ...apart([`by ${ballot}:`, ...shares]));
 }
 
 function showGroups(groups) {
