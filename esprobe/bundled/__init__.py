@@ -1,6 +1,8 @@
-"""The model that ships with esprobe, and how it was made.
+"""The models that ship with esprobe, and how they were made.
 
-Knows the folder of its files; `train` and `tokenizer` know Countdown. No other room knows how it was trained.
+Knows the folders of their files; `train` and `tokenizer` know Countdown. No other room knows how they were trained.
 """
 
-BUNDLED = "countdown-tiny"
+BUNDLED = "countdown-tiny"  # of every command that is given no other
+BASE = "countdown-tiny-base"  # hardly ever answers until it is trained
+MODELS = (BUNDLED, BASE)

@@ -49,7 +49,7 @@ TaskOptionOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or the bundled countdown-tiny.")
+    str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or bundled: countdown-tiny, countdown-tiny-base.")
 ]
 BackendOption = Annotated[
     Backend,
@@ -57,7 +57,7 @@ BackendOption = Annotated[
         "--backend",
         metavar="NAME",
         envvar="ESPROBE_BACKEND",
-        help="transformers or vllm; auto: vllm where it is installed, but not for the bundled model on a CPU.",
+        help="transformers or vllm; auto: vllm where it is installed, but not for a bundled model on a CPU.",
     ),
 ]
 DTypeOption = Annotated[
@@ -84,7 +84,7 @@ TokensOption = Annotated[
         "--max-new-tokens",
         min=1,
         envvar="ESPROBE_MAX_NEW_TOKENS",
-        help="Longest generation; 64 for the bundled model, 1024 for others.",
+        help="Longest generation; 64 for a bundled model, 1024 for others.",
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED", help="Base seed of all draws.")]

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from esprobe.bundled import BUNDLED
+from esprobe.bundled import BUNDLED, MODELS
 from esprobe.engines import model_files
 from esprobe.engines.end_tokens import difference, end_tokens
 from esprobe.engines.model_files import read_json
@@ -76,8 +76,8 @@ class ModelFiles:
 
     @property
     def new_tokens(self) -> int:
-        """The longest generation where the user does not say: the bundled model's answers are short."""
-        return BUNDLED_NEW_TOKENS if self.name == BUNDLED else NEW_TOKENS
+        """The longest generation where the user does not say: the bundled models' answers are short."""
+        return BUNDLED_NEW_TOKENS if self.name in MODELS else NEW_TOKENS
 
     def context_length(self) -> int:
         """The longest sequence the model can read, prompt included. Raises UserError."""
@@ -131,9 +131,9 @@ def beyond_embedding(model: str, token: int, vocabulary: int, text: str | None =
 
 
 def find_model(name: str) -> ModelFiles:
-    """The bundled model, a folder, or a Hugging Face name (taken from the local cache, or fetched). Raises UserError."""
-    if name == BUNDLED:
-        folder = Path(str(files("esprobe.bundled") / BUNDLED))
+    """A bundled model, a folder, or a Hugging Face name (taken from the local cache, or fetched). Raises UserError."""
+    if name in MODELS:
+        folder = Path(str(files("esprobe.bundled") / name))
     elif name and os.path.isdir(name):  # False, and no error, for a name that no folder can have
         folder = Path(name).resolve()
         name = str(folder)

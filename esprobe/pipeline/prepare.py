@@ -6,7 +6,7 @@ Knows tasks, models' files and the plan. Must not know what was done before.
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from esprobe.bundled import BUNDLED
+from esprobe.bundled import MODELS
 from esprobe.engines.engine import EngineSpec
 from esprobe.engines.models import ModelFiles, find_model, load_tokenizer
 from esprobe.engines.pool import Pool
@@ -68,7 +68,7 @@ def resolve(sweep: Sweep, model: ModelFiles, gpu: bool) -> tuple[str, str]:
     backend = sweep.backend
     installed = find_spec("vllm") is not None
     if backend == "auto":
-        backend = "vllm" if installed and (gpu or model.name != BUNDLED) else "transformers"
+        backend = "vllm" if installed and (gpu or model.name not in MODELS) else "transformers"
     if backend == "vllm" and not installed:
         raise UserError("vllm is not installed; install esprobe[vllm], or use --backend transformers")
     dtype = sweep.dtype

@@ -46,7 +46,7 @@ class Sweep:
     prompt: PromptFormat = "chat"
     offset: int = 0
     limit: int | None = None
-    max_new_tokens: int | None = None  # none means 64 for the bundled model, 1024 for others
+    max_new_tokens: int | None = None  # none means 64 for a bundled model, 1024 for others
     seed: int = 42
     noise: NoiseScheme = "iid"
     mixed: bool = False

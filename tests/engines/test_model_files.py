@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from esprobe.bundled import BUNDLED
+from esprobe.bundled import BUNDLED, MODELS
 from esprobe.engines.models import find_model, load_tokenizer
 from esprobe.errors import UserError
 from tests.conftest import HANGS_S
@@ -168,8 +168,10 @@ def test_a_token_beyond_the_embedding_is_named(copy: Path) -> None:
         model.check_prompts([[1] * 2048], tokenizer)
 
 
-def test_the_bundled_model_is_small_qwen2_with_a_chat_template() -> None:
-    model = find_model(BUNDLED)
+@pytest.mark.parametrize("name", MODELS)
+def test_the_bundled_models_are_small_qwen2_with_a_chat_template(name: str) -> None:
+    model = find_model(name)
+    assert (model.name, model.new_tokens) == (name, 64)
     assert model.config["model_type"] == "qwen2"
     assert sum(w.numel() for w in load_file(model.folder / "model.safetensors").values()) == 397_056
     assert sum(file.stat().st_size for file in model.folder.iterdir()) < 2_000_000

@@ -9,6 +9,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+from esprobe.bundled import MODELS
 from tests.conftest import HANGS_S
 
 ROOT = Path(__file__).parents[2]
@@ -19,12 +20,13 @@ def test_a_wheel_installed_elsewhere_samples_and_reports(tmp_path: Path) -> None
     built = subprocess.run(build, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size < 2_000_000
+    assert wheel.stat().st_size < 3_000_000
     names = zipfile.ZipFile(wheel).namelist()
     assert all(name.startswith(("esprobe/", "esprobe-")) for name in names)
     assert {"esprobe/migrations/views.sql", "esprobe/cli/presets/paper.toml", "esprobe/tasks/countdown/problems.jsonl"} <= set(
         names
     )
+    assert {f"esprobe/bundled/{model}/model.safetensors" for model in MODELS} <= set(names)
     assert "esprobe/py.typed" in names  # else type checkers take esprobe for untyped
     assert {f"esprobe/report/explore/{name}" for name in ("page.html.j2", "page.css", "page.js", "detail.js")} <= set(names)
 
