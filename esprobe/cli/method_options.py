@@ -96,6 +96,12 @@ PopulationOption = Annotated[
 ]
 SigmaOption = Annotated[float, typer.Option("--sigma", help="Standard deviation of their noise.")]
 LearningRateOption = Annotated[float, typer.Option("--learning-rate", envvar="ESPROBE_LEARNING_RATE", help="Step of an update.")]
+HalfLifeOption = Annotated[
+    float | None,
+    typer.Option(
+        "--half-life", envvar="ESPROBE_HALF_LIFE", help="Iterations after which the learning rate is half; without it, it stays."
+    ),
+]
 ProblemsPerIterationOption = Annotated[
     int,
     typer.Option(

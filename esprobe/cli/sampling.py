@@ -11,6 +11,7 @@ from esprobe.cli.app import app, counted
 from esprobe.cli.interruption import interruption
 from esprobe.cli.method_options import (
     EvaluateEveryOption,
+    HalfLifeOption,
     IterationsOption,
     LearningRateOption,
     MinPOption,
@@ -96,6 +97,7 @@ def train(
     population: PopulationOption = 32,
     sigma: SigmaOption = 0.01,
     learning_rate: LearningRateOption = 0.005,
+    half_life: HalfLifeOption = None,
     problems_per_iteration: ProblemsPerIterationOption = 64,
     reward: RewardOption = "correct",
     seed: SeedsOption = None,
@@ -118,6 +120,7 @@ def train(
         population=population,
         sigma=sigma,
         learning_rate=learning_rate,
+        half_life=half_life,
         problems_per_iteration=problems_per_iteration,
         reward=reward,
     )

@@ -138,7 +138,7 @@ class _Course:
         )
         rewards = self._rewards(planned, len(batch))
         seeds = [perturbation_seed("iid", planned.arm.settings["seed"], draw) for draw in range(planned.draws)]
-        update = Update(tuple(seeds), tuple(coefficients(rewards, self.training.learning_rate)))
+        update = Update(tuple(seeds), tuple(coefficients(rewards, self.training.rate(iteration))))
         digest = trained_digest(model.digest, [update])
         add_trained(self.session.store, name, digest, model.digest, planned.arm.digest, update, self._settings())
         self._say(name, rewards)
@@ -179,8 +179,9 @@ class _Course:
         """Raises UserError if the model of this name was made by another training."""
         for key, value in self._settings().items():
             if (then := made.settings.get(key)) != value:
-                option = key.replace("_", "-")
-                raise UserError(f"{made.name} was trained with --{option} {then}, not {value}; take another --name")
+                option = f"--{key.replace('_', '-')}"
+                how = f"without {option}" if then is None else f"with {option} {then}"
+                raise UserError(f"{made.name} was trained {how}, not {value}; take another --name")
         if made.arm != planned.arm.digest:
             raise UserError(
                 f"{made.name} was trained from another model, on other problems or by another engine; take another --name"

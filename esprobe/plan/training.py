@@ -22,7 +22,8 @@ LEAST_SPREAD = 1e-8  # added to the rewards' standard deviation, as published
 class Training:
     """What one training is: everything that its weights depend on, besides the base model and how it is run.
 
-    `reward`: `correct` counts right answers, `reward` takes the scorer's reward from 0 to 1.
+    `reward`: `correct` counts right answers, `reward` takes the scorer's reward from 0 to 1. `half_life`: after so many iterations
+    the learning rate is half of what it was, and so on; None keeps it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Training:
     problems_per_iteration: int
     reward: Reward = "correct"
     seed: int = 42
+    half_life: float | None = None
 
     def __post_init__(self) -> None:
         """Raises UserError for values that no training can have."""
@@ -48,6 +50,8 @@ class Training:
         for option, number in (("--sigma", self.sigma), ("--learning-rate", self.learning_rate)):
             if not 0 < number < 1000:
                 raise UserError(f"{option} must be above 0 (and below 1000), not {number:g}")
+        if self.half_life is not None and not 0 < self.half_life < 1e9:
+            raise UserError(f"--half-life must be above 0 (and below 1e9) iterations, not {self.half_life:g}")
         if not 0 <= self.seed < 1 << SEED_BITS:
             raise UserError(f"--seed must be from 0 to 2^{SEED_BITS} − 1, not {self.seed}")
 
@@ -55,6 +59,10 @@ class Training:
         """The base seed of an iteration's arm: no two iterations share their noise."""
         digest = hashlib.sha256(f"{self.seed}:iteration:{iteration}".encode()).digest()
         return int.from_bytes(digest[:8], "little") >> (64 - SEED_BITS)
+
+    def rate(self, iteration: int) -> float:
+        """The learning rate of an iteration, the first being 0. How many there will be is nothing to it."""
+        return self.learning_rate if self.half_life is None else self.learning_rate * 0.5 ** (iteration / self.half_life)
 
     def batches(self, problems: int) -> Iterator[list[int]]:
         """The problems (positions in the training file) of each iteration, without end. Raises UserError if there are too few.
