@@ -49,7 +49,10 @@ TaskOptionOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    str, typer.Option("--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or bundled: countdown-tiny, countdown-tiny-base.")
+    str,
+    typer.Option(
+        "--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or bundled: countdown-tiny, countdown-tiny-base."
+    ),
 ]
 BackendOption = Annotated[
     Backend,

@@ -22,7 +22,7 @@ LEAST_SPREAD = 1e-8  # added to the rewards' standard deviation, as published
 class Training:
     """What one training is: everything that its weights depend on, besides the base model and how it is run.
 
-    `reward`: `correct` counts right answers, `reward` takes the scorer's reward from 0 to 1. `half_life`: after so many iterations
+    `reward`: `correct` counts right answers, `reward` takes the scorer's reward from 0 to 1. `half_life`: iterations after which
     the learning rate is half of what it was, and so on; None keeps it.
     """
 
