@@ -37,8 +37,8 @@ def sample(sweep: Sweep, db: Path, command: str, meter: Meter, pool: Pool | None
         asked, total = sum(arm.draws for arm in prepared.arms) * len(setting.problems), sum(lacking.values())
         if not total:
             return Outcome(asked, 0)
-        line = f"{sweep.model}: {total:,} of {asked:,} rollouts to generate ({spec.backend}, {spec.dtype})"
-        opened.begin(setting, total, line)
+        meter.say(f"{sweep.model}: {total:,} of {asked:,} rollouts to generate ({spec.backend}, {spec.dtype})")
+        opened.begin(setting, total)
         return Outcome(asked, opened.generate(setting, lacking, sweep.batch_size))
 
 

@@ -35,14 +35,14 @@ class Session:
         """How many rollouts each arm lacks. Raises UserError where its others were made with another prompt."""
         return count_lacking(self.store, setting, arms)
 
-    def begin(self, setting: Setting, pieces: int, line: str) -> None:
+    def begin(self, setting: Setting, pieces: int) -> None:
         """Opens the engines, at most one for each of so many pieces of work, and begins the run, unless both are done.
 
-        `line` tells the user what is to be generated. Raises UserError, and leaves no row of a model that cannot be run.
+        `pieces`: of whatever this session will generate at once. Raises UserError, and leaves no row of a model that cannot be
+        run.
         """
         if self._run_id is not None:
             return
-        self.meter.say(line)
         if note := self.spec.model.end_note(setting.tokenizer):
             self.meter.say(note)
         self.pool.open(self.spec, self.meter.say, pieces)

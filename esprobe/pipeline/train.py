@@ -8,11 +8,12 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from math import fsum
 from pathlib import Path
 from typing import Any
 
-from esprobe.arms import Update, perturbation_seed, trained_digest
+from esprobe.arms import Update, trained_digest
 from esprobe.engines.open import open_pool
 from esprobe.engines.pool import Pool
 from esprobe.errors import UserError
@@ -22,6 +23,7 @@ from esprobe.pipeline.origin import Origin, of_trained, origin
 from esprobe.pipeline.prepare import Prepared
 from esprobe.pipeline.sample import of_origin
 from esprobe.pipeline.session import Session, session
+from esprobe.pipeline.work import Setting
 from esprobe.plan.sweep import PlannedArm, Sweep
 from esprobe.plan.training import Training, coefficients
 from esprobe.store.trained import TrainedModel, add_trained, find_trained, member_rewards
@@ -31,15 +33,10 @@ SAY_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is sampled of the model on the way, every so many iterations and at the end: greedy, and with `sampled` the sweep."""
+    """What is sampled of the root, of the model after every so many iterations, and of the last one."""
 
     sweep: Sweep
     every: int
-    sampled: bool
-
-    def of(self, prepared: Prepared) -> Prepared:
-        """The arms to be sampled."""
-        return replace(prepared, arms=[p for p in prepared.arms if self.sampled or p.arm.method == GREEDY.name])
 
 
 @dataclass(frozen=True)
@@ -58,10 +55,9 @@ def evaluation(
         return None
     if every is None or data is None:
         raise UserError("--evaluate-every and --test-data belong together: how often, and on which problems")
-    tests = replace(
-        sweep, method=TEMPERATURE.name, values=temperatures, draws=draws, greedy=True, data=data, offset=0, limit=None
-    )
-    return Evaluation(tests, every, bool(temperatures))
+    method = TEMPERATURE.name if temperatures else GREEDY.name
+    tests = replace(sweep, method=method, values=temperatures, draws=draws, greedy=True, data=data, offset=0, limit=None)
+    return Evaluation(tests, every)
 
 
 def train_all(
@@ -95,17 +91,17 @@ def train(
     pool = pool or open_pool(1)
     root = origin(db, sweep.model)
     prepared = of_origin(sweep, pool, root)
-    tests = evaluation.of(of_origin(evaluation.sweep, pool, root)) if evaluation else None
+    tests = of_origin(evaluation.sweep, pool, root) if evaluation else None
     batches = training.batches(len(prepared.setting.problems))
-    first = next(batches)  # too few problems are refused before anything is opened
     model = root or _root(prepared)
     with session(db, pool, replace(prepared.engine, trained=True), command, meter) as opened:
         course = _Course(training, opened, prepared, sweep.batch_size)
-        for iteration in range(training.iterations + 1):
-            if evaluation and tests and (iteration % evaluation.every == 0 or iteration == training.iterations):
+        for iteration, batch in enumerate(islice(batches, training.iterations)):
+            if evaluation and tests and iteration % evaluation.every == 0:
                 course.evaluate(tests, model)
-            if iteration < training.iterations:
-                model = course.step(model, iteration, next(batches) if iteration else first)
+            model = course.step(model, iteration, batch)
+        if tests:
+            course.evaluate(tests, model)
         return Outcome(model.name, course.generated)
 
 
@@ -125,20 +121,19 @@ class _Course:
 
     def step(self, model: Origin, iteration: int, batch: Sequence[int]) -> Origin:
         """The model that an iteration on these problems (positions) makes of `model`. Raises UserError."""
-        name = f"{self.training.name}@{iteration + 1}"
+        name = self.training.model(iteration + 1)
         planned = self._arm(model, iteration, batch)
         if (made := find_trained(self.session.store, name)) is not None:
             self._check(made, planned)
             return of_trained(made)
         setting = self.prepared.setting.only(batch)
         lacking = self.session.lacking(setting, [planned])
-        self.session.begin(setting, self.training.population, self._line(iteration))
-        self.generated += self.session.generate(
-            setting, lacking, self.batch_size, _Part(self.session.meter, self._whole(iteration))
-        )
+        part = _Part(self.session.meter, self._begun(setting, iteration))
+        self.generated += self.session.generate(setting, lacking, self.batch_size, part)
         rewards = self._rewards(planned, len(batch))
-        seeds = [perturbation_seed("iid", planned.arm.settings["seed"], draw) for draw in range(planned.draws)]
-        update = Update(tuple(seeds), tuple(coefficients(rewards, self.training.rate(iteration))))
+        noises = [noise for draw in range(planned.draws) if (noise := planned.perturbation(draw))]
+        weights = coefficients(rewards, self.training.rate(iteration))
+        update = Update(tuple(noise.seed for noise in noises), tuple(weights), noises[0].scheme)
         digest = trained_digest(model.digest, [update])
         add_trained(self.session.store, name, digest, model.digest, planned.arm.digest, update, self._settings())
         self._say(name, rewards)
@@ -146,9 +141,10 @@ class _Course:
 
     def evaluate(self, tests: Prepared, model: Origin) -> None:
         """Samples the tests' arms of the model, as far as they are lacking."""
-        lacking = self.session.lacking(tests.setting, arms := model.arms(tests.arms))
+        lacking = self.session.lacking(tests.setting, model.arms(tests.arms))
         if total := sum(lacking.values()):
-            self.session.begin(tests.setting, len(arms), f"{model.name}: {total:,} rollouts to evaluate it")
+            self.session.meter.say(f"{model.name}: {total:,} rollouts to evaluate it")
+            self.session.begin(tests.setting, max(total, self.training.population))  # the engines will train too
             self.generated += self.session.generate(tests.setting, lacking, self.batch_size)
 
     def _arm(self, model: Origin, iteration: int, batch: Sequence[int]) -> PlannedArm:
@@ -187,27 +183,22 @@ class _Course:
                 f"{made.name} was trained from another model, on other problems or by another engine; take another --name"
             )
 
-    def _line(self, iteration: int) -> str:
-        spec, training = self.session.spec, self.training
-        each = training.population * training.problems_per_iteration
-        left = training.iterations - iteration
-        return (
-            f"{training.name}: {left:,} of {training.iterations:,} iterations to train from {spec.model.name}, {each:,} rollouts "
-            f"each ({spec.backend}, {spec.dtype})"
-        )
-
-    def _whole(self, iteration: int) -> Advance:
-        """What is told of the progress of all iterations that are left."""
+    def _begun(self, setting: Setting, iteration: int) -> Advance:
+        """What follows the progress of all iterations that are left, which the first of them to generate anything begins."""
         if self._advance is None:
-            each = self.training.population * self.training.problems_per_iteration
-            self._advance = self.session.meter.start(
-                self.training.name, (self.training.iterations - iteration) * each, "rollouts"
+            spec, training = self.session.spec, self.training
+            left = training.iterations - iteration
+            self.session.meter.say(
+                f"{training.name}: {left:,} of {training.iterations:,} iterations to train from {spec.model.name}, "
+                f"{training.rollouts:,} rollouts each ({spec.backend}, {spec.dtype})"
             )
+            self.session.begin(setting, training.population)
+            self._advance = self.session.meter.start(training.name, left * training.rollouts, "rollouts")
         return self._advance
 
     def _say(self, name: str, rewards: Sequence[float]) -> None:
         """A line about an iteration, now and then."""
-        if time.monotonic() >= self._said + SAY_EVERY_S or name == f"{self.training.name}@{self.training.iterations}":
+        if time.monotonic() >= self._said + SAY_EVERY_S or name == self.training.model(self.training.iterations):
             self._said = time.monotonic()
             mean, best = fsum(rewards) / len(rewards), max(rewards)
             self.session.meter.say(f"{name}: members had {100 * mean:.1f}% on average, the best {100 * best:.1f}% of the reward")

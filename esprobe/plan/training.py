@@ -55,6 +55,15 @@ class Training:
         if not 0 <= self.seed < 1 << SEED_BITS:
             raise UserError(f"--seed must be from 0 to 2^{SEED_BITS} − 1, not {self.seed}")
 
+    @property
+    def rollouts(self) -> int:
+        """How many an iteration takes: every member answers every problem once."""
+        return self.population * self.problems_per_iteration
+
+    def model(self, iteration: int) -> str:
+        """What the model after so many iterations is called."""
+        return f"{self.name}@{iteration}"
+
     def iteration_seed(self, iteration: int) -> int:
         """The base seed of an iteration's arm: no two iterations share their noise."""
         digest = hashlib.sha256(f"{self.seed}:iteration:{iteration}".encode()).digest()
@@ -70,9 +79,12 @@ class Training:
         All are used once in a seeded order, then again in another. Where one order ends within an iteration, the next one
         begins with problems that the iteration does not have yet, so that no problem is in it twice.
         """
-        wanted = self.problems_per_iteration
-        if wanted > problems:
+        if (wanted := self.problems_per_iteration) > problems:
             raise UserError(f"--problems-per-iteration {wanted}: there are only {problems} training problems; lower it")
+        return self._batches(problems)
+
+    def _batches(self, problems: int) -> Iterator[list[int]]:
+        wanted = self.problems_per_iteration
         rng = random.Random(f"{self.seed}:problems")
         queue: list[int] = []
         while True:
