@@ -48,7 +48,7 @@ class LocalPool:
             return self.engine.run(batch)
         except UserError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever an engine raises: the work goes to a new one
             return one_line(error)
 
     def close(self) -> None:

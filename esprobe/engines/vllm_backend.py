@@ -22,6 +22,7 @@ from esprobe.weights.rounding import Rounding, Sums
 
 WORKER = "esprobe.engines.vllm_worker.Perturber"
 LOWEST_TEMPERATURE = 0.01  # vLLM silently raises anything lower to this
+HIGHEST_TEMPERATURE = 2.0  # and refuses anything higher
 GPU_SHARE = 0.9  # of a GPU's memory, for the engine and our copy of the base
 ENGINE_SHARE = 0.4  # what the engine must keep of it for the copy to stay on the GPU
 
@@ -129,8 +130,11 @@ class VllmBackend:
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
         """See Backend. One seeded request for every prompt and key. Raises UserError."""
-        if 0 < decoding.temperature < LOWEST_TEMPERATURE:
-            raise UserError(f"vLLM samples at T = {LOWEST_TEMPERATURE:g} and above, not {decoding.temperature:g}")
+        if decoding.temperature and not LOWEST_TEMPERATURE <= decoding.temperature <= HIGHEST_TEMPERATURE:
+            raise UserError(
+                f"vLLM samples at T from {LOWEST_TEMPERATURE:g} to {HIGHEST_TEMPERATURE:g}, not {decoding.temperature:g}; "
+                "take another T, or --backend transformers"
+            )
         largest, vocabulary = max(max(prompt) for prompt in prompts), self.llm.model_config.get_vocab_size()
         if largest >= vocabulary:
             raise UserError(beyond_embedding(self.name, largest, vocabulary))

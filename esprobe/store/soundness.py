@@ -160,7 +160,7 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except (UserError, OSError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # rows that are not ours may break any reader in any way; without a defect it is raised again
         with closing(schema.open_readonly(path)) as connection:
             defect = first_defect(connection)
         if defect is None:

@@ -197,6 +197,14 @@ def test_what_stands_in_the_plots(drawn: Drawn) -> None:
     assert "proven to have no solution" in said["solve-overlap"]
 
 
+def test_arms_that_exclude_other_tokens_are_not_joined(tmp_path: Path) -> None:
+    cut = (("top_p", 0.9),)
+    made = [Made("temperature", t, 8, settings=settings) for settings in ((), cut) for t in (0.6, 1.0)]
+    save_plots(make(tmp_path / "r.db", made), Filter(), tmp_path)
+    said = words(tmp_path / "countdown-tiny-pass-at-k-over-values.svg")
+    assert "pass@1 pass@1, top-p 0.9 pass@8 pass@8, top-p 0.9" in said
+
+
 def test_the_same_data_give_the_same_files(drawn: Drawn, tmp_path: Path) -> None:
     db, folder, _ = drawn("two")
     save_plots(db, Filter(), tmp_path)

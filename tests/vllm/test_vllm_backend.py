@@ -308,9 +308,10 @@ def test_outputs_that_are_not_numbers_are_marked_and_leave_nothing_behind(pair: 
 
 
 @tied
-def test_temperatures_that_vllm_would_raise_are_refused(pair: Pair) -> None:
-    with pytest.raises(UserError, match=r"T = 0\.01 and above, not 0\.005"):
-        pair.vllm.generate(PROMPTS[:1], Decoding(8, 0.005, (1,)))
+@pytest.mark.parametrize("temperature", [0.005, 2.5])
+def test_temperatures_that_vllm_would_change_or_refuse_are_refused(pair: Pair, temperature: float) -> None:
+    with pytest.raises(UserError, match=rf"T from 0\.01 to 2, not {temperature}; take another T, or --backend transformers"):
+        pair.vllm.generate(PROMPTS[:1], Decoding(8, temperature, (1,)))
 
 
 @tied

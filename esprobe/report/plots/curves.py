@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from esprobe.analysis.arms import ArmRow, AtK
+from esprobe.arms import truncation
 from esprobe.methods import COMPARED, GREEDY, SAMPLED, TEMPERATURE, Method
 from esprobe.report.plots import style
 from esprobe.report.plots.data import Subject
@@ -153,8 +154,9 @@ def over_values(subject: Subject) -> Figure | str:
     for panel, ax in zip(panels, axes, strict=True):
         found = [arm for arm in data.of(panel) if arm.value is not None]
         for k, colour, marker in zip(ks, style.colours(TEMPERATURE.name, len(ks)), "osD^vPX*", strict=False):
-            points = [(arm.value or 0.0, point) for arm in found if (point := data.point(arm, k))]  # in order of value
-            _with_bars(ax, points, colour, marker, f"pass@{k}")
+            for excluded, alike in _by_truncation(found).items():
+                points = [(arm.value or 0.0, point) for arm in alike if (point := data.point(arm, k))]
+                _with_bars(ax, points, colour, marker, ", ".join((f"pass@{k}", *excluded)), "--" if excluded else "-")
         _value_axis(ax, panel, sorted({arm.value or 0.0 for arm in found}))
     for ax in axes:
         levels(subject, ax, arms)
@@ -164,7 +166,15 @@ def over_values(subject: Subject) -> Figure | str:
     return made
 
 
-def _with_bars(axes: Axes, points: Sequence[tuple[float, AtK]], colour: str, marker: str, label: str) -> None:
+def _by_truncation(arms: Sequence[ArmRow]) -> dict[tuple[str, ...], list[ArmRow]]:
+    """The arms that one line may join, in order of value, by what excludes tokens in them."""
+    found: dict[tuple[str, ...], list[ArmRow]] = {}
+    for arm in arms:
+        found.setdefault(tuple(truncation(arm.settings)), []).append(arm)
+    return found
+
+
+def _with_bars(axes: Axes, points: Sequence[tuple[float, AtK]], colour: str, marker: str, label: str, line: str) -> None:
     """pass@k at one k over the arms' values, with intervals as bars and chance as a thin line."""
     values = [value for value, _ in points]
     means = [at.pass_at_k for _, at in points]
@@ -173,7 +183,7 @@ def _with_bars(axes: Axes, points: Sequence[tuple[float, AtK]], colour: str, mar
         [mean - low for mean, (low, _) in zip(means, ends, strict=True)],
         [high - mean for mean, (_, high) in zip(means, ends, strict=True)],
     ]
-    joined = "-" if len(set(values)) == len(values) else "none"  # arms of equal value are no curve
+    joined = line if len(set(values)) == len(values) else "none"  # arms of equal value are no curve
     look: dict[str, Any] = {"color": colour, "marker": marker, "ls": joined, "capsize": 2, "elinewidth": 0.8, "zorder": 3}
     bar = axes.errorbar(values, means, errors, label=label, **look)
     for artist in (bar[0], *bar[1], *bar[2]):
