@@ -31,14 +31,15 @@ TopPOption = Annotated[
     ),
 ]
 TopKOption = Annotated[
-    int | None, typer.Option("--top-k", envvar="ESPROBE_TOP_K", help="Draw from this many of the most probable tokens.")
+    int | None,
+    typer.Option("--top-k", envvar="ESPROBE_TOP_K", help="Draw from this many of the most probable tokens; 0: from all."),
 ]
 MinPOption = Annotated[
     float | None,
     typer.Option(
         "--min-p",
         envvar="ESPROBE_MIN_P",
-        help="Draw from tokens at least this (above 0, at most 1) times as probable as the most probable one.",
+        help="Draw from tokens at least this (from 0 to 1) times as probable as the most probable one.",
     ),
 ]
 SigmasOption = Annotated[

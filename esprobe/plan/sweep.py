@@ -89,16 +89,16 @@ class Sweep:
             raise UserError(f"{self.draws:,} models × {self.samples:,} samples are more than {MOST_DRAWS:,} draws of an arm")
 
     def _check_truncation(self) -> None:
-        """Raises UserError for values that none of the three can have. A top_p of 1 excludes nothing: it is none."""
-        for name in ("top_p", "min_p"):
-            share = getattr(self, name)
-            if share is None:
-                continue
-            if not 0 < share <= 1:
-                raise UserError(f"--{name.replace('_', '-')} must be above 0 and at most 1, not {share:g}")
-            object.__setattr__(self, name, None if name == "top_p" and share == 1 else float(share))
-        if self.top_k is not None and self.top_k < 1:
-            raise UserError(f"--top-k must be at least 1, not {self.top_k}; leave it out to exclude no token")
+        """Raises UserError for values that none of the three can have. Those that exclude nothing (1, 0 and 0) are none."""
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise UserError(f"--top-p must be above 0 and at most 1, not {self.top_p:g}")
+        if self.top_k is not None and self.top_k < 0:
+            raise UserError(f"--top-k must be at least 1, or 0 to exclude no token, not {self.top_k}")
+        if self.min_p is not None and not 0 <= self.min_p <= 1:
+            raise UserError(f"--min-p must be from 0 to 1, not {self.min_p:g}")
+        object.__setattr__(self, "top_p", None if self.top_p is None or self.top_p == 1 else float(self.top_p))
+        object.__setattr__(self, "top_k", self.top_k or None)
+        object.__setattr__(self, "min_p", float(self.min_p) if self.min_p else None)
         if self.method != TEMPERATURE.name and self.truncation():
             raise UserError("--top-p, --top-k and --min-p are for temperature sampling; perturbed models take none of them")
 

@@ -116,7 +116,8 @@ def test_labels_of_unlike_values_are_unlike() -> None:
 def test_a_truncation_is_part_of_a_temperature_arm_only_where_it_excludes_tokens() -> None:
     plain = Sweep("temperature", (0.5,))
     assert not {"top_p", "top_k", "min_p"} & arms(plain)[-1].arm.settings.keys()
-    assert arms(replace(plain, top_p=1.0))[-1].arm.digest == arms(plain)[-1].arm.digest
+    nothing: list[dict[str, Any]] = [{"top_p": 1.0}, {"top_k": 0}, {"min_p": 0.0}]
+    assert {arms(replace(plain, **own))[-1].arm.digest for own in nothing} == {arms(plain)[-1].arm.digest}
     assert Sweep("perturbation", top_p=1.0).truncation() == {}
     other: list[dict[str, Any]] = [
         {"top_p": 0.9},
@@ -149,10 +150,10 @@ def test_a_truncation_is_named_in_the_label() -> None:
         ({"top_p": 0.0}, "--top-p must be above 0 and at most 1, not 0"),
         ({"top_p": 1.5}, "--top-p must be above 0 and at most 1, not 1.5"),
         ({"top_p": float("nan")}, "--top-p must be"),
-        ({"min_p": 0.0}, "--min-p must be above 0 and at most 1, not 0"),
-        ({"min_p": -0.1}, "--min-p must be"),
-        ({"top_k": 0}, "--top-k must be at least 1, not 0"),
-        ({"top_k": -1}, "--top-k must be"),
+        ({"min_p": -0.1}, "--min-p must be from 0 to 1, not -0.1"),
+        ({"min_p": 1.1}, "--min-p must be from 0 to 1, not 1.1"),
+        ({"min_p": float("nan")}, "--min-p must be"),
+        ({"top_k": -1}, "--top-k must be at least 1, or 0 to exclude no token, not -1"),
     ],
 )
 def test_truncations_that_there_are_not_are_refused(own: dict[str, Any], cause: str) -> None:
