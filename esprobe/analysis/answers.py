@@ -20,8 +20,8 @@ Seeded = tuple[int | None, float | None]  # a draw's seed and σ, which together
 class Answers:
     """An arm's scored rollouts: `draws` (D,) and `problems` (P,) by number and id, ascending, and a cell for each pair.
 
-    `there`, `correct`: (D, P). `ballots`: (D, P), equal numbers being equal ballots, in all arms that were read together; −1 is
-    none.
+    `there`, `correct`: (D, P). `ballots`, `expressions`: (D, P), by value and by the expression that has it; equal numbers are
+    equal ballots, −1 is none.
     """
 
     draws: Ints
@@ -29,39 +29,51 @@ class Answers:
     there: NDArray[np.bool_]
     correct: NDArray[np.bool_]
     ballots: Ints
+    expressions: Ints
 
     def on(self, problems: Ints) -> "Answers":
         """On these problems alone, without the draws that lack one of them; none are left where the arm has not met one."""
         columns = np.minimum(np.searchsorted(self.problems, problems), len(self.problems) - 1)
         rows = self.there[:, columns].all(1) & np.array_equal(self.problems[columns], problems)
         cells = np.ix_(rows, columns)
-        return Answers(self.draws[rows], problems, self.there[cells], self.correct[cells], self.ballots[cells])
+        parts = (part[cells] for part in (self.there, self.correct, self.ballots, self.expressions))
+        return Answers(self.draws[rows], problems, *parts)
+
+    @property
+    def lacks_expressions(self) -> bool:
+        """Whether a ballot has no expression, so that nothing can be said of votes by expressions."""
+        return bool(((self.ballots >= 0) & (self.expressions < 0)).any())
 
 
-def read_answers(connection: sqlite3.Connection, scorer: str, arm_ids: Sequence[int]) -> dict[int, Answers]:
-    """The answers of each arm that has any."""
-    numbers: dict[str | None, int] = {None: -1}
-    found = {}
-    for arm_id in arm_ids:
-        _, rows = query(
-            connection,
-            "SELECT draw, problem_id, correct, ballot FROM score WHERE scorer = ? AND arm_id = ? ORDER BY draw, problem_id",
-            [scorer, arm_id],
-        )
-        if rows:
-            draws, problems, correct, ballots = zip(*rows, strict=True)
-            voted = [numbers.setdefault(ballot, len(numbers)) for ballot in ballots]
-            found[arm_id] = _placed(*(np.array(column, dtype=np.int64) for column in (draws, problems, correct, voted)))
-    return found
+class Numbers:
+    """Gives each ballot a number, the same in all arms that are read with it: models of several arms can vote together."""
+
+    def __init__(self) -> None:
+        """Knows no ballot yet."""
+        self._known: dict[str | None, int] = {None: -1}
+
+    def of(self, ballots: Sequence[str | None]) -> Ints:
+        """One number for each; −1 where there is none."""
+        return np.array([self._known.setdefault(ballot, len(self._known)) for ballot in ballots], dtype=np.int64)
 
 
-def _placed(draws: Ints, problems: Ints, correct: Ints, ballots: Ints) -> Answers:
-    of_draw, row = np.unique(draws, return_inverse=True)
-    of_problem, column = np.unique(problems, return_inverse=True)
+def read_answers(connection: sqlite3.Connection, scorer: str, arm_id: int, numbers: Numbers) -> Answers:
+    """The answers of an arm, which has at least one."""
+    _, rows = query(
+        connection,
+        "SELECT draw, problem_id, correct, ballot, expression FROM score WHERE scorer = ? AND arm_id = ? "
+        "ORDER BY draw, problem_id",
+        [scorer, arm_id],
+    )
+    draws, problems, correct, ballots, expressions = zip(*rows, strict=True)
+    of_draw, row = np.unique(np.array(draws, dtype=np.int64), return_inverse=True)
+    of_problem, column = np.unique(np.array(problems, dtype=np.int64), return_inverse=True)
     shape = len(of_draw), len(of_problem)
-    there, right, voted = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), np.full(shape, -1, dtype=np.int64)
-    there[row, column], right[row, column], voted[row, column] = True, correct > 0, ballots
-    return Answers(of_draw, of_problem, there, right, voted)
+    there, right = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    by_value, by_expression = np.full(shape, -1, dtype=np.int64), np.full(shape, -1, dtype=np.int64)
+    there[row, column], right[row, column] = True, np.array(correct, dtype=bool)
+    by_value[row, column], by_expression[row, column] = numbers.of(ballots), numbers.of(expressions)
+    return Answers(of_draw, of_problem, there, right, by_value, by_expression)
 
 
 def read_seeds(connection: sqlite3.Connection, arm_id: int) -> dict[int, Seeded]:

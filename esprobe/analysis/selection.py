@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from esprobe.analysis.answers import Answers, read_answers, read_digests, read_seeds
+from esprobe.analysis.answers import Answers, Numbers, read_answers, read_digests, read_seeds
 from esprobe.analysis.arms import ArmRow, Filter, passing, read_arms
 from esprobe.analysis.best import unlike
 from esprobe.analysis.population import Sampled, models_of, population_of, sampled_at, shared_problems
@@ -20,7 +20,7 @@ from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
 from esprobe.stats.best_of import powers
 from esprobe.stats.resampling import Floats, Ints
 from esprobe.stats.reselection import SEED, Selected, select
-from esprobe.stats.selection import halves
+from esprobe.stats.selection import BY_EXPRESSION, halves
 from esprobe.tasks.records import load_problems
 from esprobe.tasks.registry import find_task
 
@@ -51,6 +51,11 @@ class Selection:
     ks: tuple[int, ...]
     selected: Selected
 
+    @property
+    def votes_by_expression(self) -> bool:
+        """Whether there are votes by expression too."""
+        return bool(self.selected.at(f"vote_test{BY_EXPRESSION}"))
+
 
 def selections(connection: sqlite3.Connection, chosen: Filter, ks: Sequence[int], train: Path | None) -> list[Selection]:
     """One for each perturbation arm that passes the filter; for all of them together where the filter names several arms.
@@ -77,12 +82,13 @@ class _Read:
     scorer: str
     every: Sequence[ArmRow]
     answers: dict[int, Answers] = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=Numbers)
     sampled: dict[tuple[object, ...], Sampled] = field(default_factory=dict)
 
     def of(self, arm: ArmRow) -> Answers:
         """The answers of an arm."""
         if arm.arm_id not in self.answers:
-            self.answers.update(read_answers(self.connection, self.scorer, [arm.arm_id]))
+            self.answers[arm.arm_id] = read_answers(self.connection, self.scorer, arm.arm_id, self.numbers)
         return self.answers[arm.arm_id]
 
     def samples(self, arms: Sequence[ArmRow], problems: Ints, ks: Sequence[int]) -> Sampled:

@@ -10,6 +10,10 @@ from esprobe.analysis.baselines import Tried, chance_at, distinct_at
 from esprobe.analysis.overview import Overview
 from esprobe.report.words import agree, beyond, counted, names_of, percent
 
+BY_EXPRESSION = (
+    "By expression, answers vote alike only if they are the same up to order, parentheses and signs. Counting by value takes "
+    "working out every answer, which is half of verifying it."
+)
 OFF = 0.05  # how far the effective σ may be from the nominal one, and how many weights may stay as they were, unsaid
 
 
@@ -76,10 +80,7 @@ def _voting(seen: Overview) -> Iterator[str]:
             "By value, answers of one value vote alike."
         )
     if "expression" in seen.ballots:
-        yield (
-            "By expression, answers vote alike only if they are the same up to order, parentheses and signs. Counting by value "
-            "takes working out every answer, which is half of verifying it."
-        )
+        yield BY_EXPRESSION
 
 
 def _proven(problem: Tried) -> bool:

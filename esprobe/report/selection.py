@@ -14,6 +14,7 @@ from esprobe.report.shapes import Made, Shape, fitted, heading
 from esprobe.report.words import arm_name, percent, points
 from esprobe.stats.intervals import Interval
 from esprobe.stats.reselection import DIFFERENCES, Figure
+from esprobe.stats.selection import BY_EXPRESSION
 
 COLUMNS = ["arm_id", "N_or_K", "quantity", "value", "low", "high"]
 # Column of a table → the quantity that it shows
@@ -34,6 +35,7 @@ VOTES = {
     "any: random K": "any_random",
     "pass@K at best T": "temperature_pass",
 }
+_STRICTER = {title: f"{quantity}{BY_EXPRESSION}" for title, quantity in VOTES.items() if "vote" in quantity}
 
 
 def select_report(selected: Sequence[Selection], scorer: str, style: Format) -> str:
@@ -80,8 +82,13 @@ def _text(one: Selection, scorer: str, style: Format, width: int | None) -> str:
     ]
     if one.ks:
         parts += [
-            heading("K models together, by vote and with a verifier:", style, width),
+            heading("K models together, by vote with ballots by value, and with a verifier:", style, width),
             fitted(lambda shape: _table(one, "K", VOTES, shape), style, width, one.ks, ("any: random K", "best − T"), True),
+        ]
+    if one.votes_by_expression:
+        parts += [
+            heading("K models together, by vote with ballots by expression:", style, width),
+            fitted(lambda shape: _table(one, "K", _STRICTER, shape), style, width, one.ks, ("best − T",), True),
         ]
     return "\n\n".join([*parts, "\n".join(heading(note, style, width) for note in found(one))])
 
@@ -102,6 +109,6 @@ def _cell(figure: Figure | None, shape: Shape) -> str:
         return ""
     if figure.quantity == "gain_test" and figure.at == 1:
         return "0.0"
-    if figure.quantity in DIFFERENCES:
-        return shape.cell(points(figure.value, figure.interval))
-    return shape.cell(percent(figure.value, figure.interval))
+    written = points if figure.quantity in DIFFERENCES else percent
+    missing = "" if figure.interval else " [–]"
+    return shape.cell(written(figure.value, figure.interval) + missing)

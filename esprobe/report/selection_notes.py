@@ -6,18 +6,22 @@ Knows what a selection contains. Must not know tables or the database.
 from collections.abc import Iterator, Sequence
 
 from esprobe.analysis.selection import Selection
+from esprobe.report.notes import BY_EXPRESSION
 from esprobe.report.words import arm_name, percent, points
-from esprobe.stats.reselection import HALVES, RESAMPLES
+from esprobe.stats.reselection import DECIDING, HALVES, RESAMPLES
 
 
 def found(one: Selection) -> Iterator[str]:
     """The sentences about one population."""
     yield _spread(one)
-    most = one.sizes[-1]
+    gains = one.selected.at("gain_test")
+    known = [size for size in one.sizes if gains[size].interval is not None]
+    most = known[-1] if len(known) > 1 else one.sizes[-1]
     train, test, gain = (one.selected.at(name)[most] for name in ("best_train", "best_test", "gain_test"))
+    which = f"all {most:,}" if most == one.models else f"{most:,}"
     said = f"{one.selected.at('slope')[None].value:.2f}".replace("-", "−")
     yield (
-        f"The best of all {most:,} has {percent(train.value)} where it was chosen and {percent(test.value)} where it was not, "
+        f"The best of {which} has {percent(train.value)} where it was chosen and {percent(test.value)} where it was not, "
         f"{points(gain.value, gain.interval)} points over a model taken at random. A model that is 1 point better on the train "
         f"problems is {said} points better on the test problems."
     )
@@ -31,6 +35,11 @@ def found(one: Selection) -> Iterator[str]:
     doubts = {figure.interval.doubt for figure in one.selected.figures if figure.interval is not None and figure.interval.doubt}
     if doubts:
         yield f"not trustworthy: intervals of {'; '.join(sorted(doubts))}."
+    if any(figure.interval is None for name in ("gain_test", "vote_test") for figure in one.selected.at(name).values()):
+        yield (
+            f"[–]: no interval where fewer than {DECIDING} models decide: at N above n/{DECIDING} of n models, and at K below "
+            f"{DECIDING}. On halves as few as 85% of such intervals contain the truth in simulations. --train FILE gives one."
+        )
     if one.samples > 1:
         yield f"A model has {one.samples:,} samples of each problem: its accuracy is their mean, and it votes with the first."
     if one.left_out:
@@ -63,9 +72,11 @@ def meaning(every: Sequence[Selection]) -> Iterator[str]:
     )
     if any(one.ks for one in every):
         yield (
-            f"vote: the most frequent ballot. Ballots are {_key(every)}; ties go to the better-ranked model; an answer without a "
-            "ballot does not vote. any: one of the K is right, for those who can verify."
+            f"vote: the most frequent ballot. By value, ballots are {_key(every)}; ties go to the better-ranked model; an answer "
+            "without a ballot does not vote. any: one of the K is right, for those who can verify."
         )
+    if any(one.votes_by_expression for one in every):
+        yield BY_EXPRESSION
     temperatures = dict.fromkeys(arm_name(arm) for one in every for arm in one.temperatures)
     if temperatures:
         yield (

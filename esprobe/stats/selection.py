@@ -4,7 +4,7 @@ Knows matrices of verdicts and ballots by problem and model. Knows no database a
 is one way to divide the problems, with the weights and models that a resample gives it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from esprobe.stats.best_of import Pools
 from esprobe.stats.resampling import Floats, Ints, estimates
-from esprobe.stats.top_votes import Ballots, votes
+from esprobe.stats.top_votes import Ballots, Flags, votes
 
 Weights = NDArray[np.float32]
+BY_EXPRESSION = "_by_expression"  # ends the names of votes by the stricter ballot
 Table = tuple[str, int | None, Floats]  # quantity, its N or K, (R, m): what each row makes of each problem
 
 
@@ -26,7 +27,8 @@ class Population:
     `correct`: (m, n), how many of each model's `samples` samples are correct. `ballots`: of each model's first sample.
     `families`: (n,), equal for models of one seed, which are not independent of one another. `greedy`: (m,), the unperturbed
     model's verdicts. `temperature_votes` and `temperature_passes`: K → (arms, m), vote@K and pass@K of the temperature arms that
-    have so many draws.
+    have so many draws. `expressions` and `temperature_votes_by_expression`: the same as `ballots` and `temperature_votes` by the
+    stricter ballot, where there is one.
     """
 
     correct: Weights
@@ -36,6 +38,8 @@ class Population:
     greedy: Floats | None = None
     temperature_votes: Mapping[int, Floats] | None = None
     temperature_passes: Mapping[int, Floats] | None = None
+    expressions: Ballots | None = None
+    temperature_votes_by_expression: Mapping[int, Floats] | None = None
 
     @property
     def problems(self) -> int:
@@ -107,24 +111,46 @@ def measure(
 def _voted(population: Population, rows: Rows, scores: Ints, ks: Sequence[int], rng: np.random.Generator) -> Iterator[Table]:
     """Votes of the K best, of K random models and of K draws at a temperature; whether any of them is right."""
     best, by_chance = _orders(rows, scores, max(ks), rng)
-    vote_test, any_test = votes(population.ballots, best, ks)
-    vote_random, _ = votes(population.ballots, by_chance, ks)
     correct = np.rint(rows.times.astype(np.float32) @ population.ballots.solved).astype(np.int64)  # (R, m)
+    any_test = yield from _by_ballot(rows, population.ballots, population.temperature_votes, (best, by_chance), ks)
     for place, k in enumerate(ks):
-        voted, any_right, by_random = (table[:, place].astype(np.float64) for table in (vote_test, any_test, vote_random))
-        yield "vote_test", k, voted
+        any_right = any_test[:, place].astype(np.float64)
         yield "any_test", k, any_right
-        yield "vote_random", k, by_random
         yield "any_random", k, estimates(np.full((1, 1), population.models), correct, k)
-        yield "vote_over_random", k, voted - by_random
-        for name, difference, top, tables in (
-            ("temperature_vote", "vote_over_temperature", voted, population.temperature_votes),
-            ("temperature_pass", "any_over_pass", any_right, population.temperature_passes),
-        ):
-            if tables and k in tables:
-                sampled = _best_arm(tables[k], rows.chosen)
-                yield name, k, sampled
-                yield difference, k, top - sampled
+        if population.temperature_passes and k in population.temperature_passes:
+            sampled = _best_arm(population.temperature_passes[k], rows.chosen)
+            yield "temperature_pass", k, sampled
+            yield "any_over_pass", k, any_right - sampled
+    if population.expressions is not None:
+        sampled_votes = population.temperature_votes_by_expression
+        yield from _by_ballot(rows, population.expressions, sampled_votes, (best, by_chance), ks, BY_EXPRESSION)
+
+
+def _by_ballot(
+    rows: Rows,
+    ballots: Ballots,
+    sampled_votes: Mapping[int, Floats] | None,
+    orders: tuple[Ints, Ints],
+    ks: Sequence[int],
+    suffix: str = "",
+) -> Generator[Table, None, Flags]:
+    """The votes by one kind of ballot, `suffix` being added to the quantities; `orders`: the best models, and random ones.
+
+    Returns whether any of the K best is right: (R, len(ks), m).
+    """
+    best, by_chance = orders
+    vote_test, any_test = votes(ballots, best, ks)
+    vote_random, _ = votes(ballots, by_chance, ks)
+    for place, k in enumerate(ks):
+        voted, by_random = (table[:, place].astype(np.float64) for table in (vote_test, vote_random))
+        yield f"vote_test{suffix}", k, voted
+        yield f"vote_random{suffix}", k, by_random
+        yield f"vote_over_random{suffix}", k, voted - by_random
+        if sampled_votes and k in sampled_votes:
+            sampled = _best_arm(sampled_votes[k], rows.chosen)
+            yield f"temperature_vote{suffix}", k, sampled
+            yield f"vote_over_temperature{suffix}", k, voted - sampled
+    return any_test
 
 
 def _orders(rows: Rows, scores: Ints, length: int, rng: np.random.Generator) -> tuple[Ints, Ints]:

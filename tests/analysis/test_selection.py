@@ -1,6 +1,8 @@
 """What `report --select` reads: populations, models by their seed, what is compared with them, the problems of a train file."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,28 @@ def test_the_train_file_says_which_problems_models_are_chosen_on(tmp_path: Path)
     assert at("best_train")[4].value == pytest.approx(1)
     assert at("best_test")[4].value == pytest.approx((0 + 1 / 3) / 2)  # of the two that are equally good on train
     assert at("best_test")[1].value == pytest.approx(5 / 12)
+
+
+def test_models_of_several_arms_vote_together(tmp_path: Path) -> None:
+    """Ballots are equal by what they say, though each arm meets them in another order: three right ones outvote two and one."""
+    said = {True: "right", False: "wrong"}
+    arms = [("perturbation", 0.01, dict.fromkeys(range(4), "--+")), ("perturbation", 0.02, dict.fromkeys(range(4), "+-+"))]
+    path = make(tmp_path / "r.db", arms, voted=lambda draw, right: (said[right], said[right] if right else f"wrong {draw}"))
+    (together,) = select(path, 1, 2, ks=(6,))
+    at = together.selected.at
+    assert at("vote_test_by_expression")[6].value == 1  # 3 right; wrong: 2 of draw 1, 1 of draw 0
+    assert at("vote_random_by_expression")[6].value == 1
+    assert together.votes_by_expression
+
+
+def test_there_is_no_vote_by_expression_where_a_ballot_lacks_one(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "r.db", [("perturbation", 0.01, dict(enumerate(PATTERN)))], voted=lambda draw, right: (str(right), "e")
+    )
+    assert select(path)[0].votes_by_expression
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE score SET expression = NULL WHERE draw = 0 AND problem_id = 1")
+    assert not select(path)[0].votes_by_expression
 
 
 def save(path: Path, draws: list[tuple[int, int, str]], sigma: float = 0.01) -> Path:

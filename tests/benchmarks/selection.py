@@ -64,19 +64,26 @@ def part(population: Population, problems: int) -> Population:
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """Of one quantity at one N or K: the truth, the mean estimate, and how often intervals hold the truth, or lie above it.
+class Held:
+    """How often intervals contain the truth, or lie above it.
 
     `width`: of the mean interval, in that of one that knew the standard deviation of the estimates.
     """
+
+    holds: float
+    above: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of one quantity at one N or K: the truth, the mean estimate, and its intervals, None where it is given without."""
 
     quantity: str
     at: int | None
     truth: float
     estimate: float
-    holds: float
-    above: float
-    width: float
+    intervals: Held | None
 
 
 def coverage(
@@ -111,10 +118,13 @@ def coverage(
 def _coverage(name: str, at: int | None, truth: float, found: Sequence[tuple[float, Interval | None]]) -> Coverage:
     ends = [interval for _, interval in found if interval is not None]
     values = [value for value, _ in found]
+    mean = float(np.mean(values))
+    if not ends:
+        return Coverage(name, at, truth, mean, None)
     above = sum(one.low > truth for one in ends) / len(ends)
     below = sum(one.high < truth for one in ends) / len(ends)
     width = float(np.mean([one.high - one.low for one in ends])) / max(1e-12, 2 * 1.96 * float(np.std(values)))
-    return Coverage(name, at, truth, float(np.mean(values)), 1 - above - below, above, width)
+    return Coverage(name, at, truth, mean, Held(1 - above - below, above, width))
 
 
 def size_of_test(models: int, problems: int, accuracy: float, rounds: int) -> float:
@@ -141,10 +151,9 @@ def main(rounds: int = 200) -> None:
                 print(f"\n{models} models, {train} + {test} problems, {kind}, Beta({world.a}, {world.b}) τ² {world.variance:.2g}")
                 for row in rows:
                     at = "" if row.at is None else row.at
-                    print(
-                        f"{row.quantity:18}{at:>5}{row.truth:10.4f}{row.estimate:10.4f}{row.holds:8.1%}{row.above:8.1%}{row.width:7.2f}",
-                        flush=True,
-                    )
+                    held = row.intervals
+                    said = f"{held.holds:8.1%}{held.above:8.1%}{held.width:7.2f}" if held else "  no interval"
+                    print(f"{row.quantity:18}{at:>5}{row.truth:10.4f}{row.estimate:10.4f}{said}", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,17 +24,23 @@ def by_key(found: list[Coverage]) -> dict[tuple[str, int | None], Coverage]:
 @pytest.mark.parametrize("file", [True, False])
 def test_known_populations_are_recovered(file: bool) -> None:
     """Intervals hold the truth about as often as they say, and estimates are unbiased; the benchmark has the exact shares."""
-    found = by_key(coverage(World(20, 46), 60, 60, 40, ROUNDS, (1, 4, 40), (1, 4), file))
+    found = by_key(coverage(World(20, 46), 60, 60, 40, ROUNDS, (1, 4, 10, 40), (1, 4), file))
     for quantity, at in [
         ("best_test", 4),
-        ("best_test", 40),
+        ("best_test", 10),
+        *([("best_test", 40)] if file else []),
         ("best_train", 4),
         ("vote_test", 4),
         ("any_test", 4),
         ("tau2", None),
     ]:
         one = found[quantity, at]
-        assert one.holds >= 0.82, one  # 95% less four standard errors
+        assert one.intervals is not None
+        assert one.intervals.holds >= 0.82, one  # 95% less four standard errors
+        assert abs(one.estimate - one.truth) < 0.02, one
+    for quantity, at in [("best_test", 40), ("gain_test", 40), ("vote_test", 1), ("any_test", 1), ("vote_over_random", 1)]:
+        one = found[quantity, at]
+        assert (one.intervals is None) == (not file), one  # on halves they would hold less often than they say
         assert abs(one.estimate - one.truth) < 0.02, one
 
 

@@ -18,7 +18,8 @@ from esprobe.methods import PERTURBATION, TEMPERATURE
 from esprobe.report.plots import style
 from esprobe.report.render import shown
 from esprobe.report.words import arm_name
-from esprobe.stats.reselection import HALVES
+from esprobe.stats.reselection import DECIDING, HALVES
+from esprobe.stats.selection import BY_EXPRESSION
 
 MANY = 2000  # points that an SVG should not hold one by one
 
@@ -26,7 +27,7 @@ MANY = 2000  # points that an SVG should not hold one by one
 def best_of_n(one: Selection) -> Figure | str:
     """The best of N models on the problems that it was chosen on, and on the others, with what equal models would show."""
     notes = [
-        "band: 95% interval on test, over problems and models",
+        f"band: 95% interval on test, over problems and models{_bounded(one)}",
         "grey: 95% of populations of equally good models",
         _divided(one),
     ]
@@ -83,7 +84,7 @@ def votes(one: Selection) -> Figure | str:
     """The vote of the best K models, and whether any is right, compared with random models and with samples at a temperature."""
     if len(one.ks) < 2:
         return "needs at least two K"
-    notes = ["bands: 95% intervals over problems and models", f"ballots: {_key(one)}", _divided(one)]
+    notes = [f"bands: 95% intervals over problems and models{_bounded(one)}", f"ballots: {_key(one)}", _divided(one)]
     made, both = style.figure(f"K models together: by vote, and with a verifier\n{_about(one)}", notes, columns=2)
     perturbed, sampled = style.METHOD[PERTURBATION.name], style.METHOD[TEMPERATURE.name]
     tops = []
@@ -99,6 +100,10 @@ def votes(one: Selection) -> Figure | str:
         axes.set_title(title, fontsize=9)
         style.draws_axis(axes, one.ks[-1])
         axes.set_xlabel("K (models or samples)")
+    if one.votes_by_expression:
+        for quantity, colour, label in (("temperature_vote", sampled, "K samples"), ("vote_test", perturbed, "best K models")):
+            _curve(both[0], one, f"{quantity}{BY_EXPRESSION}", colour, ":", label, band=False)
+            both[1].plot([], [], color=colour, ls=":", label=f"{label}, vote by expression")  # for the one legend
     style.percent(both[0], top=style.headroom(tops))
     both[0].set_ylabel("share of test problems solved")
     style.legend(both[1])
@@ -123,6 +128,10 @@ def _curve(
 def _about(one: Selection) -> str:
     names = " and ".join(arm_name(arm) for arm in one.arms)
     return f"{style.short(shown(one.arms[0].model))}: {one.models:,} models, {names}, {one.problems:,} problems"
+
+
+def _bounded(one: Selection) -> str:
+    return f", where at least {DECIDING} models decide" if one.train is None else ""
 
 
 def _divided(one: Selection, single: bool = False) -> str:
