@@ -121,9 +121,16 @@ SeedsOption = Annotated[
 ]
 EvaluateEveryOption = Annotated[
     int | None,
-    typer.Option("--evaluate-every", min=1, help="Sample the model on --test-data every so many iterations, and at the end."),
+    typer.Option(
+        "--evaluate-every",
+        min=1,
+        help="Evaluate the model every so many iterations. Base and last model are where this, --test-data or -T is given.",
+    ),
 ]
-TestDataOption = Annotated[Path | None, typer.Option("--test-data", envvar="ESPROBE_TEST_DATA", help="Problems to evaluate on.")]
+TestDataOption = Annotated[
+    Path | None,
+    typer.Option("--test-data", envvar="ESPROBE_TEST_DATA", help="Problems to evaluate on; without it the task's own."),
+]
 TestTemperaturesOption = Annotated[
     list[float] | None, typer.Option("--temperature", "-T", help="Evaluate at this temperature too (repeatable).")
 ]

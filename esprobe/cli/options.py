@@ -74,7 +74,11 @@ DTypeOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", envvar="ESPROBE_DATA", help="Problems as JSON, JSON Lines or CSV; without it the task's own."),
+    typer.Option(
+        "--data",
+        envvar="ESPROBE_DATA",
+        help="Problems as JSON, JSON Lines or CSV; without it the task's own (of train: others, to train on).",
+    ),
 ]
 PromptOption = Annotated[
     PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Rendered by the chat template, or as plain text.")

@@ -124,7 +124,7 @@ def train(
         problems_per_iteration=problems_per_iteration,
         reward=reward,
     )
-    sweep = Sweep(PERTURBATION.name, (sigma,), population, greedy=False, **shared)
+    sweep = Sweep(PERTURBATION.name, (sigma,), population, greedy=False, training=True, **shared)
     tests = evaluation(sweep, evaluate_every, test_data, tuple(temperature or ()), samples)
     db, quiet = ctx.obj
     interruption.continues = True

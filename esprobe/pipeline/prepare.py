@@ -31,7 +31,7 @@ class Prepared:
 def prepare(sweep: Sweep, pool: Pool) -> Prepared:
     """Finds problems and model, renders the prompts and plans the arms. Raises UserError."""
     task = task_named(sweep.task, dict(sweep.task_options))
-    problems = load_problems(task, sweep.data, sweep.offset, sweep.limit)
+    problems = load_problems(task, sweep.data, sweep.offset, sweep.limit, training=sweep.training)
     model = find_model(sweep.model)
     device = pool.device(sweep.tensor_parallel)
     backend, dtype = resolve(sweep, model, device != "cpu")

@@ -33,10 +33,14 @@ SAY_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is sampled of the root, of the model after every so many iterations, and of the last one."""
+    """What is sampled of the root, of the model after `every` so many iterations (None: of none), and of the last one."""
 
     sweep: Sweep
-    every: int
+    every: int | None
+
+    def due(self, iteration: int) -> bool:
+        """Whether the model that this many iterations have made is one of them, the last one aside."""
+        return iteration == 0 or (self.every is not None and iteration % self.every == 0)
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,15 @@ class Outcome:
 def evaluation(
     sweep: Sweep, every: int | None, data: Path | None, temperatures: tuple[float, ...], draws: int
 ) -> Evaluation | None:
-    """What a training by `sweep` evaluates: greedy, and at the temperatures, on the problems of `data`. Raises UserError."""
-    if every is None and data is None:
+    """What a training by `sweep` evaluates: greedy, and at the temperatures, on the problems of `data` or else the task's own.
+
+    None where none of the three is given.
+    """
+    if every is None and data is None and not temperatures:
         return None
-    if every is None or data is None:
-        raise UserError("--evaluate-every and --test-data belong together: how often, and on which problems")
     method = TEMPERATURE.name if temperatures else GREEDY.name
-    tests = replace(sweep, method=method, values=temperatures, draws=draws, greedy=True, data=data, offset=0, limit=None)
+    problems: dict[str, Any] = {"data": data, "training": False, "offset": 0, "limit": None}
+    tests = replace(sweep, method=method, values=temperatures, draws=draws, greedy=True, **problems)
     return Evaluation(tests, every)
 
 
@@ -85,8 +91,7 @@ def train(
     """Trains as far as `training` says; what the database has already is not generated again.
 
     `sweep` says on what and how members are run: one perturbation arm, whose base seed each iteration replaces. `evaluation` is
-    sampled of the root, after every so many iterations, and of the last model. Raises UserError. On KeyboardInterrupt what was
-    finished is kept.
+    sampled on the way. Raises UserError. On KeyboardInterrupt what was finished is kept.
     """
     pool = pool or open_pool(1)
     root = origin(db, sweep.model)
@@ -97,7 +102,7 @@ def train(
     with session(db, pool, replace(prepared.engine, trained=True), command, meter) as opened:
         course = _Course(training, opened, prepared, sweep.batch_size)
         for iteration, batch in enumerate(islice(batches, training.iterations)):
-            if evaluation and tests and iteration % evaluation.every == 0:
+            if evaluation and tests and evaluation.due(iteration):
                 course.evaluate(tests, model)
             model = course.step(model, iteration, batch)
         if tests:

@@ -43,6 +43,7 @@ class Sweep:
     backend: str = "auto"
     dtype: str = "auto"
     data: Path | None = None
+    training: bool = False  # without data, the problems are those to train on, not the task's own
     prompt: PromptFormat = "chat"
     offset: int = 0
     limit: int | None = None

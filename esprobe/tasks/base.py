@@ -91,6 +91,13 @@ class Task(Protocol):
         """
         ...
 
+    def training(self, count: int | None) -> list[Problem]:
+        """The first `count` problems to train on that need no file; all without a count. None of them are among its own.
+
+        Raises UserError where there are none.
+        """
+        ...
+
     def messages(self, payload: Payload) -> list[dict[str, str]]:
         """The chat messages (role, content) that pose the problem."""
         ...

@@ -15,8 +15,10 @@ Records = list[tuple[str, Any]]  # (place, record)
 MAX_BYTES = 1 << 30  # of a file of records, which is read as a whole
 
 
-def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | None = None) -> list[Problem]:
-    """Problems `offset` to `offset + limit` of a data file, or of the task's own problems where `path` is None.
+def load_problems(
+    task: Task, path: Path | None, offset: int = 0, limit: int | None = None, *, training: bool = False
+) -> list[Problem]:
+    """Problems `offset` to `offset + limit` of a data file; where `path` is None, of the task's own or those to train on.
 
     A problem that occurs twice in the selection is taken once.
     Raises UserError for a missing, broken or empty selection, naming the record.
@@ -24,7 +26,10 @@ def load_problems(task: Task, path: Path | None, offset: int = 0, limit: int | N
     if path is not None and not os.path.lexists(path):
         raise UserError(f"{path}: no such file; {task.source()}")
     end = None if limit is None else offset + limit
-    problems = task.own(end) if path is None else [task_problem(task, r, where) for where, r in read_records(path)]
+    if path is not None:
+        problems = [task_problem(task, record, where) for where, record in read_records(path)]
+    else:
+        problems = task.training(end) if training else task.own(end)
     chosen = problems[offset:end]
     if not chosen:
         many = f"{len(problems):,} problem{'' if len(problems) == 1 else 's'}"

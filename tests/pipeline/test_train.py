@@ -172,5 +172,19 @@ def test_seeds_make_models_of_their_own_and_tests_are_sampled_on_the_way(tmp_pat
     found = rows(tmp_path / "esprobe.db", "SELECT model, method, rollouts FROM arm_summary WHERE problems = 2 ORDER BY 1, 2")
     names = ["countdown-tiny", "es-1@1", "es-1@2", "es-2@1", "es-2@2"]
     assert found == [(name, method, rollouts) for name in names for method, rollouts in (("greedy", 2), ("temperature", 6))]
-    alone = esprobe("train", "--iterations", "1", *SMALL, "--evaluate-every", "1")
-    assert "--evaluate-every and --test-data belong together" in one_line_error(alone, 1)
+
+
+def test_what_is_trained_on_is_not_what_is_evaluated_on(tmp_path: Path, esprobe: Run) -> None:
+    done = esprobe("train", "--iterations", "3", *SMALL, "--evaluate-every", "2")
+    assert done.returncode == 0, done.stderr
+    greedy = rows(tmp_path / "esprobe.db", "SELECT model, problems FROM arm_summary WHERE method = 'greedy' ORDER BY 1")
+    assert greedy == [("countdown-tiny", 128), ("es@2", 128), ("es@3", 128)]  # the task's own
+    trained_on, asked = (
+        {
+            problem
+            for (problem,) in rows(tmp_path / "esprobe.db", f"SELECT problem_id FROM rollout JOIN arm ON arm.id = arm_id {of}")
+        }
+        for of in ("WHERE method = 'perturbation'", "WHERE method = 'greedy'")
+    )
+    assert len(trained_on) == 18
+    assert not trained_on & asked

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esprobe.bundled.problems import TRAINED_ON, TRAINING_SEED
 from esprobe.errors import UserError
 from esprobe.tasks.countdown.generate import MAX_VALUE, generate, key
 from esprobe.tasks.countdown.scorers import countdown
@@ -131,6 +132,16 @@ def test_the_bundled_problems_are_128_solvable_ones_disjoint_from_the_published(
     assert all(task.facts(p).solvable for p in problems)
     keys = {key(p.payload["numbers"], p.payload["target"]) for p in problems}
     assert not keys & {key(p.payload["numbers"], p.payload["target"]) for p in load_problems(task, published)}
+
+
+def test_2000_problems_to_train_on_are_disjoint_from_all_others(published: Path) -> None:
+    task = Countdown()
+    problems = task.training(None)
+    assert len({p.digest for p in problems}) == 2000
+    assert task.training(5) == problems[:5]
+    keys = {key(p.payload["numbers"], p.payload["target"]) for p in problems}
+    assert not keys & {key(p.payload["numbers"], p.payload["target"]) for p in (*task.own(None), *load_problems(task, published))}
+    assert not keys & {made.key for made in islice(generate(TRAINING_SEED), TRAINED_ON)}  # those of the bundled models
 
 
 def test_beyond_five_numbers_only_a_correct_given_solution_proves_anything() -> None:

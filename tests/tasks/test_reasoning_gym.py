@@ -70,6 +70,14 @@ def test_problems_are_a_function_of_options_and_seed(name: str) -> None:
     assert [p.digest for p in task(name, seed="1").own(3)] != first
 
 
+def test_problems_to_train_on_are_none_of_its_own() -> None:
+    one = task("letter_counting")
+    found = [p.digest for p in one.training(40)]
+    assert len(set(found)) == len(found) > 30
+    assert found == [p.digest for p in one.training(40)]
+    assert not set(found) & {p.digest for p in one.own(None)}
+
+
 def test_limit_says_how_many_and_the_default_is_128() -> None:
     assert len(load_problems(task("gcd"), None)) <= COUNT == 128
     assert len(load_problems(task("letter_counting"), None, 2, 5)) == 5

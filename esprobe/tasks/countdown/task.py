@@ -72,12 +72,19 @@ class Countdown:
 
     def bundled(self) -> list[Problem]:
         """128 solvable problems, half with 3 and half with 4 numbers, that `countdown-tiny` never saw."""
-        path = files("esprobe.tasks.countdown") / "problems.jsonl"
-        return [self.problem(record) for _, record in read_records(Path(str(path)))]
+        return self._shipped("problems.jsonl")
 
     def own(self, count: int | None) -> list[Problem]:
         """The bundled problems."""
         return self.bundled()[:count]
+
+    def training(self, count: int | None) -> list[Problem]:
+        """2,000 more, likewise, without decimals: see `esprobe.bundled.problems`, which made them."""
+        return self._shipped("training.jsonl")[:count]
+
+    def _shipped(self, name: str) -> list[Problem]:
+        path = files("esprobe.tasks.countdown") / name
+        return [self.problem(record) for _, record in read_records(Path(str(path)))]
 
     def messages(self, payload: Payload) -> list[dict[str, str]]:
         """The published study's prompt."""

@@ -43,6 +43,10 @@ class Gsm8k:
         """None ship with the package."""
         raise UserError(f"gsm8k has no problems of its own, so give them by --data FILE; {self.source()}")
 
+    def training(self, count: int | None) -> list[Problem]:
+        """None either."""
+        return self.own(count)
+
     def messages(self, payload: Payload) -> list[dict[str, str]]:
         """The question, and where to put the answer."""
         return [{"role": "user", "content": f"{payload['question']}\n\n{INSTRUCTIONS}"}]

@@ -56,6 +56,10 @@ class Math:
         """None ship with the package."""
         raise UserError(f"math has no problems of its own, so give them by --data FILE; {self.source()}")
 
+    def training(self, count: int | None) -> list[Problem]:
+        """None either."""
+        return self.own(count)
+
     def messages(self, payload: Payload) -> list[dict[str, str]]:
         """The problem, and where to put the answer."""
         return [{"role": "user", "content": f"{payload['problem']}\n\n{INSTRUCTIONS}"}]

@@ -20,6 +20,8 @@ from esprobe.tasks.killable import FailedError, Killable, StoppedError
 from esprobe.tasks.wrapped import CLOSE, OPEN, last_answer
 
 COUNT = 128  # problems without --limit
+TRAINING_COUNT = 2000  # likewise, of those to train on
+APART = 1_000_000  # between the seeds of the two: the library makes problem i of a seed from seed + i
 SEED = 0  # of the problems without --task-option seed=…
 MAKING_S = 300.0  # CPU time
 MAX_ANSWER = 20_000  # characters; boards may be large
@@ -107,8 +109,17 @@ class ReasoningGym:
 
     def own(self, count: int | None) -> list[Problem]:
         """The data set's first problems, 128 without a count: a function of its options and the problems' seed."""
+        return self._made(self.seed, count or COUNT)
+
+    def training(self, count: int | None) -> list[Problem]:
+        """Problems of another seed, 2,000 without a count, fewer where the data set repeats itself: none that `own` gives."""
+        known = {problem.digest for problem in self.own(None)}
+        found = {p.digest: p for p in self._made(self.seed + APART, count or TRAINING_COUNT) if p.digest not in known}
+        return list(found.values())
+
+    def _made(self, seed: int, count: int) -> list[Problem]:
         try:
-            made = LIBRARY.call("make", self.data_set, self.options, self.seed, count or COUNT, limit_s=MAKING_S)
+            made = LIBRARY.call("make", self.data_set, self.options, seed, count, limit_s=MAKING_S)
         except StoppedError:
             raise UserError(f"{self.name}: making the problems takes too long; lower --limit, or its options") from None
         except FailedError as error:
