@@ -17,7 +17,7 @@ from esprobe.errors import UserError
 from esprobe.store.faults import reason, unwritable
 
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
-HEAD = "0006"  # the newest revision under migrations/ (a test compares them)
+HEAD = "0007"  # the newest revision under migrations/ (a test compares them)
 State = Literal["new", "older", "current"]
 _LOG = logging.getLogger(__name__)
 
@@ -260,14 +260,20 @@ def view_statements() -> dict[str, str]:
 
 
 def _by_expression(vote_at_k: str) -> str:
-    """The view `vote_at_k` with the other ballot, without the scorers whose ballots have no expression."""
+    """The view `vote_at_k` with the other ballot, without the arms in which a ballot has no expression."""
     text = re.sub(
         r"\bballot\b", "expression", vote_at_k.replace("CREATE VIEW vote_at_k ", "CREATE VIEW vote_at_k_by_expression ")
     )
-    every, some = (
-        "FROM cell GROUP BY scorer, arm_id)",
-        "(SELECT scorer FROM score WHERE ballot IS NOT NULL AND expression IS NULL)",
-    )
+    every = "FROM cell GROUP BY scorer, arm_id)"
     if text.count(every) != 1:
         raise AssertionError("the view `vote_at_k` is not written as this expects")
-    return text.replace(every, f"FROM cell WHERE scorer NOT IN {some}\n  GROUP BY scorer, arm_id)")
+    return text.replace(every, _WITH_EXPRESSIONS)
+
+
+_WITH_EXPRESSIONS = """
+  FROM cell LEFT JOIN (
+    SELECT DISTINCT scorer AS of_scorer, arm_id AS of_arm FROM score WHERE ballot IS NOT NULL AND expression IS NULL
+  ) AS lacking ON lacking.of_scorer = cell.scorer AND lacking.of_arm = cell.arm_id
+  WHERE lacking.of_arm IS NULL
+  GROUP BY scorer, arm_id)
+""".strip()

@@ -141,3 +141,11 @@ def test_a_scorer_without_expressions_has_no_vote_by_them(tmp_path: Path) -> Non
         connection.execute("UPDATE score SET expression = NULL")
     assert voted(tmp_path / "r.db", VIEWS[1]) == {}
     assert voted(tmp_path / "r.db", VIEWS[0])[0][2] == (1, 1.0)
+
+
+def test_a_ballot_without_an_expression_hides_its_arm_and_no_other(tmp_path: Path) -> None:
+    fill(tmp_path / "r.db", [{0: {0: R, 1: R}}, {0: {0: R, 1: W}}], VIEWS[1])
+    with closing(sqlite3.connect(tmp_path / "r.db")) as connection, connection:
+        connection.execute("UPDATE score SET expression = NULL WHERE arm_id = 1 AND draw = 0")
+    assert voted(tmp_path / "r.db", VIEWS[1]) == {1.0: {1: (1, 0.5), 2: (1, 0.5)}}
+    assert voted(tmp_path / "r.db", VIEWS[0]).keys() == {0.0, 1.0}
