@@ -12,6 +12,7 @@ from esprobe.stats.student import chi_square_quantile
 
 FEWEST = 3  # models, and problems, without which nothing can be left out and still vary
 FEW_MODELS = 30  # fewer do not show how skewed the distribution of quality is, on which the interval depends
+FEW_ANSWERS = 20  # right ones, or wrong ones, of a model: fewer come from few problems, which do not show how unequal they are
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,16 @@ def true_spread(shares: Floats) -> TrueSpread:
     freedom = max(1.0, 2 * observed**2 / (of_models + of_problems))
     low, high = (observed * freedom / chi_square_quantile(p, freedom) for p in (0.025, 0.975))
     scale = m / (m - 1)
-    doubt = f"few models ({n})" if n < FEW_MODELS else ""
+    doubt = f"few models ({n})" if n < FEW_MODELS else few_answers(float(shares.mean()), m)
     return TrueSpread(observed, luck, variance, Interval((low - luck) * scale, (high - luck) * scale, doubt))
+
+
+def few_answers(accuracy: float, problems: int) -> str:
+    """Which answers are so few that intervals are not trustworthy; empty where neither are. `accuracy`: of the mean model."""
+    for share, name in ((accuracy, "right"), (1 - accuracy, "wrong")):
+        if (few := share * problems) < FEW_ANSWERS:
+            return f"few {name} answers ({few:.1f} for a model)"
+    return ""
 
 
 def _over_models(shares: Floats, totals: Floats) -> float:

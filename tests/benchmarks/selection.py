@@ -67,9 +67,11 @@ def part(population: Population, problems: int) -> Population:
 class Held:
     """How often intervals contain the truth, or lie above it.
 
-    `width`: of the mean interval, in that of one that knew the standard deviation of the estimates.
+    `trusted`: how many of them come without a doubt; `width`: of the mean interval, in that of one that knew the standard
+    deviation of the estimates.
     """
 
+    trusted: float
     holds: float
     above: float
     width: float
@@ -124,7 +126,8 @@ def _coverage(name: str, at: int | None, truth: float, found: Sequence[tuple[flo
     above = sum(one.low > truth for one in ends) / len(ends)
     below = sum(one.high < truth for one in ends) / len(ends)
     width = float(np.mean([one.high - one.low for one in ends])) / max(1e-12, 2 * 1.96 * float(np.std(values)))
-    return Coverage(name, at, truth, mean, Held(1 - above - below, above, width))
+    trusted = sum(not one.doubt for one in ends) / len(ends)
+    return Coverage(name, at, truth, mean, Held(trusted, 1 - above - below, above, width))
 
 
 def size_of_test(models: int, problems: int, accuracy: float, rounds: int) -> float:
@@ -138,7 +141,7 @@ def size_of_test(models: int, problems: int, accuracy: float, rounds: int) -> fl
 
 
 WORLDS = (World(20, 46), World(60, 140), World(20, 380, 2.0), World(0, 0.3))
-SIZES = ((250, 250, 200), (100, 100, 64), (30, 30, 30))
+SIZES = ((250, 250, 200), (250, 250, 64), (100, 100, 64), (30, 30, 30))
 
 
 def main(rounds: int = 200) -> None:
@@ -149,10 +152,11 @@ def main(rounds: int = 200) -> None:
                 rows = coverage(world, train, test, models, rounds, (1, 4, 16, models), (1, 4, 16), file)
                 kind = "given" if file else "halves"
                 print(f"\n{models} models, {train} + {test} problems, {kind}, Beta({world.a}, {world.b}) τ² {world.variance:.2g}")
+                print(f"{'':18}{'at':>5}{'truth':>10}{'estimate':>10}{'trusted':>8}{'holds':>8}{'above':>8}{'width':>7}")
                 for row in rows:
                     at = "" if row.at is None else row.at
                     held = row.intervals
-                    said = f"{held.holds:8.1%}{held.above:8.1%}{held.width:7.2f}" if held else "  no interval"
+                    said = f"{held.trusted:8.0%}{held.holds:8.1%}{held.above:8.1%}{held.width:7.2f}" if held else "  no interval"
                     print(f"{row.quantity:18}{at:>5}{row.truth:10.4f}{row.estimate:10.4f}{said}", flush=True)
 
 

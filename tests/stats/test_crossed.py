@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from esprobe.stats.crossed import true_spread
+from esprobe.stats.crossed import few_answers, true_spread
 from esprobe.stats.quality import spread
 from esprobe.stats.student import chi_square_quantile, chi_square_tail
 from tests.benchmarks.selection import World, drawn
@@ -45,6 +45,19 @@ def test_its_interval_holds_the_truth(world: World, models: int) -> None:
 
 def test_models_that_never_differ_have_no_interval() -> None:
     assert true_spread(np.ones((5, 6))).interval is None
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "problems", "said"),
+    [
+        (0.05, 390, "few right answers (19.5 for a model)"),
+        (0.05, 400, ""),
+        (0.9, 190, "few wrong answers (19.0 for a model)"),
+        (0.5, 40, ""),
+    ],
+)
+def test_models_that_are_seldom_right_or_wrong_need_more_problems(accuracy: float, problems: int, said: str) -> None:
+    assert few_answers(accuracy, problems) == said
 
 
 def test_the_quantile_of_chi_square_undoes_its_tail() -> None:

@@ -1,5 +1,6 @@
 """Selection with its uncertainty: what it finds in populations of which the truth is known, equal ones among them."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -75,3 +76,12 @@ def test_models_of_one_seed_are_resampled_together() -> None:
         widths.append(interval.high - interval.low)
     assert widths[1] == pytest.approx(widths[0], rel=0.1)
     assert widths[2] < widths[0]
+
+
+def test_intervals_that_rest_on_few_right_answers_say_so() -> None:
+    found = select(drawn(World(20, 380), 120, 30, np.random.default_rng(5)), None, (1, 4), (4,))
+    doubts = {figure.interval.doubt for figure in found.figures if figure.interval is not None and "null" not in figure.quantity}
+    assert len(doubts) == 1
+    assert re.fullmatch(r"few right answers \(\d\.\d for a model\)", doubts.pop())
+    assert found.spread.interval is not None
+    assert found.spread.interval.doubt.startswith("few right answers")
