@@ -39,6 +39,12 @@ class Answers:
         parts = (part[cells] for part in (self.there, self.correct, self.ballots, self.expressions))
         return Answers(self.draws[rows], problems, *parts)
 
+    def only(self, draws: Ints) -> "Answers":
+        """Of these draws alone."""
+        rows = np.isin(self.draws, draws)
+        parts = (part[rows] for part in (self.there, self.correct, self.ballots, self.expressions))
+        return Answers(self.draws[rows], self.problems, *parts)
+
     @property
     def lacks_expressions(self) -> bool:
         """Whether a ballot has no expression, so that nothing can be said of votes by expressions."""

@@ -36,9 +36,18 @@ def report(
     select: Annotated[
         bool, typer.Option("--select", help="What choosing perturbed models on some problems is worth on others.")
     ] = False,
+    budget: Annotated[
+        bool, typer.Option("--budget", help="Training, selection, votes and samples at equal numbers of rollouts.")
+    ] = False,
+    margin: Annotated[
+        float, typer.Option(metavar="POINTS", min=0, max=100, help="With --budget: a difference that needs no training.")
+    ] = 2.0,
     train: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="With --select: the problems to choose on; random halves without it."),
+        typer.Option(
+            metavar="FILE",
+            help="With --select: the problems to choose on; random halves without it. With --budget: what is not tested.",
+        ),
     ] = None,
     arm: Annotated[
         list[int] | None,
@@ -57,10 +66,10 @@ def report(
     for name in method or ():
         if name not in NAMES:
             raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(NAMES)}")
-    if compare and select:
-        raise typer.BadParameter("--compare and --select are two reports; ask for one of them")
-    if train is not None and not select:
-        raise typer.BadParameter("--train is for --select")
+    if compare + select + budget > 1:
+        raise typer.BadParameter("--compare, --select and --budget are different reports; ask for one of them")
+    if train is not None and not (select or budget):
+        raise typer.BadParameter("--train is for --select and --budget")
     connection = reading.open_database(ctx.obj[0], snapshot=True)
     with explained(ctx.obj[0]):
         scorer = scorer_of(connection, task, scorer)
@@ -69,9 +78,11 @@ def report(
             _print_comparison(connection, chosen, arm or (), k or (), style)
         elif select:
             _print_selection(connection, chosen, k or (), train, style, plots)
+        elif budget:
+            _print_budget(connection, chosen, margin / 100, train, style, plots)
         else:
             _print_report(connection, chosen, k or (), style)
-        if plots is not None and not select:  # which has plots of its own
+        if plots is not None and not (select or budget):  # which have plots of their own
             _print_plots(connection, chosen, plots, style)
         if task is None and len(names := tasks(connection)) > 1:
             print(f"one task at a time; --task shows another: {rendering.shown(', '.join(names))}", file=sys.stderr)
@@ -103,6 +114,20 @@ def _print_selection(
         from esprobe.report.plots.selection import save_selection
 
         _print_files(save_selection(selected, folder), style)
+
+
+def _print_budget(
+    connection: Connection, chosen: "Filter", margin: float, train: Path | None, style: Format, folder: Path | None
+) -> None:
+    from esprobe.analysis.budget import budgets
+    from esprobe.report.budget import budget_report
+
+    found = budgets(connection, chosen, margin, train)
+    print_as(budget_report(found, style), style)
+    if folder is not None:
+        from esprobe.report.plots.budget import save_budgets
+
+        _print_files(save_budgets(found, folder), style)
 
 
 def _print_plots(connection: Connection, chosen: "Filter", folder: Path, style: Format) -> None:

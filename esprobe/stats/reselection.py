@@ -89,7 +89,7 @@ def select(population: Population, train: NDArray[np.bool_] | None, sizes: Seque
     splits = halves(population.problems, HALVES, rng) if train is None else train[None].astype(np.float32)
     few = splits[: 2 * SPLITS]
     own = _per_problem(population, splits if train is None else np.repeat(splits, ORDERS, axis=0), sizes, ks, rng)
-    chosen = _variance_of_choice(population, few, sizes, ks, rng)
+    chosen = variance_of_choice(population, few, sizes, ks, rng)
     tested = int((splits < 1).any(0).sum())
     fewest = min(tested, len(np.unique(population.families)))
     slope = _slope(population, splits)
@@ -161,7 +161,7 @@ def _per_problem(
     }
 
 
-def _variance_of_choice(
+def variance_of_choice(
     population: Population, splits: Weights, sizes: Sequence[int], ks: Sequence[int], rng: np.random.Generator
 ) -> dict[Key, float]:
     """By quantity and N or K: the covariance, over resamples, of what is found on two halves of the tested problems."""
