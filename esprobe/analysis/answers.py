@@ -41,9 +41,9 @@ class Answers:
 
     def only(self, draws: Ints) -> "Answers":
         """Of these draws alone."""
-        rows = np.isin(self.draws, draws)
-        parts = (part[rows] for part in (self.there, self.correct, self.ballots, self.expressions))
-        return Answers(self.draws[rows], self.problems, *parts)
+        cells = np.ix_(np.isin(self.draws, draws), np.arange(len(self.problems)))
+        parts = (part[cells] for part in (self.there, self.correct, self.ballots, self.expressions))
+        return Answers(self.draws[cells[0][:, 0]], self.problems, *parts)
 
     @property
     def lacks_expressions(self) -> bool:

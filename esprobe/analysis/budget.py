@@ -118,7 +118,7 @@ def budgets(connection: sqlite3.Connection, chosen: Filter, margin: float, train
 
 def _passes(family: Family, training: TrainingFamily, model: str | None) -> bool:
     names = [family.root, training.name, *(line.name for line in training.lines)]
-    return model is None or any(model.rpartition("@")[0].lower() in name.lower() for name in names if model)
+    return model is None or any(model.partition("@")[0].lower() in name.lower() for name in names)
 
 
 @dataclass(frozen=True)

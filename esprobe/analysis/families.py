@@ -94,7 +94,7 @@ def is_member(settings: Mapping[str, Any]) -> bool:
 
 
 def read_families(connection: sqlite3.Connection, scorer: str) -> list[Family]:
-    """Every model that has no parent, with its trainings, which may be none; arms without a verdict of this scorer are left out."""
+    """Every model that has no parent, with its trainings, which may be none, and the arms with verdicts of this scorer."""
     arms: dict[str, list[FamilyArm]] = {}
     for arm_id, digest, task, method, value, text in query(connection, _ARMS, [scorer])[1]:
         settings = json.loads(text)

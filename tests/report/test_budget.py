@@ -1,0 +1,97 @@
+"""`report --budget` as people and programs get it, on a training of two seeds by the installed command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import run_esprobe
+from tests.helpers.errors import one_line_error
+
+SMALL = ("--max-new-tokens", "40")
+TEMPERATURES = ("-T", "0.8,1.2")
+SETTINGS = ("--iterations", 2, "--population", 4, "--problems-per-iteration", 3, "--sigma", 0.02, "--seed", "1,2")
+
+
+def problems(path: Path, first: int, count: int) -> Path:
+    """A file of easy problems, each another one."""
+    records = [{"numbers": [i, i + 3, 5], "target": str(2 * i + 8)} for i in range(first, first + count)]
+    path.write_text("\n".join(map(json.dumps, records)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base sampled on 6 problems to choose on and on 8 to test on, and what was trained on the 6; read it only."""
+    found = tmp_path_factory.mktemp("budget")
+    train, test = problems(found / "train.jsonl", 1, 6), problems(found / "test.jsonl", 30, 8)
+    commands: list[tuple[object, ...]] = [
+        ("train", "--data", train, *SETTINGS, "--evaluate-every", 1, "--test-data", test, "-T", 0.8, "-n", 2),
+        *(("sample-temp", "--data", data, *TEMPERATURES, "-n", 4) for data in (train, test)),
+        *(("sample-perturb", "--data", data, "--sigma", 0.01, "-n", 4) for data in (train, test)),
+    ]
+    for words in commands:
+        done = run_esprobe(*words, *SMALL, cwd=found)
+        assert done.returncode == 0, done.stderr
+    return found
+
+
+@pytest.fixture(scope="module")
+def records(folder: Path) -> list[dict[str, Any]]:
+    done = run_esprobe("report", "--budget", "--format", "json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_every_way_to_spend_a_budget_is_a_record(records: list[dict[str, Any]]) -> None:
+    for measure in ("vote by value", "vote by expression", "pass"):
+        kinds = {record["kind"] for record in records if record["measure"] == measure}
+        assert kinds == {"greedy", "temperature", "perturbation", "best of N", "top K", "trained"}
+    assert {(r["test_problems"], r["choice_problems"], r["training_seeds"], r["training"]) for r in records} == {(8, 6, 2, "es")}
+    assert all(record["low"] <= record["value"] <= record["high"] for record in records)
+
+
+def test_costs_are_what_was_spent(records: list[dict[str, Any]]) -> None:
+    trained = {(r["model"], r["rollouts_per_problem"]): r for r in records if r["kind"] == "trained"}
+    assert set(trained) == {(f"es@{t}", own) for t in (1, 2) for own in (1, 2)}
+    for record in records:
+        before = record["rollouts_before"]
+        assert record["rollouts_total"] == before + 8 * record["rollouts_per_problem"]
+        if record["kind"] == "trained":
+            assert before == 4 * 3 * int(record["model"][-1])
+        else:
+            assert before == 6 * (record["models_to_choose_from"] or 0)
+
+
+def test_a_sampler_never_spends_more_than_the_training_that_it_is_compared_with(records: list[dict[str, Any]]) -> None:
+    compared = [record for record in records if record["kind"] == "trained"]
+    assert all(record["verdict"] in ("sampling suffices", "training needed", "undecided") for record in compared)
+    for record in compared:
+        assert record["sampler_rollouts_total"] <= record["rollouts_total"]
+        assert record["delta"] == pytest.approx(record["value"] - record["sampler_value"])
+        assert record["delta_low"] <= record["delta"] <= record["delta_high"]
+
+
+def test_people_get_tables_with_the_verdicts_and_a_picture(folder: Path) -> None:
+    done = run_esprobe("report", "--budget", "--plots", "plots", cwd=folder, env={"COLUMNS": "100"})
+    assert done.returncode == 0, done.stderr
+    for words in ("Without a verifier", "With a verifier", "best of N models", "es@2", "margin 2", "training seeds"):
+        assert words in done.stdout
+    assert {path.suffix for path in (folder / "plots").iterdir()} == {".png", ".svg"}
+    wide = run_esprobe("report", "--budget", "--margin", "100", cwd=folder)
+    assert "margin 100" in wide.stdout
+
+
+def test_with_a_file_its_problems_are_not_tested(folder: Path) -> None:
+    more = problems(folder / "more.jsonl", 30, 3)
+    done = run_esprobe("report", "--budget", "--train", more, "--format", "json", cwd=folder)
+    assert {(record["test_problems"], record["choice_problems"]) for record in json.loads(done.stdout)} == {(5, 3)}
+
+
+def test_what_is_lacking_is_said(folder: Path) -> None:
+    done = run_esprobe("report", "--budget", "--method", "temperature", cwd=folder)
+    assert "σ is not compared" in done.stdout
+    assert "compare" in one_line_error(run_esprobe("report", "--budget", "--compare", cwd=folder), 2)
+    assert "no trained model" in one_line_error(run_esprobe("report", "--budget", "--model", "nobody", cwd=folder), 1)
