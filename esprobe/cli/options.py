@@ -24,12 +24,14 @@ Backend = Literal["auto", "transformers", "vllm"]
 def _apply_preset(ctx: typer.Context, name: str | None) -> str | None:
     """Makes a preset's values the defaults: the command line and the environment still win."""
     if name is not None:
-        options = {param.opts[0].lstrip("-"): param.name for param in ctx.command.params if param.opts}
-        settings = load_preset(name, str(ctx.info_name))
-        for key in settings:
+        options = {param.opts[0].lstrip("-"): param for param in ctx.command.params if param.opts}
+        defaults = dict(ctx.default_map or {})
+        for key, value in load_preset(name, str(ctx.info_name)).items():
             if key not in options:
                 raise UserError(f"preset {name}: {key!r} is not an option of esprobe {ctx.info_name}")
-        ctx.default_map = dict(ctx.default_map or {}) | {options[k]: v for k, v in settings.items() if options[k]}
+            several = getattr(options[key], "multiple", False) and not isinstance(value, list)
+            defaults[str(options[key].name)] = [value] if several else value
+        ctx.default_map = defaults
     return name
 
 
@@ -138,7 +140,7 @@ PresetOption = Annotated[
         callback=_apply_preset,
         is_eager=True,
         envvar="ESPROBE_PRESET",
-        help="Settings by name (paper: the published experiment) or from a .toml file; other options override them.",
+        help="Settings by name (paper, es-at-scale: as published) or from a .toml file; other options override them.",
     ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]

@@ -1,5 +1,6 @@
 """Sampling as a user types it: interrupted, killed, repeated, extended, it ends with the same rollouts, each once."""
 
+import json
 import os
 import shutil
 import signal
@@ -119,6 +120,11 @@ def test_debug_and_presets(esprobe: Run, tmp_path: Path) -> None:
     assert esprobe("sample-temp", "--preset", preset, env={"ESPROBE_SAMPLES": "3"}).stdout.startswith("8 of 28")
     debug = esprobe("sample-temp", "-T", "0.9", "-T", "1.1", "--max-new-tokens", "4", "--debug")
     assert debug.stdout.startswith(f"{32 * 33:,} of {32 * 33:,}")
+    preset.write_text(
+        "limit = 2\nseed = 7\nmax-new-tokens = 8\n[train]\niterations = 1\npopulation = 2\nproblems-per-iteration = 2\n"
+    )
+    assert esprobe("train", "--preset", preset).stdout.startswith("es@1: 4 rollouts")
+    assert "trained with --seed 7, not 8" in esprobe("train", "--preset", preset, "--seed", "8").stderr
     preset.write_text("colour = 3\n")
     refused = esprobe("sample-temp", "--preset", preset)
     assert refused.returncode == 1
@@ -142,6 +148,17 @@ def test_truncated_temperatures_are_arms_of_their_own_with_names_that_say_so(esp
     refused = esprobe(*args, "--top-p", "0")
     assert one_line_error(refused, 1) == "error: --top-p must be above 0 and at most 1, not 0"
     assert "No such option" in esprobe("sample-perturb", "--top-p", "0.9").stderr
+
+
+@pytest.mark.parametrize("preset", ["paper", "es-at-scale"])
+def test_the_published_training_is_on_the_first_200_problems(esprobe: Run, tmp_path: Path, published: Path, preset: str) -> None:
+    short = ("--model", "countdown-tiny", "--dtype", "float32", "--max-new-tokens", "1", "--iterations", "1", "--population", "2")
+    done = esprobe("train", "--preset", preset, "--data", published, *short)
+    assert done.stdout.startswith("es@1: 400 rollouts"), done.stderr
+    settings = json.loads(esprobe("sql", "SELECT updates FROM model WHERE parent_id IS NOT NULL", "--format", "json").stdout)
+    made = json.loads(settings[0]["updates"])["training"]
+    wanted = {"sigma": 0.001, "learning_rate": 0.0005, "reward": "reward", "seed": 42}
+    assert {key: made[key] for key in wanted} == wanted
 
 
 def test_the_database_can_be_named_in_three_ways(esprobe: Run, tmp_path: Path) -> None:

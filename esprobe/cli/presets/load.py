@@ -7,7 +7,7 @@ from typing import Any
 
 from esprobe.errors import UserError
 
-COMMANDS = ("sample-temp", "sample-perturb")
+COMMANDS = ("sample-temp", "sample-perturb", "train")
 MAX_BYTES = 1 << 16  # the reader's time grows with the square of a key's length
 
 
