@@ -53,7 +53,19 @@ TaskOptionOption = Annotated[
 ModelOption = Annotated[
     str,
     typer.Option(
-        "--model", envvar="ESPROBE_MODEL", help="Hugging Face name, folder, or bundled: countdown-tiny, countdown-tiny-base."
+        "--model",
+        envvar="ESPROBE_MODEL",
+        help="Hugging Face name, folder, or bundled: countdown-tiny, countdown-tiny-base, countdown-tiny-es.",
+    ),
+]
+TrainedFromOption = Annotated[
+    str | None,
+    typer.Option("--trained-from", envvar="ESPROBE_TRAINED_FROM", help="The model was trained elsewhere, from this one."),
+]
+SpentOption = Annotated[
+    int | None,
+    typer.Option(
+        "--rollouts-spent", min=0, envvar="ESPROBE_ROLLOUTS_SPENT", help="How many rollouts that training took, for --budget."
     ),
 ]
 BackendOption = Annotated[
@@ -150,6 +162,8 @@ def _shared(
     task: TaskOption = DEFAULT,
     task_option: TaskOptionOption = None,
     model: ModelOption = Sweep.model,
+    trained_from: TrainedFromOption = None,
+    rollouts_spent: SpentOption = None,
     backend: BackendOption = "auto",
     dtype: DTypeOption = "auto",
     data: DataOption = None,
@@ -173,7 +187,7 @@ def _shared(
 # The groups of `--help`; what is in none of them is about the sweep.
 _PANELS = {
     "Problems": ("task", "task_option", "data", "offset", "limit", "prompt", "test_data"),
-    "Model": ("model", "backend", "dtype", "max_new_tokens"),
+    "Model": ("model", "trained_from", "rollouts_spent", "backend", "dtype", "max_new_tokens"),
     "Engines": ("engines", "tensor_parallel", "ray_address", "engine_timeout", "batch_size"),
 }
 # Values as `--help` names them: short, so that words have room on a terminal of 80 columns.
@@ -210,7 +224,7 @@ def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
 
 def training_command(command: Callable[..., None]) -> Callable[..., None]:
     """The same for training, which has seeds of its own and no baseline."""
-    return _with_shared(command, {"seed", "no_greedy", "debug"})
+    return _with_shared(command, {"seed", "no_greedy", "debug", "trained_from", "rollouts_spent"})
 
 
 def _with_shared(command: Callable[..., None], without: set[str]) -> Callable[..., None]:

@@ -158,14 +158,15 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     pool = _engines(shared)
     from esprobe.cli.progress import meter
     from esprobe.pipeline.machine import command_line
-    from esprobe.pipeline.sample import sample
+    from esprobe.pipeline.sample import elsewhere, sample
 
+    checkpoint = elsewhere(shared.pop("trained_from"), shared.pop("rollouts_spent"))
     debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
     sweep = Sweep(**own, **shared, greedy=greedy)
     db, quiet = ctx.obj
     interruption.continues = True
     with meter(quiet) as shown:
-        outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool())
+        outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool(), checkpoint)
     if not quiet:
         print(counted(outcome.generated, outcome.asked, "rollouts generated") + _see(db))
 

@@ -1,6 +1,6 @@
 """Which model a command means: a file's, or one that a training has made, which is that of its root and a line of updates.
 
-Knows the names of trained models and what the database has of them. Must not know how updates are applied.
+Knows the names of trained models, and what the database or the package has of them. Must not know how updates are applied.
 """
 
 from collections.abc import Sequence
@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from esprobe.arms import Update
+from esprobe.bundled.trained import shipped, shipped_iteration
 from esprobe.errors import UserError
 from esprobe.plan.sweep import PlannedArm
 from esprobe.store.store import Store
-from esprobe.store.trained import TrainedModel, find_trained
+from esprobe.store.trained import TrainedModel, add_foreign, find_trained
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Origin:
     root: str
     root_digest: str
     updates: tuple[Update, ...]
+    shipped: bool = False  # with the package, so that a database may lack the line of models that leads to it
 
     def arms(self, planned: Sequence[PlannedArm]) -> list[PlannedArm]:
         """The same arms of this model instead of its root."""
@@ -35,10 +37,12 @@ class Origin:
 
 
 def origin(db: Path, model: str) -> Origin | None:
-    """The trained model that `NAME@ITERATION` is in the database; None for any other name, also `NAME@0`'s root by its own name.
+    """The trained model that `NAME@ITERATION` is in the database or ships as; None for any other name, and `NAME@0`'s root.
 
     Raises UserError if there is no such model.
     """
+    if (shipped_at := shipped_iteration(model)) is not None:
+        return _of_shipped(model, shipped_at)
     name, at, iteration = model.rpartition("@")
     if not at or not iteration.isdecimal() or Path(model).exists():
         return None
@@ -58,3 +62,21 @@ def origin(db: Path, model: str) -> Origin | None:
 def of_trained(found: TrainedModel) -> Origin:
     """The same as an origin."""
     return Origin(found.name, found.digest, found.root, found.root_digest, found.updates)
+
+
+def _of_shipped(model: str, iteration: int) -> Origin:
+    one = shipped()
+    if iteration > len(one.updates):
+        raise UserError(f"there is no model {model}: its training has {len(one.updates)} iterations")
+    if not iteration:
+        return Origin(one.root, one.root_digest, one.root, one.root_digest, ())
+    digest = one.digests[iteration - 1]
+    return Origin(one.name(iteration), digest, one.root, one.root_digest, one.updates[:iteration], shipped=True)
+
+
+def add_shipped(store: Store, made: Origin) -> None:
+    """Adds the line of models that leads to one that ships with the package, as far as the database lacks it."""
+    if made.shipped:
+        one = shipped()
+        steps = range(1, len(made.updates) + 1)
+        add_foreign(store, (one.root_digest, one.root), [(one.digests[i - 1], one.name(i), one.record(i)) for i in steps])

@@ -19,7 +19,7 @@ from esprobe.engines.pool import Pool
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, TEMPERATURE
 from esprobe.pipeline.meter import Advance, Meter
-from esprobe.pipeline.origin import Origin, of_trained, origin
+from esprobe.pipeline.origin import Origin, add_shipped, of_trained, origin
 from esprobe.pipeline.prepare import Prepared
 from esprobe.pipeline.sample import of_origin
 from esprobe.pipeline.session import Session, session
@@ -101,6 +101,7 @@ def train(
     model = root or _root(prepared)
     with session(db, pool, replace(prepared.engine, trained=True), command, meter) as opened:
         course = _Course(training, opened, prepared, sweep.batch_size)
+        add_shipped(opened.store, model)
         for iteration, batch in enumerate(islice(batches, training.iterations)):
             if evaluation and tests and evaluation.due(iteration):
                 course.evaluate(tests, model)

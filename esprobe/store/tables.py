@@ -13,7 +13,8 @@ class Model(SQLModel, table=True):
     """A model by the content of its files; `name` is what it was called when first seen.
 
     A trained model has a parent, the `updates` that made it of the parent's weights, and the arm whose rollouts those come from;
-    all three are NULL for any other.
+    all three are NULL for any other. One that was trained elsewhere has no arm: its `updates` say how many rollouts were spent on
+    it, as `training.rollouts_spent`, and have seeds and coefficients only where those are known.
     """
 
     id: int | None = Field(default=None, primary_key=True)

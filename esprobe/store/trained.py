@@ -3,11 +3,11 @@
 Knows rows; must not know how updates are computed or applied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from esprobe.arms import Update
 from esprobe.errors import UserError
@@ -29,7 +29,10 @@ class TrainedModel:
 
 
 def find_trained(store: Runs, name: str) -> TrainedModel | None:
-    """The trained model of this name. Raises UserError where several have it, as after a merge of unlike trainings."""
+    """The trained model of this name. Raises UserError where several have it, as after a merge of unlike trainings.
+
+    Its root is the last model on the way back that no known update has made.
+    """
     model, arm = table_of(tables.Model), table_of(tables.Arm)
     with store.reading() as connection:
         found = connection.execute(select(model.c.id).where(model.c.name == name, model.c.parent_id.is_not(None))).all()
@@ -38,8 +41,8 @@ def find_trained(store: Runs, name: str) -> TrainedModel | None:
         line, row = [], found[0][0] if found else None
         while row is not None:
             line.append(connection.execute(select(model).where(model.c.id == row)).one())
-            row = line[-1].parent_id
-        if not line:
+            row = line[-1].parent_id if "seeds" in (line[-1].updates or ()) else None
+        if len(line) < 2:
             return None
         made_of = connection.scalar(select(arm.c.digest).where(arm.c.id == line[0].arm_id))
     root, *steps = reversed(line)
@@ -68,6 +71,31 @@ def add_trained(store: Runs, name: str, digest: str, parent: str, arm: str, made
             "updates": made_by.record() | {"training": dict(settings)},
         }
         connection.execute(insert(model), [row])
+
+
+def add_foreign(store: Runs, root: tuple[str, str], line: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+    """Adds models that were trained elsewhere, each the child of the one before it and the first of `root`, as far as lacking.
+
+    `root` is (digest, name), each model (digest, name, updates). Raises UserError where one is there with another `training`.
+    """
+    model = table_of(tables.Model)
+    with store.at_once(), store.transaction() as connection:
+        new = insert(model).prefix_with("OR IGNORE")
+        connection.execute(new, [{"digest": root[0], "name": root[1]}])
+        parent = connection.scalar(select(model.c.id).where(model.c.digest == root[0]))
+        for digest, name, updates in line:
+            connection.execute(new, [{"digest": digest, "name": name}])
+            there = connection.execute(select(model).where(model.c.digest == digest)).one()
+            if there.parent_id is None:
+                made = {"parent_id": parent, "updates": dict(updates)}
+                connection.execute(update(model).where(model.c.id == there.id).values(made))
+            elif there.parent_id != parent or (there.arm_id is None and there.updates != updates):
+                spent = (there.updates or {}).get("training", {}).get("rollouts_spent")
+                raise UserError(
+                    f"{name} is in {store.path} as {there.name}, "
+                    f"trained from another model or with other --rollouts-spent ({spent})"
+                )
+            parent = there.id
 
 
 def member_rewards(store: Runs, arm: str, scorer: str, reward: str) -> dict[int, tuple[int, float]]:
