@@ -129,17 +129,24 @@ def _trained(rows: Mapping[int, Sequence[Any]], connection: sqlite3.Connection, 
         while line[-1] not in found and rows[line[-1]][3] is not None:
             line.append(rows[line[-1]][3])
         for step in reversed(line):
-            _, digest, name, parent, arm_id, _ = rows[step]
+            _, digest, name, parent, arm_id, training = rows[step]
             if step not in found and parent is not None:
-                before, (spent, used) = found.get(parent), members.get(arm_id, (0, set()))
+                told = json.loads(training or "{}").get("rollouts_spent", 0)  # of a model that was trained elsewhere
+                before, (spent, used) = found.get(parent), members.get(arm_id, (told, set()))
                 found[step] = Trained(
                     name=name,
                     digest=digest,
-                    iteration=int(name.rpartition("@")[2]) if name.rpartition("@")[2].isdecimal() else 0,
+                    iteration=_place(name)[1],
                     spent=spent + (before.spent if before else 0),
                     used=frozenset(used) | (before.used if before else frozenset()),
                 )
     return found
+
+
+def _place(name: str) -> tuple[str, int]:
+    """The training and the iteration that a model's name NAME@ITERATION says; a checkpoint is the first of its own."""
+    stem, at, iteration = name.rpartition("@")
+    return (stem, int(iteration)) if at and iteration.isdecimal() else (name, 1)
 
 
 def _trainings(trained: Mapping[int, Trained], rows: Mapping[int, Sequence[Any]]) -> tuple[TrainingFamily, ...]:
@@ -147,7 +154,7 @@ def _trainings(trained: Mapping[int, Trained], rows: Mapping[int, Sequence[Any]]
     lines: dict[str, dict[int, Trained]] = {}
     settings: dict[str, dict[str, Any]] = {}
     for model_id, model in trained.items():
-        name = model.name.rpartition("@")[0]
+        name = _place(model.name)[0]
         lines.setdefault(name, {})[model.iteration] = model
         settings[name] = json.loads(rows[model_id][5] or "{}")
     groups: dict[tuple[str, str], list[Line]] = {}

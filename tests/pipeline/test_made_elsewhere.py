@@ -74,6 +74,16 @@ def test_a_checkpoint_has_a_parent_and_what_was_spent_on_it(esprobe: Run, tmp_pa
     assert "--trained-from names the model before its training" in one_line_error(itself, 1)
 
 
+def test_a_report_at_equal_budgets_counts_what_was_spent_on_a_checkpoint(esprobe: Run, checkpoint: Path) -> None:
+    told = ("--trained-from", BASE, "--rollouts-spent", "3000")
+    for model in (("--model", checkpoint, *told), ("--model", BASE)):
+        assert esprobe("sample-temp", *model, *FEW, "--max-new-tokens", "8").returncode == 0
+    done = esprobe("report", "--budget", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    spent = {row["rollouts_before"] for row in json.loads(done.stdout) if row["kind"] == "trained"}
+    assert spent == {3000}
+
+
 def test_a_checkpoint_can_be_trained_further(esprobe: Run, tmp_path: Path, checkpoint: Path) -> None:
     told = ("--trained-from", BASE, "--rollouts-spent", "3000", "--max-new-tokens", "8")
     assert esprobe("sample-temp", "--model", checkpoint, *told, *FEW).returncode == 0
