@@ -6,6 +6,10 @@ CORE := .venv/.core
 READY := .venv/.ready
 INSTALL := $(BIN)/pip install --constraint .ci/constraints.txt
 DEMO := $(BIN)/esprobe --db .demo/demo.db
+# The same question of a base that can be trained: settings of samplers are chosen on problems that are also trained on.
+BUDGET := HF_HUB_OFFLINE=1 $(BIN)/esprobe --db .demo/budget.db
+BASE := --model countdown-tiny-base
+CHOICE := --data esprobe/tasks/countdown/training.jsonl --limit 64
 PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README's
 
 # The CPU build of vLLM needs packages of its own, so its tests have an environment of their own.
@@ -21,6 +25,12 @@ demo: $(CORE)
 	$(DEMO) report --plots .demo/plots
 	$(DEMO) report --compare
 	$(DEMO) explore --out .demo/explore.html
+	$(BUDGET) train $(BASE) --iterations 16 --population 32 --sigma 0.015 --learning-rate 0.015 --evaluate-every 8 -T 0.4 -n 16
+	$(BUDGET) sample-temp $(BASE) $(CHOICE) -T 0.4,0.8,1.2 -n 64
+	$(BUDGET) sample-temp $(BASE) -T 0.4,0.8,1.2 -n 64
+	$(BUDGET) sample-perturb $(BASE) $(CHOICE) --sigma 0.015 -n 64
+	$(BUDGET) sample-perturb $(BASE) --sigma 0.015 -n 64
+	$(BUDGET) report --budget --plots .demo/plots
 	@mkdir -p .pictures
 	@cp $(foreach plot,$(PICTURES),.demo/plots/countdown-tiny-$(plot).png) .pictures/
 
