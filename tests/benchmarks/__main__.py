@@ -11,7 +11,7 @@ from importlib import import_module
 from tests.benchmarks import coverage
 from tests.benchmarks.table import Row, render
 
-MODULES = ("sampling", "startup", "store", "growth", "big_database", "scorer", "bench_gpu_noise")
+MODULES = ("sampling", "training", "startup", "store", "growth", "big_database", "scorer", "bench_gpu_noise")
 
 
 def main() -> None:
