@@ -9,7 +9,7 @@ DEMO := $(BIN)/esprobe --db .demo/demo.db
 # The same question of a base that can be trained: settings of samplers are chosen on problems that are also trained on.
 BUDGET := HF_HUB_OFFLINE=1 $(BIN)/esprobe --db .demo/budget.db
 BASE := --model countdown-tiny-base
-CHOICE := --data esprobe/tasks/countdown/training.jsonl --limit 64
+CHOICE := --training-problems --limit 64
 PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README's
 
 # The CPU build of vLLM needs packages of its own, so its tests have an environment of their own.

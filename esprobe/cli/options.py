@@ -91,8 +91,11 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         envvar="ESPROBE_DATA",
-        help="Problems as JSON, JSON Lines or CSV; without it the task's own (of train: others, to train on).",
+        help="Problems as JSON, JSON Lines or CSV; without it the task's own, or for train others.",
     ),
+]
+TrainingProblemsOption = Annotated[
+    bool, typer.Option("--training-problems", help="Without --data: those that `train` takes, not the task's own.")
 ]
 PromptOption = Annotated[
     PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Rendered by the chat template, or as plain text.")
@@ -152,7 +155,7 @@ PresetOption = Annotated[
         callback=_apply_preset,
         is_eager=True,
         envvar="ESPROBE_PRESET",
-        help="Settings by name (paper, es-at-scale: as published) or from a .toml file; other options override them.",
+        help="Settings by name (paper, es-at-scale, countdown-tiny-es) or from a .toml file; other options override them.",
     ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
@@ -167,6 +170,7 @@ def _shared(
     backend: BackendOption = "auto",
     dtype: DTypeOption = "auto",
     data: DataOption = None,
+    training: TrainingProblemsOption = False,
     prompt: PromptOption = "chat",
     offset: OffsetOption = 0,
     limit: LimitOption = None,
@@ -186,7 +190,7 @@ def _shared(
 
 # The groups of `--help`; what is in none of them is about the sweep.
 _PANELS = {
-    "Problems": ("task", "task_option", "data", "offset", "limit", "prompt", "test_data"),
+    "Problems": ("task", "task_option", "data", "training", "offset", "limit", "prompt", "test_data"),
     "Model": ("model", "trained_from", "rollouts_spent", "backend", "dtype", "max_new_tokens"),
     "Engines": ("engines", "tensor_parallel", "ray_address", "engine_timeout", "batch_size"),
 }
@@ -224,7 +228,7 @@ def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
 
 def training_command(command: Callable[..., None]) -> Callable[..., None]:
     """The same for training, which has seeds of its own and no baseline."""
-    return _with_shared(command, {"seed", "no_greedy", "debug", "trained_from", "rollouts_spent"})
+    return _with_shared(command, {"seed", "no_greedy", "debug", "training", "trained_from", "rollouts_spent"})
 
 
 def _with_shared(command: Callable[..., None], without: set[str]) -> Callable[..., None]:

@@ -76,7 +76,7 @@ def test_wrong_usage_is_one_line_and_status_2(esprobe: Run, words: list[str], sa
         (["sample-perturb", "--sigma", "-1"], "above 0"),
         (["sample-temp", "--model", "./missing"], "no such folder"),
         (["sample-temp", "--model", "nobody/nothing"], "nobody/nothing"),
-        (["sample-temp", "--preset", "unknown"], "use one of es-at-scale, paper"),
+        (["sample-temp", "--preset", "unknown"], "use one of countdown-tiny-es, es-at-scale, paper"),
         (["sample-temp", "--preset", "paper"], "countdown.json"),
         (["--db", "missing/r.db", "sample-temp"], "error: missing/r.db: the folder missing does not exist"),
         (["--db", "broken.json", "sample-temp"], "cannot be read as a database"),

@@ -187,4 +187,10 @@ def test_what_is_trained_on_is_not_what_is_evaluated_on(tmp_path: Path, esprobe:
         for of in ("WHERE method = 'perturbation'", "WHERE method = 'greedy'")
     )
     assert len(trained_on) == 18
+    again = esprobe("sample-temp", "--training-problems", "-T", "0.5", "-n", "1", "--limit", "20", "--max-new-tokens", "40")
+    assert again.stdout.startswith("40 of 40")
+    greedy = rows(
+        tmp_path / "esprobe.db", "SELECT DISTINCT problem_id FROM rollout JOIN arm ON arm.id = arm_id WHERE method = 'greedy'"
+    )
+    assert trained_on < {problem for (problem,) in greedy} - asked
     assert not trained_on & asked

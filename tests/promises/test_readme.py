@@ -36,6 +36,8 @@ SMALLER = {
     "ESPROBE_PERTURBATIONS": "2",
     "ESPROBE_TINY_STEPS": "100",
     "ESPROBE_PROBLEMS": "4",
+    "ESPROBE_POPULATION": "2",
+    "ESPROBE_PROBLEMS_PER_ITERATION": "1",
     "ESPROBE_MODEL": "countdown-tiny",  # the preset's model is not on this disk
     "ESPROBE_MAX_NEW_TOKENS": "48",
     "ESPROBE_DTYPE": "float32",
