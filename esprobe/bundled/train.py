@@ -132,7 +132,9 @@ def train(
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    exclude: Annotated[list[Path] | None, typer.Option(help="Data file with problems not to train on (repeatable).")] = None,
+    exclude: Annotated[
+        list[Path] | None, typer.Option("--exclude", "-x", help="Data file with problems not to train on (repeatable).")
+    ] = None,
     steps: Annotated[int, typer.Option(min=100, envvar="ESPROBE_TINY_STEPS", help="Optimizer steps.")] = 1800,
     batch: Annotated[int, typer.Option(min=1, help="Problems per step.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of weights and problems.")] = 1,
