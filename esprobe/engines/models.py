@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from esprobe.bundled import BUNDLED, MODELS
+from esprobe.bundled import MODELS
 from esprobe.engines import model_files
 from esprobe.engines.end_tokens import difference, end_tokens
 from esprobe.engines.model_files import read_json
@@ -174,6 +174,6 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(model_files.PATTERNS)))
     except Exception as error:  # not found, no network, bad name, no space: all mean the same to the user
         raise UserError(
-            f"model {name!r}: it is neither {BUNDLED!r}, nor a folder, nor in the local cache, and could not be fetched "
+            f"model {name!r}: it is not bundled ({', '.join(MODELS)}), nor a folder, nor in the local cache, and could not be fetched "
             f"({one_line(error)}); check its name and the network"
         ) from error
