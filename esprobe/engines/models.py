@@ -174,6 +174,6 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(model_files.PATTERNS)))
     except Exception as error:  # not found, no network, bad name, no space: all mean the same to the user
         raise UserError(
-            f"model {name!r}: it is not bundled ({', '.join(MODELS)}), nor a folder, nor in the local cache, and could not be fetched "
-            f"({one_line(error)}); check its name and the network"
+            f"model {name!r}: it is not bundled ({', '.join(MODELS)}), nor a folder, nor in the local cache, and could not be "
+            f"fetched ({one_line(error)}); check its name and the network"
         ) from error

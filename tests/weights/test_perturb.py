@@ -37,6 +37,17 @@ def test_philox_agrees_with_plain_integers(k0: int, k1: int, counter: int) -> No
     assert words((k0, k1), counter) == philox_reference((k0, k1), counter)
 
 
+@pytest.mark.parametrize("shape", [(1,), (20_000,), (3, 5000)])
+def test_philox_is_the_same_on_a_cpu_and_elsewhere(shape: tuple[int, ...]) -> None:
+    counter = torch.arange(2**32 - 500, 2**32 - 500 + torch.Size(shape).numel()).view(shape)
+    generator = torch.Generator().manual_seed(1)
+    each = tuple(torch.randint(0, 2**32, shape, generator=generator) for _ in range(2))
+    rows = tuple(torch.randint(0, 2**32, (shape[0], *(1 for _ in shape[1:])), generator=generator) for _ in range(2))
+    for key in ((5, 2**32 - 1), each, rows):
+        here, elsewhere = philox.philox(key, counter), philox._at_once(key, counter)
+        assert all(torch.equal(a, b) for a, b in zip(here, elsewhere, strict=True))
+
+
 @given(st.integers(0, 40), st.integers(0, 40), st.sampled_from([0, 2**20, 2**34]))
 def test_any_chunk_holds_the_same_numbers(start: int, count: int, far: int) -> None:
     whole = perturb.normals(7, "layer.weight", far, 80)
