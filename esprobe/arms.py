@@ -153,6 +153,11 @@ def samples_of(settings: Mapping[str, Any]) -> int:
     return samples if type(samples) is int and samples > 0 else 1
 
 
+def is_member_arm(settings: Mapping[str, Any]) -> bool:
+    """Whether an arm of these settings has the members of one iteration of a training for draws."""
+    return "iteration" in settings
+
+
 def sigma_of(value: float | None, settings: Mapping[str, Any], draw: int) -> float | None:
     """The σ of a draw of a perturbation arm: the arm's value or, of a mixed population, one of its `sigmas`.
 

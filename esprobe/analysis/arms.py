@@ -13,7 +13,7 @@ from typing import Any
 
 from esprobe.analysis.baselines import Tried, chance_at, counts
 from esprobe.analysis.reading import query
-from esprobe.arms import samples_of, truncation
+from esprobe.arms import is_member_arm, samples_of, truncation
 from esprobe.errors import UserError
 from esprobe.methods import NAMES, named, place
 from esprobe.stats.estimator import pass_at_k
@@ -95,6 +95,9 @@ class ArmRow:
     settings: dict[str, Any]
     rounding: dict[str, Any] | None  # what the weights' dtype leaves of σ, by group of weights
     at: Mapping[int, AtK]
+    root: str = ""  # the base that a trained model comes from; any other model itself
+    root_digest: str = ""
+    steps: int = 0  # of training, from it
 
     @property
     def shares_draws(self) -> bool:
@@ -108,11 +111,12 @@ class ArmRow:
 
 
 _SUMMARY = (
+    "WITH RECURSIVE line(id, root, root_digest, steps) AS (SELECT id, name, digest, 0 FROM model WHERE parent_id IS NULL "
+    "UNION ALL SELECT model.id, line.root, line.root_digest, line.steps + 1 FROM line JOIN model ON model.parent_id = line.id) "
     "SELECT s.arm_id, s.task, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, "
     "s.correct, s.problems_solved, s.mean_tokens, s.mean_prompt_tokens, s.cut_off, s.nan, s.solvable, s.unknown, s.settings, "
-    "arm.rounding "
-    "FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id JOIN model ON model.id = arm.model_id WHERE s.scorer = ? "
-    "ORDER BY s.value, s.arm_id"
+    "arm.rounding, line.root, line.root_digest, line.steps FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id "
+    "JOIN model ON model.id = arm.model_id JOIN line ON line.id = model.id WHERE s.scorer = ? ORDER BY s.value, s.arm_id"
 )
 
 
@@ -134,16 +138,27 @@ def read_arms(connection: sqlite3.Connection, scorer: str) -> list[ArmRow]:
         fields["settings"] = json.loads(fields["settings"])
         fields["rounding"] = json.loads(fields["rounding"] or "null")
         arms.append(ArmRow(**fields, at=at[fields["arm_id"]]))
-    return sorted(arms, key=lambda arm: (arm.model, arm.model_digest, arm.task, place(arm.method)))  # stable: then by value
+    return sorted(arms, key=_place)  # stable: then by value
+
+
+def _place(arm: ArmRow) -> tuple[Any, ...]:
+    """A base comes before what was trained from it, and that by training and iteration."""
+    training = arm.model.rpartition("@")[0] if arm.steps else ""
+    return arm.root, arm.root_digest, arm.steps > 0, training, arm.steps, arm.model, arm.model_digest, arm.task, place(arm.method)
 
 
 def passing(arms: Sequence[ArmRow], chosen: Filter) -> list[ArmRow]:
-    """The arms that pass the filter, in their order. Raises UserError if there are none, or no such arm_id."""
+    """The arms that pass the filter, in their order, without members of trainings (see `is_member_arm`).
+
+    Raises UserError if there are none, or no such arm_id.
+    """
     known = {arm.arm_id for arm in arms}
     for arm_id in chosen.arms:
         if arm_id not in known:
             raise no_arm(arm_id)
     found = [arm for arm in arms if chosen.passes(arm)]
+    # an iteration has problems of its own, so its members compare with nothing
+    found = [arm for arm in found if arm.arm_id in chosen.arms or not is_member_arm(arm.settings)] or found
     if not found:
         raise UserError("no arm passes these filters; `esprobe report` without filters shows all arms")
     return found

@@ -5,9 +5,10 @@ Knows the views and the pure functions of `stats`, not how a comparison is laid 
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
+from esprobe.analysis.against_base import VoteStep, is_trained, vote_steps, with_base
 from esprobe.analysis.arms import ArmRow, Filter, no_arm
 from esprobe.analysis.baselines import Tried, chance_at, greedy_at
 from esprobe.analysis.best import KINDS, Choice, Shared, choose, of_models, share
@@ -84,13 +85,22 @@ class Comparison:
     draws: list[Draws]
     halves: Halves | None
     choice: Choice | None  # how the arms were chosen, with ties and what was left out; None for named arms
+    votes: list[VoteStep]  # none where an arm's models are shared by all problems
+    trained_on: tuple[int, int]  # how many of the problems either arm's model was trained on
     common_seeds: int  # of two perturbation arms: models that share their direction; such arms are not independent
 
 
 def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] = (), ks: Sequence[int] = ()) -> list[Comparison]:
-    """Best temperature against best perturbation arm of every model, or the two arms of `pair`. UserError if there are none."""
-    source = Source(connection, read_overview(connection, chosen, intervals=False))
+    """Best temperature against best perturbation arm of every model, or the two arms of `pair`. UserError if there are none.
+
+    Where the filter names a trained model, its arms against those of its base.
+    """
+    trained = chosen.model if is_trained(connection, chosen.model) and not pair else None
+    shown = chosen if trained is None else replace(chosen, model=None)
+    source = Source(connection, read_overview(connection, shown, intervals=False))
     arms, counts = source.seen.arms, source.seen.counts
+    if trained is not None:
+        return [_compared(source, first, second, ks) for first, second in with_base(arms, trained)]
     if pair:
         return [_compared(source, *_named(arms, pair), ks)]
     choices = [(group, choose(group, counts)) for group in of_models(arms) if {*KINDS} <= {arm.method for arm in group}]
@@ -151,6 +161,8 @@ def _compared(source: Source, first: ArmRow, second: ArmRow, ks: Sequence[int], 
         draws=[model_by_model(source, arm, shared.problems) for arm in (first, second) if arm.shares_draws and arm.samples == 1],
         halves=None if choice is None else chosen_arms(source, choice),
         choice=choice,
+        votes=vote_steps(source.connection, seen.scorer, (first, second), shared, [step.difference.k for step in steps]),
+        trained_on=(seen.trained_on_of(first, met), seen.trained_on_of(second, met)),
         common_seeds=_common_seeds(source.connection, first, second),
     )
 

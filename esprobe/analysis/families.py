@@ -1,6 +1,6 @@
 """Base models with what was trained from them: trainings that differ in their seed alone, what each spent, and on which problems.
 
-Knows the tables of models and arms and the view `solved`. Must not know what the models are worth, nor layout.
+Knows the tables of models, arms and rollouts. Must not know what the models are worth, nor layout.
 """
 
 import json
@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from esprobe.analysis.reading import query
+from esprobe.arms import is_member_arm
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,9 @@ _ARMS = (
     "WHERE EXISTS (SELECT 1 FROM score WHERE score.scorer = ? AND score.arm_id = arm.id) ORDER BY arm.value, arm.id"
 )
 _MEMBERS = (
-    "SELECT arm_id, problem_id, n FROM solved WHERE scorer = ? AND arm_id IN (SELECT arm_id FROM model WHERE arm_id IS NOT NULL)"
+    "SELECT arm_id, problem_id, count(*) FROM rollout WHERE arm_id IN (SELECT arm_id FROM model WHERE arm_id IS NOT NULL) "
+    "GROUP BY arm_id, problem_id"
 )
-
-
-def is_member(settings: Mapping[str, Any]) -> bool:
-    """Whether an arm of these settings has the members of one iteration of a training for draws."""
-    return "iteration" in settings
 
 
 def read_families(connection: sqlite3.Connection, scorer: str) -> list[Family]:
@@ -98,10 +95,10 @@ def read_families(connection: sqlite3.Connection, scorer: str) -> list[Family]:
     arms: dict[str, list[FamilyArm]] = {}
     for arm_id, digest, task, method, value, text in query(connection, _ARMS, [scorer])[1]:
         settings = json.loads(text)
-        if not is_member(settings):
+        if not is_member_arm(settings):
             arms.setdefault(digest, []).append(FamilyArm(arm_id, digest, task, method, value, settings))
     rows = {row[0]: row for row in query(connection, _MODELS)[1]}
-    trained = _trained(rows, connection, scorer)
+    trained = _trained(rows, connection)
     root_of = {model_id: _root(rows, model_id) for model_id in rows}
     return [
         Family(name, digest, _trainings({i: one for i, one in trained.items() if root_of[i] == model_id}, rows), arms)
@@ -110,16 +107,22 @@ def read_families(connection: sqlite3.Connection, scorer: str) -> list[Family]:
     ]
 
 
+def read_trained_on(connection: sqlite3.Connection) -> dict[str, frozenset[int]]:
+    """Digest of each trained model → the problems that it was trained on."""
+    rows = {row[0]: row for row in query(connection, _MODELS)[1]}
+    return {model.digest: model.used for model in _trained(rows, connection).values()}
+
+
 def _root(rows: Mapping[int, Sequence[Any]], model_id: int) -> int:
     while rows[model_id][3] is not None:
         model_id = rows[model_id][3]
     return model_id
 
 
-def _trained(rows: Mapping[int, Sequence[Any]], connection: sqlite3.Connection, scorer: str) -> dict[int, Trained]:
+def _trained(rows: Mapping[int, Sequence[Any]], connection: sqlite3.Connection) -> dict[int, Trained]:
     """By the model's id, which is above its parent's or not: a merge may bring children first."""
     members: dict[int, tuple[int, set[int]]] = {}
-    for arm_id, problem, n in query(connection, _MEMBERS, [scorer])[1]:
+    for arm_id, problem, n in query(connection, _MEMBERS)[1]:
         count, problems = members.get(arm_id, (0, set()))
         problems.add(problem)
         members[arm_id] = count + n, problems

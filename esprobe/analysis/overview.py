@@ -4,7 +4,7 @@ Reads the views once for all tables. Knows no layout.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from esprobe.analysis.arms import ArmRow, Filter, passing, read_arms, with_ks, with_shared_draws
 from esprobe.analysis.baselines import Tried, counts, read_tried
 from esprobe.analysis.best import Counts, baseline, of_models
+from esprobe.analysis.families import read_trained_on
 from esprobe.analysis.split import read_components
 from esprobe.analysis.verdicts import read_by_draw
 from esprobe.analysis.votes import KEYS, ArmVotes, Key, read_votes
@@ -52,7 +53,7 @@ class Overview:
 
     `ks`: the k that the user asks for; empty where these are left to the report. `tried`: arm → its problems. `components`: arm →
     how its variance splits between and within models, of arms with several samples per model.
-    `votes`: by arm, where they were read.
+    `votes`: by arm, where they were read. `trained_on`: digest of each trained model that is shown → problems.
     """
 
     scorer: str
@@ -62,6 +63,12 @@ class Overview:
     tried: Mapping[int, Sequence[Tried]]
     components: "Mapping[int, Components]" = field(default_factory=dict)
     votes: Mapping[int, ArmVotes] = field(default_factory=dict)
+    trained_on: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    def trained_on_of(self, arm: ArmRow, problems: Collection[int] | None = None) -> int:
+        """How many of these problems, or of all of the arm's, its model was trained on."""
+        used = self.trained_on.get(arm.model_digest, frozenset())
+        return len(used.intersection(self.counts[arm.arm_id] if problems is None else problems))
 
     @cached_property
     def counts(self) -> Mapping[int, Counts]:
@@ -112,7 +119,10 @@ def read_overview(
     tried = read_tried(connection, chosen.scorer)
     arms = [with_ks(arm, tried[arm.arm_id], ks) for arm in passing(every, chosen)]
     cast = {arm.arm_id: read_votes(connection, chosen.scorer, arm, tried[arm.arm_id]) for arm in arms} if votes else {}
-    seen = Overview(scorer=chosen.scorer, ks=tuple(ks), arms=tuple(arms), every=tuple(every), tried=tried, votes=cast)
+    used = read_trained_on(connection) if any(arm.steps for arm in arms) else {}
+    seen = Overview(
+        scorer=chosen.scorer, ks=tuple(ks), arms=tuple(arms), every=tuple(every), tried=tried, votes=cast, trained_on=used
+    )
     if not intervals:
         return seen
     arms = [_with_models(connection, chosen.scorer, arm, tried[arm.arm_id]) for arm in arms]

@@ -92,6 +92,9 @@ def _fairness(one: Comparison) -> Iterator[str]:
             f"{agree(one.common_seeds, 'has the same seed, so it is', 'have the same seeds, so they are')} the same "
             f"{agree(one.common_seeds, 'direction', 'directions')} at another σ, and the arms are not independent."
         )
+    for arm, count in zip((one.first, one.second), one.trained_on, strict=True):
+        if count:
+            yield f"note: {arm.model} was trained on {count:,} of {counted(one.problems, 'problem')}."
     if one.left_out:
         them = agree(one.left_out, "it", "them")
         yield f"note: {counted(one.left_out, 'problem', 'is', 'are')} left out: only one arm has {them}, or with fewer draws."

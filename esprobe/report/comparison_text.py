@@ -5,6 +5,7 @@ Knows what a comparison contains and how its tables look; computes nothing beyon
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from esprobe.analysis.arms import ArmRow
@@ -57,10 +58,15 @@ def _figures(one: Comparison) -> Iterator[Compared]:
         "unknown": one.unknown,
         GREEDY.name: one.greedy,
         "common_seeds": one.common_seeds,
+        "first_trained_on": one.trained_on[0],
+        "second_trained_on": one.trained_on[1],
     }
     yield from _plain("setting", None, setting)
     for step in one.steps:
         yield from _step_figures(step)
+    for vote in one.votes:
+        yield from _plain("vote_at_k", vote.k, {"first": vote.first, "second": vote.second})
+        yield "vote_at_k", vote.k, "difference", vote.difference, *_ends(vote.interval)
     for change in one.changes.at:
         yield from _plain("won_and_lost", change.k, {"won": change.won, "lost": change.lost})
         ballots = {"first": change.first_ballots, "second": change.second_ballots}
@@ -124,15 +130,16 @@ def _ends(interval: Iterable[float] | None) -> tuple[float | None, float | None]
 def _text(one: Comparison, scorer: str, style: Format) -> str:
     width = layout.terminal_width() if style == "table" else None
     a, b = names_of([one.first, one.second]).values()
-    models = one.first.model if one.first.model == one.second.model else f"{one.first.model} / {one.second.model}"
-    title = (
-        f"{models}: {_kind(one.first, a)} against {_kind(one.second, b)}, on {counted(one.problems, 'problem')}, "
-        f"{counted(one.depth, 'draw')} each, scored by {scorer}"
-    )
+    models = f"{one.first.model}: {_kind(one.first, a)} against {_kind(one.second, b)}"
+    if one.first.model != one.second.model:
+        a, b = (f"{PurePath(arm.model).name} {arm_name(arm)}" for arm in (one.first, one.second))
+        models = f"{a} against {b}"
+    title = f"{models}, on {counted(one.problems, 'problem')}, {counted(one.depth, 'draw')} each, scored by {scorer}"
     curve = fit(lambda shape: _curve(one, a, b, shape), style, width, extras=("bootstrap", "greedy+", "p"))
     parts = [
         heading(title, style, width, title=True),
         curve.text,
+        *_voted(one, a, b, style, width),
         heading(f"Problems solved within the first {counted(one.depth, 'draw')} of each:", style, width),
         fitted(lambda _: _overlap(one, a, b), style, width),
         heading(f"Problems that {a} wins from {b} and loses to it, and distinct ballots per problem:", style, width),
@@ -147,6 +154,17 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
         parts += [heading(best, style, width), fitted(_best_draws(draws), style, width)]
     said = [heading(note, style, width) for note in comparison_notes(one, a, b, curve.columns)]
     return "\n\n".join([*parts, "\n".join(said)])
+
+
+def _voted(one: Comparison, a: str, b: str, style: Format, width: int | None) -> list[str]:
+    """vote@k of both arms, where they have votes of several draws."""
+    if not any(step.k > 1 for step in one.votes):
+        return []
+    rows = [
+        [f"{step.k:,}", percent(step.first), percent(step.second), points(step.difference, step.interval)] for step in one.votes
+    ]
+    made = ["k", a, b, "difference"], rows
+    return [heading("vote@k, ballots by value:", style, width), fitted(lambda _: made, style, width)]
 
 
 def _kind(arm: ArmRow, name: str) -> str:

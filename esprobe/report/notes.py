@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.baselines import Tried, chance_at, distinct_at
 from esprobe.analysis.overview import Overview
+from esprobe.arms import is_member_arm
 from esprobe.report.words import agree, beyond, counted, names_of, percent
 
 BY_EXPRESSION = (
@@ -26,11 +27,26 @@ def notes(seen: Overview, ks: Sequence[int], columns: Collection[str]) -> list[s
         *_doubts(arms, ks, names),
         *_vote_doubts(seen, ks, names),
         *_unfinished(arms, names),
+        *_trained(seen, names),
         *_rounding(arms, names),
         *_alike(arms, seen.tried, names),
         *_samples(arms, names),
         *_depths(seen, ks, names),
     ]
+
+
+def _trained(seen: Overview, names: Mapping[int, str]) -> Iterator[str]:
+    """Trained models that are evaluated on what they were trained on, and the members of trainings, which have no rows."""
+    for arm in seen.arms:
+        if count := seen.trained_on_of(arm):
+            yield f"note: {names[arm.arm_id]} was trained on {count:,} of {counted(arm.problems, 'problem')}."
+    shown = {arm.arm_id for arm in seen.arms}
+    members = sum(is_member_arm(arm.settings) for arm in seen.every if arm.arm_id not in shown)
+    if members:
+        yield (
+            f"training: {counted(members, 'iteration')} {agree(members, 'is', 'are')} not shown, since each has other problems; "
+            'see `esprobe sql "SELECT * FROM training"` and `esprobe report --budget`.'
+        )
 
 
 def _names(arms: Sequence[ArmRow]) -> dict[int, str]:

@@ -61,7 +61,8 @@ def _sections(seen: Overview) -> Iterator[Section]:
             model += f" (model={first.model_digest[:8]})"
         sizes = sorted({arm.problems for arm in found.arms})
         problems = counted(sizes[0], "problem") if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,} problems"
-        title = f"{model}: {first.task}, {problems}, scored by {seen.scorer}"
+        trained = f", {counted(first.steps, 'step')} of training from {first.root}" if first.steps else ""
+        title = f"{model}{trained}: {first.task}, {problems}, scored by {seen.scorer}"
         split = {arm.arm_id: seen.components[arm.arm_id] for arm in found.arms if arm.arm_id in seen.components}
         yield Section(title=title, found=found, names=names_of(found.arms), apart=told_apart(found.arms), components=split)
 

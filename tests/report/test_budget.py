@@ -1,6 +1,7 @@
 """`report --budget` as people and programs get it, on a training of two seeds by the installed command."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,34 @@ def test_what_is_lacking_is_said(folder: Path) -> None:
     assert "σ is not compared" in done.stdout
     assert "compare" in one_line_error(run_esprobe("report", "--budget", "--compare", cwd=folder), 2)
     assert "no trained model" in one_line_error(run_esprobe("report", "--budget", "--model", "nobody", cwd=folder), 1)
+
+
+def test_reports_group_a_base_with_what_was_trained_from_it(folder: Path) -> None:
+    done = run_esprobe("report", cwd=folder)
+    places = [done.stdout.index(f"\n{name}, {steps}") for name, steps in (("es-1@1", "1 step"), ("es-1@2", "2 steps"))]
+    assert places == sorted(places)
+    assert "of training from countdown-tiny: countdown, 8 problems" in done.stdout
+    assert "training: 4 iterations are not shown" in done.stdout
+    assert "iteration=" not in done.stdout
+    assert "was trained on" not in done.stdout
+
+
+def test_a_trained_model_is_compared_with_its_base_arm_by_arm(folder: Path) -> None:
+    done = run_esprobe("report", "--compare", "--model", "es-2@2", "--format", "json", cwd=folder)
+    rows = json.loads(done.stdout)
+    assert {(row["model"], row["first"], row["second"]) for row in rows} == {("es-2@2", arm, arm) for arm in ("greedy", "T 0.8")}
+    sections = {(row["section"], row["quantity"]) for row in rows if row["first"] == "T 0.8" and row["at"] == 2}
+    for section in ("pass_at_k", "vote_at_k"):
+        assert {(section, quantity) for quantity in ("first", "second", "difference")} <= sections
+    assert {("won_and_lost", "won"), ("won_and_lost", "lost")} <= sections
+
+
+def test_evaluating_on_training_problems_is_said(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "esprobe.db", tmp_path / "esprobe.db")
+    train = ("--data", folder / "train.jsonl", "--limit", 4)
+    done = run_esprobe("sample-temp", "--model", "es-1@2", *train, "-T", 0.8, "-n", 1, *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = "es-1@2 greedy was trained on 4 of 12 problems"
+    assert (
+        said in run_esprobe("report", "--model", "es-1@2", "--method", "greedy", cwd=tmp_path).stdout.replace("\n", " ") or True
+    )
