@@ -5,26 +5,23 @@ Knows arms, their answers and how they are paired; `stats` computes. Must not kn
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from esprobe.analysis.answers import Answers, Numbers, read_answers, read_digests
 from esprobe.analysis.arms import Filter
 from esprobe.analysis.best import unlike
 from esprobe.analysis.families import Family, FamilyArm, TrainingFamily, read_families
-from esprobe.analysis.samplers import Kind, Sampler, Samplers, Spent, drawn
-from esprobe.arms import samples_of
+from esprobe.analysis.held_out import Reader, samplers_of, tested_problems
+from esprobe.analysis.samplers import Kind, Samplers, Spent, drawn
 from esprobe.errors import UserError
-from esprobe.methods import GREEDY, TEMPERATURE, named
+from esprobe.methods import GREEDY, TEMPERATURE
 from esprobe.stats.best_of import powers
 from esprobe.stats.budget import Delta, Word, equal_budget, trained_interval
 from esprobe.stats.intervals import Interval
 from esprobe.stats.resampling import Floats, Ints
 from esprobe.stats.samplers import Drawn, Measure
-from esprobe.tasks.records import load_problems
-from esprobe.tasks.registry import find_task
 
 MEASURES: tuple[Measure, ...] = ("value", "expression", "pass")
 KINDS: tuple[Kind, ...] = ("greedy", "temperature", "perturbation", "best of N", "top K")
@@ -97,7 +94,7 @@ class Budget:
 
 def budgets(connection: sqlite3.Connection, chosen: Filter, margin: float, train: Path | None) -> list[Budget]:
     """One for each family of trainings. Raises UserError where there is none that can be compared with its base."""
-    read = _Read(connection, chosen, train)
+    read = Reader(connection, chosen, train)
     found, refused = [], []
     for family in read_families(connection, chosen.scorer):
         for training in family.trainings:
@@ -121,42 +118,9 @@ def _passes(family: Family, training: TrainingFamily, model: str | None) -> bool
     return model is None or any(model.partition("@")[0].lower() in name.lower() for name in names)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What several families have in common: read once."""
-
-    connection: sqlite3.Connection
-    chosen: Filter
-    train: Path | None
-    numbers: Numbers = field(default_factory=Numbers)
-    answers: dict[int, Answers] = field(default_factory=dict)
-
-    def of(self, arm: FamilyArm) -> Answers:
-        """The answers of an arm."""
-        if arm.arm_id not in self.answers:
-            self.answers[arm.arm_id] = read_answers(self.connection, self.chosen.scorer, arm.arm_id, self.numbers)
-        return self.answers[arm.arm_id]
-
-    def on(self, arm: FamilyArm, problems: Ints) -> Answers | None:
-        """Those on these problems; None where no draw has all of them."""
-        found = self.of(arm).on(problems)
-        return found if len(found.draws) else None
-
-    def given(self, task_name: str) -> set[int] | None:
-        """The problems of the file with training problems; None without one."""
-        if self.train is None:
-            return None
-        task = find_task(task_name)
-        if task is None:
-            raise UserError(f"{self.train}: problems of task {task_name!r} cannot be read here; leave --train out")
-        ids = read_digests(self.connection)
-        return {ids[problem.digest] for problem in load_problems(task, self.train) if problem.digest in ids}
-
-
-def _budget(read: _Read, family: Family, training: TrainingFamily, margin: float) -> Budget:
-    anchor, tested = _tested(read, family, training)
-    base = [a for a in family.arms.get(family.digest, ()) if a.method != "imported" and not unlike(anchor, a) and _shown(read, a)]
-    samplers, choice, left_out = _samplers(read, base, tested, read.given(anchor.task))
+def _budget(read: Reader, family: Family, training: TrainingFamily, margin: float) -> Budget:
+    anchor, tested = tested_problems(read, family, training)
+    samplers, choice, left_out = samplers_of(read, family, anchor, tested)
     if not samplers:
         raise UserError(
             f"{family.root} has no rollouts on the {len(tested):,} problems that {training.name} is tested on; "
@@ -182,101 +146,11 @@ def _budget(read: _Read, family: Family, training: TrainingFamily, margin: float
     )
 
 
-def _shown(read: _Read, arm: FamilyArm) -> bool:
-    """Whether the arm passes the filters for arms; the greedy answer always does."""
-    chosen = read.chosen
-    return arm.method == GREEDY.name or (
-        (not chosen.methods or arm.method in chosen.methods)
-        and (not chosen.values or arm.value in chosen.values)
-        and (not chosen.arms or arm.arm_id in chosen.arms)
-    )
-
-
-def _tested(read: _Read, family: Family, training: TrainingFamily) -> tuple[FamilyArm, Ints]:
-    """A greedy arm of a last model, to whose settings all others must be alike, and the problems that the last models all have.
-
-    Without those that any training of the family used, and those in the file.
-    """
-    last = [line.models.get(training.last) for line in training.lines]
-    arms = [arm for model in last if model for arm in family.arms.get(model.digest, ()) if arm.method == GREEDY.name]
-    arms = [arm for arm in arms if read.chosen.task in (None, arm.task)]
-    for anchor in sorted(arms, key=lambda arm: -len(read.of(arm).problems)):
-        alike = [arm for arm in arms if not unlike(anchor, arm)]
-        met = [set(read.of(arm).problems.tolist()) for arm in alike]
-        if len(met) == len(last):
-            shared = set.intersection(*met) - family.used - (read.given(anchor.task) or set())
-            greedy = [a for a in family.arms.get(family.digest, ()) if a.method == GREEDY.name and not unlike(anchor, a)]
-            common = [shared & set(read.of(arm).problems.tolist()) for arm in greedy]
-            shared = max(common, key=len, default=set()) or shared
-            if len(shared) > 1:
-                return anchor, np.array(sorted(shared), dtype=np.int64)
-    name = f"{training.lines[0].name}@{training.last}"
-    raise UserError(
-        f"the last models of {training.name} have not all answered the same problems that no training used; "
-        f"`esprobe sample-temp --model {name} --data FILE` with a file of test problems, likewise for every training seed"
-    )
-
-
-def _samplers(
-    read: _Read, arms: Sequence[FamilyArm], tested: Ints, given: set[int] | None
-) -> tuple[list[Sampler], int, list[tuple[FamilyArm, str]]]:
-    """The base's arms on the tested problems and those to choose on; how many these are; the arms left out, and why."""
-    on_test = {arm.arm_id: answers for arm in arms if (answers := read.on(arm, tested)) is not None}
-    left_out = [(arm, "not on all test problems") for arm in arms if arm.arm_id not in on_test]
-    others = {arm.arm_id: _others(read, arm, tested, given) for arm in arms if arm.arm_id in on_test}
-    choice = _common([others[arm.arm_id] for arm in arms if arm.arm_id in on_test and arm.method != GREEDY.name])
-    samplers = []
-    for arm in arms:
-        if arm.arm_id not in on_test:
-            continue
-        scored = read.on(arm, choice) if len(choice) else None
-        found, reason = _sampler(arm, on_test[arm.arm_id], scored), ""
-        if samples_of(arm.settings) > 1:
-            reason = "several samples of each model"
-        elif len(choice) and scored is None and arm.method != GREEDY.name:
-            reason = "not on the problems that settings are chosen on"
-        elif not found.tested.count:
-            reason = "other models on the problems that settings are chosen on"
-        if reason:
-            left_out.append((arm, reason))
-        else:
-            samplers.append(found)
-    return samplers, len(choice), left_out
-
-
-def _sampler(arm: FamilyArm, tested: Answers, scored: Answers | None) -> Sampler:
-    """The draws of an arm; of perturbed models those alone that have answered both kinds of problems."""
-    if scored is not None and named(arm.method).shares_draws:
-        both = np.intersect1d(tested.draws, scored.draws)
-        tested, scored = tested.only(both), scored.only(both)
-    return Sampler(arm, drawn(tested), None if scored is None else drawn(scored))
-
-
-def _others(read: _Read, arm: FamilyArm, tested: Ints, given: set[int] | None) -> Ints:
-    """The problems of an arm that are not tested and have about as many draws as most of these have."""
-    answers = read.of(arm)
-    allowed = ~np.isin(answers.problems, tested)
-    if given is not None:
-        allowed &= np.isin(answers.problems, list(given))
-    draws = answers.there.sum(0)
-    found: Ints = answers.problems[allowed & (2 * draws >= draws[allowed].max(initial=0))]
-    return found
-
-
-def _common(found: Sequence[Ints]) -> Ints:
-    """The problems that all have in common that have any; an arm that shares fewer than two with the largest does not count."""
-    common = max(found, key=len, default=np.zeros(0, dtype=np.int64))
-    for other in sorted(found, key=len, reverse=True):
-        shared = np.intersect1d(common, other)
-        common = shared if len(shared) > 1 else common
-    return common if len(common) > 1 else common[:0]
-
-
 def _trained(
-    read: _Read, family: Family, training: TrainingFamily, anchor: FamilyArm, tested: Ints, measures: Sequence[Measure]
+    read: Reader, family: Family, training: TrainingFamily, anchor: FamilyArm, tested: Ints, measures: Sequence[Measure]
 ) -> Iterator[tuple[Point, Floats]]:
     """Every evaluated iteration: greedily, and at 1, 2, 4, … samples where its models have been sampled; (S, m) with each."""
-    for iteration in sorted(set.intersection(*(set(line.models) for line in training.lines))):
+    for iteration in training.iterations:
         models = [line.models[iteration] for line in training.lines]
         alike = [[a for a in family.arms.get(model.digest, ()) if not unlike(anchor, a)] for model in models]
         before = float(np.mean([model.spent for model in models]))
@@ -299,7 +173,7 @@ def _trained(
                     yield point, table
 
 
-def _evaluated(read: _Read, arms: Sequence[Sequence[FamilyArm]], tested: Ints) -> Iterator[tuple[FamilyArm | None, list[Drawn]]]:
+def _evaluated(read: Reader, arms: Sequence[Sequence[FamilyArm]], tested: Ints) -> Iterator[tuple[FamilyArm | None, list[Drawn]]]:
     """The models' greedy answers, and their samples at the T that has most draws, then the lowest; all training seeds alike."""
     depths: dict[float, int] = {}
     found: dict[float | None, list[tuple[FamilyArm, Drawn]]] = {}

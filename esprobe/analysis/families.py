@@ -54,9 +54,9 @@ class TrainingFamily:
     lines: tuple[Line, ...]
 
     @property
-    def last(self) -> int:
-        """The last iteration that all of them have; 0 where there is none."""
-        return max(set.intersection(*(set(line.models) for line in self.lines)), default=0)
+    def iterations(self) -> list[int]:
+        """Those that all of them have, in order."""
+        return sorted(set.intersection(*(set(line.models) for line in self.lines)))
 
     @property
     def used(self) -> set[int]:

@@ -123,7 +123,7 @@ def test_evaluating_on_training_problems_is_said(folder: Path, tmp_path: Path) -
     train = ("--data", folder / "train.jsonl", "--limit", 4)
     done = run_esprobe("sample-temp", "--model", "es-1@2", *train, "-T", 0.8, "-n", 1, *SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    said = "es-1@2 greedy was trained on 4 of 12 problems"
-    assert (
-        said in run_esprobe("report", "--model", "es-1@2", "--method", "greedy", cwd=tmp_path).stdout.replace("\n", " ") or True
-    )
+    reported = run_esprobe("report", "--model", "es-1@2", cwd=tmp_path).stdout
+    assert "note: greedy was trained on 4 of 12 problems." in reported
+    compared = run_esprobe("report", "--compare", "--model", "es-1@2", cwd=tmp_path).stdout
+    assert "note: es-1@2 was trained on 4 of 12 problems." in compared
