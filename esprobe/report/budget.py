@@ -8,7 +8,7 @@ from typing import Any
 
 from esprobe.analysis.budget import Budget, Point, Verdict
 from esprobe.report import layout
-from esprobe.report.budget_notes import found, meaning, setting
+from esprobe.report.budget_notes import answers, lacking, meaning, setting
 from esprobe.report.render import Format, render
 from esprobe.report.shapes import Made, Shape, fitted, heading
 from esprobe.report.words import counted, percent, points
@@ -101,25 +101,33 @@ def _text(one: Budget, style: Format, width: int | None) -> str:
         f"{one.base} and {one.training.name}, {seeds}: {counted(one.problems, 'test problem')} of {one.task} that no training "
         f"used, scored by {one.scorer}"
     )
-    parts = [heading(title, style, width, title=True)]
+    parts = [heading(title, style, width, title=True), "\n".join(heading(said, style, width) for said in answers(one))]
     for measure in ("value", "pass"):
         rows = thinned(one.of(measure))
         by_expression = {_key(point): point for point in one.of("expression")} if measure == "value" else {}
         made = _figures(rows, by_expression)
         parts += [heading(f"{TITLES[measure]}:", style, width), fitted(made, style, width, (), ("by expression", "total"), False)]
-    if one.verdicts:
-        parts += [
-            heading("Trained models and the best sampler for the same budget:", style, width),
-            fitted(
-                lambda shape: _verdicts(one, shape), style, width, (), ("per problem", "best sampler has", "trained has"), False
-            ),
-        ]
-    return "\n\n".join([*parts, "\n".join(heading(note, style, width) for note in found(one))])
+        parts += _compared(one, rows, style, width)
+    return "\n\n".join([*parts, "\n".join(heading(note, style, width) for note in lacking(one))])
+
+
+def _compared(one: Budget, rows: Sequence[Point], style: Format, width: int | None) -> list[str]:
+    """The trained models of these rows, each with the best sampler for the same budget."""
+    shown = {id(point) for point in rows}
+    verdicts = [verdict for verdict in one.verdicts if id(verdict.trained) in shown]
+    if not verdicts:
+        return []
+    extras = ("problems", "share", "budget")
+    return [
+        heading("Trained − the best sampler for the same budget:", style, width),
+        fitted(lambda shape: _verdicts(verdicts, shape), style, width, (), extras, False),
+    ]
 
 
 def _key(point: Point) -> tuple[Any, ...]:
     """What a figure by value and one by expression have in common: what is spent, not the settings, which each chooses."""
-    return point.kind, point.model, point.own if point.kind != "top K" else None, point.size
+    sampled = point.kind == "trained" and point.arm is not None
+    return point.kind, point.model, sampled, point.own if point.kind != "top K" else None, point.size
 
 
 def thinned(every: Sequence[Point]) -> list[Point]:
@@ -173,28 +181,23 @@ def _name(point: Point) -> str:
     return ", ".join(filter(None, [words, setting(point)]))
 
 
-def _verdicts(one: Budget, shape: Shape) -> Made:
-    """A row for each trained model with one answer per test problem and with all that it has, by value and with a verifier."""
-    names = ["arm", "b", "per problem", "trained has", "best sampler", "best sampler has", "difference", "verdict"]
-    cells = []
-    for measure in ("value", "expression", "pass"):
-        shown = {id(point) for point in thinned(one.of(measure))}
-        for verdict in one.verdicts:
-            if id(verdict.trained) in shown:
-                cells.append(_verdict_row(verdict, measure, shape))
+def _verdicts(verdicts: Sequence[Verdict], shape: Shape) -> Made:
+    """budget: rollouts per test problem; share: of the sampler; problems: how many would decide."""
+    names = ["arm", "b", "budget", "best sampler", "share", "difference", "verdict", "problems"]
+    cells = [_verdict_row(verdict, shape) for verdict in verdicts]
     kept = [i for i, name in enumerate(names) if name not in shape.without]
     return [names[i] for i in kept], [[row[i] for i in kept] for row in cells]
 
 
-def _verdict_row(verdict: Verdict, measure: Measure, shape: Shape) -> list[str]:
-    trained, sampler = verdict.trained, verdict.sampler
+def _verdict_row(verdict: Verdict, shape: Shape) -> list[str]:
+    sampler = verdict.sampler
     return [
-        f"{_name(trained)}, {NAMES[measure]}",
-        f"{trained.own:,}",
+        _name(verdict.trained),
+        f"{verdict.trained.own:,}",
         f"{verdict.wanted:,.1f}",
-        percent(trained.value),
-        f"{_name(sampler)}, b {sampler.own:,}",
+        f"{setting(sampler) or KINDS[sampler.kind]}, b {sampler.own:,}",
         percent(sampler.value),
         shape.cell(points(verdict.delta.value, verdict.delta.interval)),
-        verdict.word if verdict.word != "undecided" or verdict.needed is None else f"undecided; {verdict.needed:,} would decide",
+        verdict.word,
+        f"{verdict.needed:,}" if verdict.word == "undecided" and verdict.needed is not None else "",
     ]

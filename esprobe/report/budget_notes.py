@@ -1,4 +1,4 @@
-"""The sentences below the tables of `report --budget`: the verdicts, what the data lack, and what the columns mean.
+"""The sentences of `report --budget`: the verdicts above its tables; below them what the data lack, and what columns mean.
 
 Knows what a budget contains. Must not know tables or the database.
 """
@@ -38,21 +38,20 @@ def setting(point: Point) -> str:
     return words if point.size is None else f"{words}, N {point.size:,}"
 
 
-def found(one: Budget) -> Iterator[str]:
-    """The verdicts and doubts about one family."""
+def answers(one: Budget) -> Iterator[str]:
+    """The verdicts on the last models of a family, with as many answers per test problem as they have."""
     for measure in WAYS:
         verdict = one.final(measure)
         if verdict is not None:
             yield _said(verdict, WAYS[measure], one)
-    yield from _lacking(one)
 
 
 def _said(verdict: Verdict, way: str, one: Budget) -> str:
     trained, sampler, delta = verdict.trained, verdict.sampler, verdict.delta
-    answers = "greedily" if trained.arm is None else f"{arm_words(trained.arm)}, b = {trained.own:,}"
+    how = "greedily" if trained.arm is None else f"{arm_words(trained.arm)}, b = {trained.own:,}"
     chosen = ", ".join(filter(None, [setting(sampler), f"b = {sampler.own:,}"]))
     text = (
-        f"{way}: {verdict.word}. {trained.model} ({answers}) has {percent(trained.value)}, {KINDS[sampler.kind]} ({chosen}) "
+        f"{way}: {verdict.word}. {trained.model} ({how}) has {percent(trained.value)}, {KINDS[sampler.kind]} ({chosen}) "
         f"{percent(sampler.value)} for the same budget of {verdict.wanted:,.1f} rollouts per test problem: "
         f"{points(delta.value, delta.interval)} points, margin {100 * one.margin:g}."
     )
@@ -63,7 +62,8 @@ def _said(verdict: Verdict, way: str, one: Budget) -> str:
     return f"{text} About {verdict.needed:,} test problems would decide it, if the difference is what it seems."
 
 
-def _lacking(one: Budget) -> Iterator[str]:
+def lacking(one: Budget) -> Iterator[str]:
+    """What the data of a family do not have, and how to get it."""
     seeds = len(one.training.lines)
     if seeds == 1:
         yield (
@@ -103,8 +103,10 @@ def _shallow(one: Budget) -> Iterator[str]:
 def meaning(every: Sequence[Budget]) -> Iterator[str]:
     """What the columns are, once for all families."""
     yield (
-        "before: rollouts before the first test problem, of training or of choosing models; b: rollouts per test problem; "
-        "total: before + b for each test problem."
+        "before: rollouts before the first test problem, of training or of choosing models; b: rollouts per test problem, "
+        "which is K of the top K; "
+        "total: before + b for each test problem. budget: total per test problem; problems: how many would decide, if the "
+        "difference is what it seems."
     )
     choices = sorted({one.choice for one in every if one.choice})
     if choices:
