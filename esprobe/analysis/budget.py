@@ -160,7 +160,7 @@ def _trained(
                     table = np.array([one.at(measure, own) for one in each])
                     point = Point(
                         kind="trained",
-                        model=f"{training.name}@{iteration}",
+                        model=training.name_at(iteration),
                         arm=arm,
                         measure=measure,
                         own=own,

@@ -28,7 +28,11 @@ class FamilyArm:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, NAME@ITERATION. `spent`: rollouts of all members on the way to it from the base; `used`: on what."""
+    """A trained model. `spent`: rollouts of all members on the way to it from the base, `used`: on which problems.
+
+    Of a model that was trained elsewhere the database has only how many rollouts were spent. `iteration`: of NAME@ITERATION; 1 of
+    any other name.
+    """
 
     name: str
     digest: str
@@ -57,6 +61,10 @@ class TrainingFamily:
     def iterations(self) -> list[int]:
         """Those that all of them have, in order."""
         return sorted(set.intersection(*(set(line.models) for line in self.lines)))
+
+    def name_at(self, iteration: int) -> str:
+        """What its models of this iteration are called, of several seeds together without the seed."""
+        return self.lines[0].models[iteration].name if len(self.lines) == 1 else f"{self.name}@{iteration}"
 
     @property
     def used(self) -> set[int]:
@@ -163,7 +171,7 @@ def _trainings(trained: Mapping[int, Trained], rows: Mapping[int, Sequence[Any]]
     groups: dict[tuple[str, str], list[Line]] = {}
     for name, models in lines.items():
         own = settings[name]
-        seed = own.pop("seed", None)
+        seed, _ = own.pop("seed", None), own.pop("rollouts_spent", None)
         stem = name.removesuffix(f"-{seed}")
         groups.setdefault((stem, json.dumps(own, sort_keys=True)), []).append(Line(name, seed, models))
     return tuple(

@@ -73,10 +73,10 @@ def tested_problems(read: Reader, family: Family, training: TrainingFamily) -> t
             shared = max((shared & _problems(read, arm) for arm in bases), key=len, default=set()) or shared
             if len(shared) > 1:
                 return anchor, np.array(sorted(shared), dtype=np.int64)
-    last = training.iterations[-1] if training.iterations else "ITERATION"
+    last = training.lines[0].models[max(training.lines[0].models)].name
     raise UserError(
         f"no two problems have been answered by the models of every seed of {training.name} that no training used; "
-        f"`esprobe sample-temp --model {training.lines[0].name}@{last} --data FILE` with a file of test problems, "
+        f"`esprobe sample-temp --model {last} --data FILE` with a file of test problems, "
         "likewise for every seed"
     )
 

@@ -72,6 +72,11 @@ def lacking(one: Budget) -> Iterator[str]:
         )
     elif seeds < FEW_SEEDS:
         yield f"note: {seeds} training seeds; {FEW_SEEDS} or more show better how much they vary."
+    if not one.trained_on:
+        yield (
+            f"note: the database does not say which problems {one.training.name} was trained on; `--train FILE` names them, "
+            "so that none is tested."
+        )
     if not one.choice:
         yield (
             "note: the base has no samples on problems that are not tested, so T and σ are chosen on the test problems, which "
