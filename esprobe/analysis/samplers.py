@@ -25,6 +25,7 @@ from esprobe.stats.top_votes import coded
 Kind = Literal["greedy", "temperature", "perturbation", "best of N", "top K", "trained"]
 _KINDS: dict[str, Kind] = {GREEDY.name: "greedy", TEMPERATURE.name: "temperature", PERTURBATION.name: "perturbation"}
 MOST_TOP = 64  # the largest K; RandOpt takes 50
+NEARLY = 0.9  # the part of a depth that an arm must have to be compared at it, since single draws may be unfinished
 RESAMPLES = 200
 
 
@@ -110,14 +111,15 @@ class Samplers:
         return self._best_of(list(self._offers(measure, total)), measure)
 
     def at(self, measure: Measure, kind: Kind, depth: int) -> Spent | None:
-        """The best of one kind at `depth` draws per test problem, or models to choose from."""
+        """The best of one kind at `depth` draws per test problem, or models to choose from; at all of an arm that lacks a few."""
         if kind in ("best of N", "top K"):
-            tops = [1] if kind == "best of N" else [top for top in powers(MOST_TOP) if 1 < top <= depth]
-            able = [s for s in self._pools() if s.tested.count >= depth >= 2]
-            offers = [_Offer(self._chosen(s, measure, depth, top), kind, s, top, depth) for s in able for top in tops]
+            tops = [1] if kind == "best of N" else [top for top in powers(MOST_TOP) if top > 1]
+            able = [(s, min(depth, s.tested.count)) for s in self._pools() if s.tested.count >= NEARLY * depth]
+            pairs = [(s, size, top) for s, size in able for top in tops if size >= max(2, top)]
+            offers = [_Offer(self._chosen(s, measure, size, top), kind, s, top, size) for s, size, top in pairs]
         else:
-            able = [s for s in self.samplers if s.arm.method == kind and s.tested.count >= depth]
-            offers = [_Offer(self._sampled(s, measure, depth), kind, s, depth) for s in able]
+            found = [s for s in self.samplers if s.arm.method == kind and s.tested.count >= NEARLY * depth]
+            offers = [_Offer(self._sampled(s, measure, own := min(depth, s.tested.count)), kind, s, own) for s in found]
         return self._best_of(offers, measure)
 
     def depths(self, kind: Kind) -> list[int]:
