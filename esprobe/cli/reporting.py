@@ -31,7 +31,12 @@ def report(
         Path | None, typer.Option(metavar="DIR", help="Also save the plots into this folder, as PNG and SVG.")
     ] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="The best temperature arm against the best perturbation arm of each model.")
+        bool,
+        typer.Option(
+            "--compare",
+            help="The best temperature arm against the best perturbation arm of each model; with --model NAME@ITERATION a "
+            "trained model against its base.",
+        ),
     ] = False,
     select: Annotated[
         bool, typer.Option("--select", help="What choosing perturbed models on some problems is worth on others.")
