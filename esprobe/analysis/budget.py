@@ -127,7 +127,7 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
             f"`esprobe sample-temp --model {family.root} --data FILE` with the file of these problems"
         )
     offers = Samplers(samplers, choice, len(tested))
-    measures = [m for m in MEASURES if m != "expression" or all("expression" in s.tested.ballots for s in samplers)]
+    measures = [m for m in MEASURES if m == "pass" or all(s.has(m) for s in samplers)]
     trained = list(_trained(read, family, training, anchor, tested, measures))
     verdicts = [_verdict(one, each, offers, len(tested), margin, family.root) for one, each in trained]
     return Budget(

@@ -68,6 +68,10 @@ class Sampler:
     tested: Drawn
     scored: Drawn | None
 
+    def has(self, measure: Measure) -> bool:
+        """Whether its answers have such ballots, on all its problems."""
+        return all(measure in one.ballots for one in (self.tested, self.scored) if one is not None)
+
     @property
     def shared(self) -> bool:
         """Whether a draw is a perturbed model that answers all problems."""
