@@ -82,7 +82,7 @@ def _accumulate(sums: "Sequence[Tensor]", piece: Piece, seed: int, coefficient: 
         return
     made = perturb.normals_together(seed, {name: count for name, _, count in piece})
     for total, noise in zip(sums, made.values(), strict=True):
-        total.add_(noise.mul_(coefficient))
+        total.add_(noise * coefficient)  # not in place: others read that noise too
 
 
 def _pieces(master: "Mapping[str, Tensor]", device: "torch.device | str") -> Iterator[Piece]:

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esprobe.arms import NoiseScheme, Perturbation, perturbation_seed
+from esprobe.arms import NoiseScheme, Perturbation, Update, perturbation_seed
 from esprobe.weights import perturb, philox
+from esprobe.weights.update import add
 
 MASK = 0xFFFFFFFF
 
@@ -127,3 +128,18 @@ def test_the_draws_of_an_arm_have_seeds_of_their_own() -> None:
     assert set(seeds("iid", 42, 100)).isdisjoint(seeds("iid", 43, 100))
     # the published study's own first seeds: numpy's default_rng(42).integers(0, 2**30)
     assert seeds("shared-seed", 42, 3) == [95832482, 831028979, 702840816]
+
+
+def test_noise_that_is_kept_is_bounded_and_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = perturb._Kept()
+    monkeypatch.setattr(perturb, "_KEPT", kept)
+    monkeypatch.setattr(perturb, "KEPT_BYTES", 3 * 4 * 150)  # of three models
+    base = {"a": torch.zeros(100), "b": torch.zeros(50)}
+    for seed in range(5):
+        perturb.perturb_all({n: torch.empty_like(w) for n, w in base.items()}, base, Perturbation("iid", seed, 0.5))
+    assert [seed for seed, _ in kept.noise] == [2, 3, 4]
+    for seed in (0, 4, 4):  # made again, and kept
+        master = {name: weight.clone() for name, weight in base.items()}
+        add(master, Update((seed,), (0.25,)))
+        assert all(torch.equal(w, 0.25 * perturb.normals(seed, name, 0, len(w))) for name, w in master.items())
+    assert [seed for seed, _ in kept.noise] == [2, 3, 4]
