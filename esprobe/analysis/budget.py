@@ -126,9 +126,9 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
             f"{family.root} has no rollouts on the {len(tested):,} problems that {training.name} is tested on; "
             f"`esprobe sample-temp --model {family.root} --data FILE` with the file of these problems"
         )
-    offers = Samplers(samplers, choice, len(tested))
+    offers = Samplers(samplers, len(choice), len(tested))
     measures = [m for m in MEASURES if m == "pass" or all(s.has(m) for s in samplers)]
-    trained = list(_trained(read, family, training, anchor, tested, measures))
+    trained = list(_trained(read, family, training, anchor, (tested, choice), measures))
     verdicts = [_verdict(one, each, offers, len(tested), margin, family.root) for one, each in trained]
     return Budget(
         base=family.root,
@@ -136,7 +136,7 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
         scorer=read.chosen.scorer,
         training=training,
         problems=len(tested),
-        choice=choice,
+        choice=len(choice),
         trained_on=len(training.used),
         margin=margin,
         points=(*_points(offers, measures, len(tested), family.root), *(one for one, _ in trained)),
@@ -147,47 +147,75 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
 
 
 def _trained(
-    read: Reader, family: Family, training: TrainingFamily, anchor: FamilyArm, tested: Ints, measures: Sequence[Measure]
+    read: Reader,
+    family: Family,
+    training: TrainingFamily,
+    anchor: FamilyArm,
+    problems: tuple[Ints, Ints],
+    measures: list[Measure],
 ) -> Iterator[tuple[Point, Floats]]:
-    """Every evaluated iteration: greedily, and at 1, 2, 4, … samples where its models have been sampled; (S, m) with each."""
+    """Every evaluated iteration: greedily, and at 1, 2, 4, … samples where its models have been sampled; (S, m) with each.
+
+    `problems`: those that are tested, and those to choose on.
+    """
     for iteration in training.iterations:
         models = [line.models[iteration] for line in training.lines]
         alike = [[a for a in family.arms.get(model.digest, ()) if not unlike(anchor, a)] for model in models]
         before = float(np.mean([model.spent for model in models]))
-        for arm, each in _evaluated(read, alike, tested):
+        for measure, arm, each in _evaluated(read, alike, problems, measures):
             for own in powers(min(one.count for one in each)):
-                for measure in (m for m in measures if m == "pass" or all(m in one.ballots for one in each)):
-                    table = np.array([one.at(measure, own) for one in each])
-                    point = Point(
-                        kind="trained",
-                        model=training.name_at(iteration),
-                        arm=arm,
-                        measure=measure,
-                        own=own,
-                        size=None,
-                        before=before,
-                        total=before + own * len(tested),
-                        value=float(table.mean()),
-                        interval=trained_interval(table),
-                    )
-                    yield point, table
+                table = np.array([one.at(measure, own) for one in each])
+                point = Point(
+                    kind="trained",
+                    model=training.name_at(iteration),
+                    arm=arm,
+                    measure=measure,
+                    own=own,
+                    size=None,
+                    before=before,
+                    total=before + own * len(problems[0]),
+                    value=float(table.mean()),
+                    interval=trained_interval(table),
+                )
+                yield point, table
 
 
-def _evaluated(read: Reader, arms: Sequence[Sequence[FamilyArm]], tested: Ints) -> Iterator[tuple[FamilyArm | None, list[Drawn]]]:
-    """The models' greedy answers, and their samples at the T that has most draws, then the lowest; all training seeds alike."""
-    depths: dict[float, int] = {}
-    found: dict[float | None, list[tuple[FamilyArm, Drawn]]] = {}
-    for of_model in arms:
-        for arm in of_model:
-            if arm.method in (GREEDY.name, TEMPERATURE.name) and (answers := read.on(arm, tested)) is not None:
-                found.setdefault(arm.value, []).append((arm, drawn(answers)))
+def _evaluated(
+    read: Reader, arms: Sequence[Sequence[FamilyArm]], problems: tuple[Ints, Ints], measures: Sequence[Measure]
+) -> Iterator[tuple[Measure, FamilyArm | None, list[Drawn]]]:
+    """The models' greedy answers by each measure, and their samples at one T, the same for all training seeds.
+
+    T is the best on the problems to choose on where the models have answered these at every T; else that with most draws, then
+    the lowest.
+    """
+    tested, choice = problems
+    found: dict[float | None, list[FamilyArm]] = {}
+    for arm in (arm for of_model in arms for arm in of_model):
+        if arm.method in (GREEDY.name, TEMPERATURE.name) and read.on(arm, tested) is not None:
+            found.setdefault(arm.value, []).append(arm)
     whole = {value: each for value, each in found.items() if len(each) == len(arms)}
-    if None in whole:
-        yield None, [one for _, one in whole[None]]
-    depths = {value: min(one.count for _, one in each) for value, each in whole.items() if value is not None}
-    if depths:
-        best = max(sorted(depths), key=lambda value: depths[value])
-        yield whole[best][0][0], [one for _, one in whole[best]]
+    there = {value: [drawn(a) for arm in each if (a := read.on(arm, tested))] for value, each in whole.items()}
+    elsewhere = {value: [drawn(a) for arm in each if (a := read.on(arm, choice))] for value, each in whole.items()}
+    sampled = sorted(value for value in whole if value is not None)
+    for measure in measures:
+        able = [value for value in sampled if all(measure == "pass" or measure in one.ballots for one in there[value])]
+        if None in whole and all(measure == "pass" or measure in one.ballots for one in there[None]):
+            yield measure, None, there[None]
+        if able:
+            known = len(choice) and all(len(elsewhere[value]) == len(arms) for value in able)
+            best = max(able, key=lambda value: _worth(elsewhere[value], measure) if known else _depth(there[value]))
+            yield measure, whole[best][0], there[best]
+
+
+def _depth(each: Sequence[Drawn]) -> int:
+    return min(one.count for one in each)
+
+
+def _worth(each: Sequence[Drawn], measure: Measure) -> float:
+    """By this measure with as many samples as there are, mean over models; nothing where ballots are lacking."""
+    if not all(measure == "pass" or measure in one.ballots for one in each):
+        return 0.0
+    return float(np.mean([one.at(measure, _depth(each)).mean() for one in each]))
 
 
 def _verdict(trained: Point, each: Floats, offers: Samplers, problems: int, margin: float, base: str) -> Verdict | None:

@@ -93,8 +93,8 @@ def _problems(read: Reader, arm: FamilyArm) -> set[int]:
 
 def samplers_of(
     read: Reader, family: Family, anchor: FamilyArm, tested: Ints
-) -> tuple[list[Sampler], int, list[tuple[FamilyArm, str]]]:
-    """The base's arms on the tested problems and those to choose on; how many these are; the arms left out, and why."""
+) -> tuple[list[Sampler], Ints, list[tuple[FamilyArm, str]]]:
+    """The base's arms on the tested problems and those to choose on; these problems; the arms left out, and why."""
     given = read.given(anchor.task)
     arms = [
         a for a in family.arms.get(family.digest, ()) if a.method != IMPORTED.name and not unlike(anchor, a) and _shown(read, a)
@@ -119,7 +119,7 @@ def samplers_of(
             left_out.append((arm, reason))
         else:
             samplers.append(found)
-    return samplers, len(choice), left_out
+    return samplers, choice, left_out
 
 
 def _sampler(arm: FamilyArm, tested: Answers, scored: Answers | None) -> Sampler:
