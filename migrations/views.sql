@@ -93,9 +93,12 @@ ORDER BY newton.scorer, newton.arm_id, newton.k;
 -- vote_at_k_by_expression is the same with the column `expression` for the ballot; `view_statements` makes it of this text.
 CREATE VIEW vote_at_k AS
 WITH RECURSIVE
+-- voters: draws with a ballot. listed: whether the view goes through every vote, since neither n nor a range of draws counts them.
 cell AS (
   SELECT
     scorer, arm_id, problem_id, count(*) AS n, sum(correct) AS c, min(draw) AS lowest, max(draw) AS highest,
+    count(ballot) AS voters,
+    CASE WHEN count(ballot) < count(*) AND max(draw) - min(draw) > count(*) - 1 THEN 1 ELSE 0 END AS listed,
     row_number() OVER (ORDER BY scorer, arm_id, problem_id) AS id
   FROM score GROUP BY scorer, arm_id, problem_id
 ),
@@ -106,45 +109,65 @@ wanted AS (
   UNION ALL
   SELECT scorer, arm_id, 0, most FROM depth WHERE most NOT IN (SELECT k FROM power)
 ),
--- Votes on problems with a correct draw; on others every block is 0. place: of the draw among those of its arm × problem, from 0.
-vote AS (
-  SELECT cell.id, cell.n, cell.scorer, cell.arm_id, score.draw - cell.lowest AS place, score.ballot, score.correct
-  FROM (  -- in the order in which they lie in the file
-    SELECT scorer, arm_id, problem_id, draw, ballot, correct FROM score
-    WHERE ballot IS NOT NULL ORDER BY scorer, arm_id, draw, problem_id
-  ) AS score
-  CROSS JOIN cell
+-- Draws of problems in which some between others are missing, and their places from 0; elsewhere that is draw − lowest.
+gapped AS (
+  SELECT cell.id, score.draw, row_number() OVER (PARTITION BY cell.id ORDER BY score.draw) - 1 AS place
+  FROM cell CROSS JOIN score
   WHERE cell.scorer = score.scorer AND cell.arm_id = score.arm_id AND cell.problem_id = score.problem_id
-    AND cell.c > 0 AND cell.highest - cell.lowest = cell.n - 1
-  UNION ALL
-  SELECT id, n, scorer, arm_id, place, ballot, correct
+    AND cell.c > 0 AND cell.highest - cell.lowest > cell.n - 1
+),
+-- Votes on problems with a correct draw; on others every block is 0. before: the place of the last draw that voted alike.
+-- CROSS JOIN keeps SQLite to this order: each problem's draws are one range of ix_score_counts, already in order of draw.
+vote AS (
+  SELECT id, n, listed, place, ballot, correct, lag(place) OVER (PARTITION BY id, ballot ORDER BY place) AS before
   FROM (
     SELECT
-      cell.id, cell.n, cell.scorer, cell.arm_id, score.ballot, score.correct,
-      row_number() OVER (PARTITION BY cell.id ORDER BY score.draw) - 1 AS place
-    FROM cell CROSS JOIN score
+      cell.id, cell.n, cell.listed, coalesce(gapped.place, score.draw - cell.lowest) AS place, score.ballot, score.correct
+    FROM cell CROSS JOIN score LEFT JOIN gapped ON gapped.id = cell.id AND gapped.draw = score.draw
     WHERE cell.scorer = score.scorer AND cell.arm_id = score.arm_id AND cell.problem_id = score.problem_id
-      AND cell.c > 0 AND cell.highest - cell.lowest > cell.n - 1  -- draws are missing between others
-  ) AS gapped
-  WHERE ballot IS NOT NULL
+      AND cell.c > 0 AND score.ballot IS NOT NULL
+  ) AS placed
 ),
+-- A block of k = 2^i draws holds two votes if their places differ in the last i bits alone, so if apart (exclusive or) < k.
+spaced AS (
+  SELECT id, n, listed, place, ballot, correct, coalesce((place | before) - (place & before), 2147483647) AS apart
+  FROM vote WHERE before IS NOT NULL OR correct = 1 OR listed = 1
+),
+level(j, k) AS (SELECT DISTINCT j, CASE WHEN j = 0 THEN 2147483647 ELSE k END FROM wanted),  -- 0: all draws as one block
+-- Ballots by block. Most are wrong and of one draw: they win nothing and only share where no ballot has two votes, so they are
+-- left out here and counted in cell_won.
 -- block: cell, k and the place of the first draw, as one number: grouping by several columns takes four times as long.
 counted AS (
   SELECT
-    (vote.id * 64 + wanted.j) * 2147483648 + vote.place - vote.place % wanted.k AS block, vote.ballot,
-    count(*) AS votes, max(vote.correct) AS correct
-  FROM vote CROSS JOIN wanted
-  WHERE wanted.scorer = vote.scorer AND wanted.arm_id = vote.arm_id
-    AND vote.place - vote.place % wanted.k + wanted.k <= vote.n
-  GROUP BY (vote.id * 64 + wanted.j) * 2147483648 + vote.place - vote.place % wanted.k, vote.ballot
+    (id * 64 + j) * 2147483648 + place - place % k AS block, ballot,
+    1 + sum(CASE WHEN apart < k THEN 1 ELSE 0 END) AS votes, max(correct) AS correct
+  FROM spaced CROSS JOIN level
+  WHERE (apart < k OR correct = 1 OR listed = 1) AND (place - place % k + k <= n OR j = 0)
+  GROUP BY (id * 64 + j) * 2147483648 + place - place % k, ballot
 ),
 tied AS (SELECT block, votes, count(*) AS ballots, sum(correct) AS correct FROM counted GROUP BY block, votes),
 -- Of the most votes in the block: votes, correct ballots and all ballots, as one number whose greatest is that of the most votes.
 won AS (
-  SELECT block, max((votes << 40) + (CAST(correct AS BIGINT) << 20) + ballots) AS most FROM tied GROUP BY block
+  SELECT block, max((CAST(votes AS BIGINT) << 40) + (CAST(correct AS BIGINT) << 20) + ballots) AS most FROM tied GROUP BY block
 ),
+-- Where each ballot has one vote, there are as many ballots as draws that vote.
 cell_won AS (
-  SELECT block >> 31 AS id, sum(1e0 * ((most >> 20) & 1048575) / (most & 1048575)) AS share FROM won GROUP BY block >> 31
+  SELECT
+    won.block >> 31 AS id,
+    sum(1e0 * ((won.most >> 20) & 1048575) / CASE
+      WHEN won.most >> 40 > 1 OR cell.listed = 1 THEN won.most & 1048575
+      WHEN cell.voters = cell.n THEN coalesce(power.k, cell.n)
+      ELSE (
+        SELECT count(score.ballot) FROM score
+        WHERE score.scorer = cell.scorer AND score.arm_id = cell.arm_id AND score.problem_id = cell.problem_id
+          AND score.draw >= cell.lowest + (won.block & 2147483647)
+          AND score.draw < cell.lowest + (won.block & 2147483647) + coalesce(power.k, cell.n)
+      )
+    END) AS share
+  FROM won
+  JOIN cell ON cell.id = won.block >> 37
+  LEFT JOIN power ON power.j = (won.block >> 31) & 63
+  GROUP BY won.block >> 31
 ),
 average AS (
   SELECT

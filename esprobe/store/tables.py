@@ -123,7 +123,8 @@ class Score(SQLModel, table=True):
 
     __table_args__ = (
         ForeignKeyConstraint(["arm_id", "draw", "problem_id"], ["rollout.arm_id", "rollout.draw", "rollout.problem_id"]),
-        Index("ix_score_counts", "scorer", "arm_id", "problem_id", "correct"),
+        # counts and votes without reading the verdicts; a vote goes through a problem's draws in their order
+        Index("ix_score_counts", "scorer", "arm_id", "problem_id", "draw", "correct", "ballot", "expression"),
         {"sqlite_with_rowid": False},
     )
     scorer: str = Field(primary_key=True)
