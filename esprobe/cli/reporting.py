@@ -9,6 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esprobe.cli.app import FormatOption, ScorerOption, ShownTaskOption, app, print_as
+from esprobe.cli.report_options import (
+    BudgetOption,
+    CompareOption,
+    KsOption,
+    MarginOption,
+    PlotsOption,
+    SelectOption,
+    ShownArmsOption,
+    ShownMethodsOption,
+    ShownModelOption,
+    ShownValuesOption,
+    TrainFileOption,
+)
 from esprobe.methods import NAMES
 from esprobe.report import render as rendering
 from esprobe.report.render import Format
@@ -20,47 +33,20 @@ if TYPE_CHECKING:
 @app.command(epilog="Example: esprobe report -k 1 -k 16 --format markdown")
 def report(
     ctx: typer.Context,
-    k: Annotated[list[int] | None, typer.Option("-k", min=1, help="A k of pass@k (repeatable).")] = None,
+    k: KsOption = None,
     style: FormatOption = "table",
     scorer: ScorerOption = None,
     task: ShownTaskOption = None,
-    model: Annotated[str | None, typer.Option(help="Only models whose name contains this.")] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")] = None,
-    value: Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")] = None,
-    plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also save the plots into this folder, as PNG and SVG.")
-    ] = None,
-    compare: Annotated[
-        bool,
-        typer.Option(
-            "--compare",
-            help="The best temperature arm against the best perturbation arm of each model; with --model NAME@ITERATION a "
-            "trained model against its base.",
-        ),
-    ] = False,
-    select: Annotated[
-        bool, typer.Option("--select", help="What choosing perturbed models on some problems is worth on others.")
-    ] = False,
-    budget: Annotated[
-        bool, typer.Option("--budget", help="Training, selection, votes and samples at equal numbers of rollouts.")
-    ] = False,
-    margin: Annotated[
-        float, typer.Option(metavar="POINTS", min=0, max=100, help="With --budget: a difference that needs no training.")
-    ] = 2.0,
-    train: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="With --select: the problems to choose on; random halves without it. With --budget: what is not tested.",
-        ),
-    ] = None,
-    arm: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--arm",
-            help="Only this arm_id (repeatable); with --compare the two arms to compare, with --select one population together.",
-        ),
-    ] = None,
+    model: ShownModelOption = None,
+    method: ShownMethodsOption = None,
+    value: ShownValuesOption = None,
+    plots: PlotsOption = None,
+    compare: CompareOption = False,
+    select: SelectOption = False,
+    budget: BudgetOption = False,
+    margin: MarginOption = 2.0,
+    train: TrainFileOption = None,
+    arm: ShownArmsOption = None,
 ) -> None:
     """Show every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
     from esprobe.analysis import reading
@@ -68,13 +54,7 @@ def report(
     from esprobe.analysis.which import scorer_of, tasks
     from esprobe.store.soundness import explained
 
-    for name in method or ():
-        if name not in NAMES:
-            raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(NAMES)}")
-    if compare + select + budget > 1:
-        raise typer.BadParameter("--compare, --select and --budget are different reports; ask for one of them")
-    if train is not None and not (select or budget):
-        raise typer.BadParameter("--train is for --select and --budget")
+    _check(method or (), [compare, select, budget], train is None or select or budget)
     connection = reading.open_database(ctx.obj[0], snapshot=True)
     with explained(ctx.obj[0]):
         scorer = scorer_of(connection, task, scorer)
@@ -91,6 +71,17 @@ def report(
             _print_plots(connection, chosen, plots, style)
         if task is None and len(names := tasks(connection)) > 1:
             print(f"one task at a time; --task shows another: {rendering.shown(', '.join(names))}", file=sys.stderr)
+
+
+def _check(methods: Sequence[str], kinds: Sequence[bool], train_is_used: bool) -> None:
+    """Raises typer.BadParameter for options that contradict each other."""
+    for name in methods:
+        if name not in NAMES:
+            raise typer.BadParameter(f"there is no method {name!r}; methods: {', '.join(NAMES)}")
+    if sum(kinds) > 1:
+        raise typer.BadParameter("--compare, --select and --budget are different reports; ask for one of them")
+    if not train_is_used:
+        raise typer.BadParameter("--train is for --select and --budget")
 
 
 def _print_report(connection: Connection, chosen: "Filter", ks: Sequence[int], style: Format) -> None:
