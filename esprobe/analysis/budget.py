@@ -16,7 +16,7 @@ from esprobe.analysis.families import Family, FamilyArm, TrainingFamily, read_fa
 from esprobe.analysis.held_out import Reader, samplers_of, tested_problems
 from esprobe.analysis.samplers import Kind, Samplers, Spent, drawn
 from esprobe.errors import UserError
-from esprobe.methods import GREEDY, TEMPERATURE
+from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
 from esprobe.stats.best_of import powers
 from esprobe.stats.budget import Delta, Word, equal_budget, trained_interval
 from esprobe.stats.intervals import Interval
@@ -24,7 +24,7 @@ from esprobe.stats.resampling import Floats, Ints
 from esprobe.stats.samplers import Drawn, Measure
 
 MEASURES: tuple[Measure, ...] = ("value", "expression", "pass")
-KINDS: tuple[Kind, ...] = ("greedy", "temperature", "perturbation", "best of N", "top K")
+KINDS: tuple[Kind, ...] = (GREEDY.name, TEMPERATURE.name, PERTURBATION.name, "best of N", "top K")
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ trained models, SQL or layout.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal
 
 import numpy as np
 
 from esprobe.analysis.answers import Answers
 from esprobe.analysis.families import FamilyArm
-from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE, named
+from esprobe.methods import named
 from esprobe.stats.best_of import powers
 from esprobe.stats.intervals import Interval, SharedDraws, share_interval
 from esprobe.stats.resampling import Floats, Ints, estimates
@@ -22,8 +21,7 @@ from esprobe.stats.samplers import SEED, Drawn, Measure, best_of, held_best, hel
 from esprobe.stats.selection import Population
 from esprobe.stats.top_votes import coded
 
-Kind = Literal["greedy", "temperature", "perturbation", "best of N", "top K", "trained"]
-_KINDS: dict[str, Kind] = {GREEDY.name: "greedy", TEMPERATURE.name: "temperature", PERTURBATION.name: "perturbation"}
+Kind = str  # the name of a method whose draws are taken as they come, "best of N", "top K", or "trained"
 MOST_TOP = 64  # the largest K; RandOpt takes 50
 NEARLY = 0.9  # the part of a depth that an arm must have to be compared at it, since single draws may be unfinished
 RESAMPLES = 200
@@ -143,7 +141,7 @@ class Samplers:
         for sampler in self.samplers:
             own = min(each, sampler.tested.count)
             if own and (sampler.scored is not None or not self.choice):
-                yield _Offer(self._sampled(sampler, measure, own), _KINDS[sampler.arm.method], sampler, own)
+                yield _Offer(self._sampled(sampler, measure, own), sampler.arm.method, sampler, own)
         for sampler in self._pools():
             yield from self._choosing(sampler, measure, total)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from esprobe.analysis.budget import Budget, Point, Verdict
+from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
 from esprobe.report import layout
 from esprobe.report.budget_notes import answers, lacking, meaning, setting
 from esprobe.report.render import Format, render
@@ -23,9 +24,9 @@ TITLES: dict[Measure, str] = {
 }
 NAMES: dict[Measure, str] = {"value": "vote by value", "expression": "vote by expression", "pass": "pass"}
 KINDS = {
-    "greedy": "base, greedily",
-    "temperature": "temperature",
-    "perturbation": "perturbed models",
+    GREEDY.name: "base, greedily",
+    TEMPERATURE.name: TEMPERATURE.noun,
+    PERTURBATION.name: "perturbed models",
     "best of N": "best of N models",
     "top K": "top K of N models",
 }
@@ -68,7 +69,7 @@ def _record(one: Budget, point: Point, verdict: Verdict | None) -> dict[str, Any
         "kind": point.kind,
         "model": point.model,
         "arm_id": point.arm.arm_id if point.arm else None,
-        "method": point.arm.method if point.arm else "greedy",
+        "method": point.arm.method if point.arm else GREEDY.name,
         "setting": point.arm.value if point.arm else None,
         "models_to_choose_from": point.size,
         "rollouts_before": point.before,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from esprobe.analysis.budget import Budget, Point, Verdict
 from esprobe.analysis.families import FamilyArm
 from esprobe.arms import value_words
-from esprobe.methods import named
+from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE, named
 from esprobe.report.words import counted, percent, points
 from esprobe.stats.samplers import Measure
 
@@ -18,9 +18,9 @@ WAYS: dict[Measure, str] = {
     "pass": "With a verifier",
 }
 KINDS = {
-    "greedy": "the base's greedy answer",
-    "temperature": "samples of the base",
-    "perturbation": "perturbed models taken at random",
+    GREEDY.name: "the base's greedy answer",
+    TEMPERATURE.name: "samples of the base",
+    PERTURBATION.name: "perturbed models taken at random",
     "best of N": "the best perturbed model",
     "top K": "the best perturbed models together",
 }
@@ -34,7 +34,7 @@ def arm_words(arm: FamilyArm) -> str:
 
 def setting(point: Point) -> str:
     """`T 0.8`, or `σ 0.015, N 64`; empty for greedy answers."""
-    words = "" if point.arm is None or point.kind == "greedy" else arm_words(point.arm)
+    words = "" if point.arm is None or point.kind == GREEDY.name else arm_words(point.arm)
     return words if point.size is None else f"{words}, N {point.size:,}"
 
 
@@ -84,10 +84,10 @@ def lacking(one: Budget) -> Iterator[str]:
         )
     yield from _shallow(one)
     methods = {arm.method for arm in one.candidates}
-    for method, command in (("temperature", "sample-temp"), ("perturbation", "sample-perturb")):
-        if method not in methods:
+    for method, command in ((TEMPERATURE, "sample-temp"), (PERTURBATION, "sample-perturb")):
+        if method.name not in methods:
             yield (
-                f"note: {named(method).noun} is not compared; `esprobe {command} --model {one.base}` on the test problems and on "
+                f"note: {method.noun} is not compared; `esprobe {command} --model {one.base}` on the test problems and on "
                 "training problems."
             )
     for arm, reason in one.left_out:

@@ -13,15 +13,15 @@ from matplotlib.ticker import FuncFormatter
 
 from esprobe.analysis.budget import KINDS, Budget, Point
 from esprobe.errors import UserError
-from esprobe.methods import PERTURBATION, TEMPERATURE
+from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
 from esprobe.report.plots import style
 from esprobe.report.words import counted
 
 # Kind → colour, line, marker, label
 LOOKS: dict[str, tuple[str, object, str, str]] = {
-    "greedy": ("#000000", "-", "D", "base, greedily"),
-    "temperature": (style.METHOD[TEMPERATURE.name], "-", "o", "samples at the best T"),
-    "perturbation": ("#E69F00", (0, (1, 1)), "v", "perturbed models at random"),
+    GREEDY.name: ("#000000", "-", "D", "base, greedily"),
+    TEMPERATURE.name: (style.METHOD[TEMPERATURE.name], "-", "o", "samples at the best T"),
+    PERTURBATION.name: ("#E69F00", (0, (1, 1)), "v", "perturbed models at random"),
     "best of N": (style.METHOD[PERTURBATION.name], (0, (4, 1.6)), "s", "best of N models"),
     "top K": ("#CC79A7", (0, (4, 1.6)), "^", "best K of N models together"),
 }
