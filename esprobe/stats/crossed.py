@@ -57,10 +57,10 @@ def true_spread(shares: Floats) -> TrueSpread:
 
 
 def few_answers(accuracy: float, problems: int) -> str:
-    """Which answers are so few that intervals are not trustworthy; empty where neither are. `accuracy`: of the mean model."""
+    """Which answers are so few that an interval of this accuracy is not trustworthy; empty where neither are."""
     for share, name in ((accuracy, "right"), (1 - accuracy, "wrong")):
-        if (few := share * problems) < FEW_ANSWERS:
-            return f"few {name} answers ({few:.1f} for a model)"
+        if share * problems < FEW_ANSWERS:
+            return f"fewer than {FEW_ANSWERS} {name} answers per model"
     return ""
 
 

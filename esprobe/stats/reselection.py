@@ -51,6 +51,12 @@ OF_CHOICE = {
         for ballot in _BALLOTS
     },
 }
+# Difference → the share of which it is taken
+OF_SHARE = {
+    **dict.fromkeys(("gain_test", "best_over_greedy"), "best_test"),
+    **{f"vote_over_{other}{ballot}": f"vote_test{ballot}" for other in ("random", "temperature") for ballot in _BALLOTS},
+    "any_over_pass": "any_test",
+}
 _CONTROL_VOTES = [f"{name}{ballot}" for name in ("vote_random", "temperature_vote") for ballot in _BALLOTS]
 CONTROLS = ("base_greedy", "any_random", "temperature_pass", *_CONTROL_VOTES)
 OF_VOTES = ("vote_test", f"vote_test{BY_EXPRESSION}", "any_test", *_OVER, "any_over_pass")
@@ -94,17 +100,16 @@ def select(population: Population, train: NDArray[np.bool_] | None, sizes: Seque
     fewest = min(tested, len(np.unique(population.families)))
     slope = _slope(population, splits)
     twice = 0.0 if train is not None else min(1.0, max(0.0, 1 - slope.value))
-    shares = population.correct.astype(np.float64) / population.samples
-    doubt = f"few models or problems ({fewest})" if fewest < FEW else few_answers(float(shares.mean()), tested)
-    extent = _Extent(fewest, doubt)
     figures = [slope]
     for (name, at), values in own.items():
         variance = (_variance(own, name, at) + twice * _variance(own, OF_CHOICE.get(name), at)) / tested + chosen[name, at]
         known = train is not None or not _few_decide(name, at, population.models)
-        interval = _interval(name, float(values.mean()), variance, tested, extent) if known else None
+        share = float(own[OF_SHARE.get(name, name), at].mean())
+        interval = _interval(name, float(values.mean()), variance, tested, fewest, share) if known else None
         figures.append(Figure(name, at, float(values.mean()), interval))
-    figures += _on_train(population, splits, few, sizes, extent, rng)
+    figures += _on_train(population, splits, few, sizes, fewest, rng)
     null, p = _equal_models(population, few, sizes, rng)
+    shares = population.correct.astype(np.float64) / population.samples
     return Selected((*figures, *null), true_spread(shares), p)
 
 
@@ -126,21 +131,16 @@ def _variance(own: dict[Key, Floats], name: str | None, at: int | None) -> float
     return 0.0 if name is None else float(own[name, at].var(ddof=1))
 
 
-@dataclass(frozen=True)
-class _Extent:
-    """How much intervals rest on. `fewest`: models or problems; `doubt`: why they are not trustworthy, empty where they are."""
-
-    fewest: int
-    doubt: str
-
-
-def _interval(name: str, value: float, variance: float, tested: int, extent: _Extent) -> Interval | None:
-    """Wilson's for a share, Student's for a difference."""
+def _interval(name: str, value: float, variance: float, tested: int, fewest: int, share: float) -> Interval | None:
+    """Wilson's for a share, Student's for a difference; `share`: the value, or that of which a difference is taken."""
+    doubt = f"few models or problems ({fewest})" if fewest < FEW else ""
+    if not doubt and name not in CONTROLS:
+        doubt = few_answers(share, tested)
     if name in DIFFERENCES:
-        half = t_quantile(extent.fewest - 1) * sqrt(variance)
-        return Interval(value - half, value + half, extent.doubt)
+        half = t_quantile(fewest - 1) * sqrt(variance)
+        return Interval(value - half, value + half, doubt)
     found = share_interval(value, variance, tested)
-    return None if found is None else Interval(found.low, found.high, extent.doubt or found.doubt)
+    return None if found is None else Interval(found.low, found.high, doubt or found.doubt)
 
 
 def _everyone(population: Population, rows: int) -> Ints:
@@ -274,7 +274,7 @@ def _slope(population: Population, splits: Weights) -> Figure:
 
 
 def _on_train(
-    population: Population, splits: Weights, few: Weights, sizes: Sequence[int], extent: _Extent, rng: np.random.Generator
+    population: Population, splits: Weights, few: Weights, sizes: Sequence[int], fewest: int, rng: np.random.Generator
 ) -> list[Figure]:
     """How good the best of N seem where they were chosen.
 
@@ -295,7 +295,7 @@ def _on_train(
         moved = common * (value * (1 - value) / max(mean * (1 - mean), 1e-12)) ** 2
         spread = max(0.0, _covariance(_by_split(np.repeat(table[..., None], 2, axis=2), min(2, len(few)))))
         spread /= _shown_alone(size / population.models)
-        interval = _interval("best_train", value, spread + moved, len(shares), extent)
+        interval = _interval("best_train", value, spread + moved, len(shares), fewest, value)
         figures.append(Figure("best_train", size, value, interval))
     return figures
 

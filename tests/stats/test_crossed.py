@@ -50,9 +50,9 @@ def test_models_that_never_differ_have_no_interval() -> None:
 @pytest.mark.parametrize(
     ("accuracy", "problems", "said"),
     [
-        (0.05, 390, "few right answers (19.5 for a model)"),
+        (0.05, 399, "fewer than 20 right answers per model"),
         (0.05, 400, ""),
-        (0.9, 190, "few wrong answers (19.0 for a model)"),
+        (0.9, 190, "fewer than 20 wrong answers per model"),
         (0.5, 40, ""),
     ],
 )
