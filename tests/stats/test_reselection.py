@@ -78,12 +78,12 @@ def test_models_of_one_seed_are_resampled_together() -> None:
 
 
 def test_intervals_that_rest_on_few_right_answers_say_so() -> None:
-    found = select(drawn(World(20, 380), 380, 30, np.random.default_rng(5)), None, (1, 4), (4,))
+    found = select(drawn(World(20, 380), 400, 30, np.random.default_rng(5)), None, (1, 4), (4,))
     few = "fewer than 20 right answers per model"
     for name, of in (("best_test", "best_test"), ("gain_test", "best_test"), ("vote_over_random", "vote_test")):
         for at, figure in found.at(name).items():
             assert figure.interval is not None
-            assert figure.interval.doubt == (few if found.at(of)[at].value * 380 < 20 else ""), figure
+            assert figure.interval.doubt == (few if found.at(of)[at].value * 400 < 20 else ""), figure
     doubts = {figure.interval.doubt for figure in found.at("best_test").values() if figure.interval is not None}
     assert doubts == {few, ""}
     assert found.spread.interval is not None
