@@ -21,6 +21,14 @@ HANGS_S = 1800  # a process or page that takes longer hangs; nothing that works 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+LONGEST = "test_the_commands_of_the_documents_run_as_typed"  # minutes, while the other worker would have nothing left to do
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test comes first; all others keep their order."""
+    items.sort(key=lambda item: item.name != LONGEST)
+
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
