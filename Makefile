@@ -10,7 +10,7 @@ DEMO := $(BIN)/esprobe --db .demo/demo.db
 BUDGET := HF_HUB_OFFLINE=1 $(BIN)/esprobe --db .demo/budget.db
 BASE := --model countdown-tiny-base
 CHOICE := --training-problems --limit 64
-PICTURES := pass-at-k-overlaid pass-at-k-over-values draw-accuracy  # the README's
+PICTURES := countdown-tiny-pass-at-k-overlaid countdown-tiny-pass-at-k-over-values es-budget  # the README's
 
 # The CPU build of vLLM needs packages of its own, so its tests have an environment of their own.
 VLLM_BIN := .venv-vllm/bin
@@ -32,7 +32,7 @@ demo: $(CORE)
 	$(BUDGET) sample-perturb $(BASE) --sigma 0.015 -n 64
 	$(BUDGET) report --budget --plots .demo/plots
 	@mkdir -p .pictures
-	@cp $(foreach plot,$(PICTURES),.demo/plots/countdown-tiny-$(plot).png) .pictures/
+	@cp $(foreach plot,$(PICTURES),.demo/plots/$(plot).png) .pictures/
 
 test: $(READY)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --ignore tests/vllm --ignore tests/real
