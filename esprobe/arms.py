@@ -78,6 +78,12 @@ class Weights:
 BASE = Weights()
 
 
+def trained_name(name: str) -> tuple[str, int | None]:
+    """The training and the iteration that a model's name NAME@ITERATION says; (name, None) for any other name."""
+    stem, at, iteration = name.rpartition("@")
+    return (stem, int(iteration)) if at and iteration.isdecimal() else (name, None)
+
+
 def trained_digest(digest: str, updates: Iterable[Update]) -> str:
     """Identifies the model that the updates make of the one with `digest`: SHA-256, 32 hex digits; without updates, `digest`.
 

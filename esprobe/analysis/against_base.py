@@ -37,9 +37,9 @@ def with_base(arms: Sequence[ArmRow], name: str) -> list[tuple[ArmRow, ArmRow]]:
     Raises UserError where there is none.
     """
     own = [arm for arm in arms if arm.steps and arm.model == name]
-    found = [(arm, other) for arm in own for other in arms if _alike(arm, other)]
-    if found:
-        return list({arm.arm_id: (arm, other) for arm, other in reversed(found)}.values())[::-1]
+    pairs = [(arm, next((other for other in arms if _alike(arm, other)), None)) for arm in own]
+    if found := [(arm, other) for arm, other in pairs if other is not None]:
+        return found
     base = own[0].root if own else "its base"
     raise UserError(
         f"nothing to compare: {name} and {base} have no arm in common; sample both on the same problems, "

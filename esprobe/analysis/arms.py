@@ -13,7 +13,7 @@ from typing import Any
 
 from esprobe.analysis.baselines import Tried, chance_at, counts
 from esprobe.analysis.reading import query
-from esprobe.arms import is_member_arm, samples_of, truncation
+from esprobe.arms import is_member_arm, samples_of, trained_name, truncation
 from esprobe.errors import UserError
 from esprobe.methods import NAMES, named, place
 from esprobe.stats.estimator import pass_at_k
@@ -143,7 +143,7 @@ def read_arms(connection: sqlite3.Connection, scorer: str) -> list[ArmRow]:
 
 def _place(arm: ArmRow) -> tuple[Any, ...]:
     """A base comes before what was trained from it, and that by training and iteration."""
-    training = arm.model.rpartition("@")[0] if arm.steps else ""
+    training = trained_name(arm.model)[0] if arm.steps else ""
     return arm.root, arm.root_digest, arm.steps > 0, training, arm.steps, arm.model, arm.model_digest, arm.task, place(arm.method)
 
 

@@ -15,6 +15,7 @@ from esprobe.analysis.best import unlike
 from esprobe.analysis.families import Family, FamilyArm, TrainingFamily, read_families
 from esprobe.analysis.held_out import Reader, samplers_of, tested_problems
 from esprobe.analysis.samplers import Kind, Samplers, Spent, drawn
+from esprobe.arms import trained_name
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
 from esprobe.stats.best_of import powers
@@ -115,7 +116,7 @@ def budgets(connection: sqlite3.Connection, chosen: Filter, margin: float, train
 
 def _passes(family: Family, training: TrainingFamily, model: str | None) -> bool:
     names = [family.root, training.name, *(line.name for line in training.lines)]
-    return model is None or any(model.partition("@")[0].lower() in name.lower() for name in names)
+    return model is None or any(trained_name(model)[0].lower() in name.lower() for name in names)
 
 
 def _budget(read: Reader, family: Family, training: TrainingFamily, margin: float) -> Budget:

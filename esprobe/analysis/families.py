@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from esprobe.analysis.reading import query
-from esprobe.arms import is_member_arm
+from esprobe.arms import is_member_arm, trained_name
 
 
 @dataclass(frozen=True)
@@ -147,17 +147,11 @@ def _trained(rows: Mapping[int, Sequence[Any]], connection: sqlite3.Connection) 
                 found[step] = Trained(
                     name=name,
                     digest=digest,
-                    iteration=_place(name)[1],
+                    iteration=trained_name(name)[1] or 1,
                     spent=spent + (before.spent if before else 0),
                     used=frozenset(used) | (before.used if before else frozenset()),
                 )
     return found
-
-
-def _place(name: str) -> tuple[str, int]:
-    """The training and the iteration that a model's name NAME@ITERATION says; a checkpoint is the first of its own."""
-    stem, at, iteration = name.rpartition("@")
-    return (stem, int(iteration)) if at and iteration.isdecimal() else (name, 1)
 
 
 def _trainings(trained: Mapping[int, Trained], rows: Mapping[int, Sequence[Any]]) -> tuple[TrainingFamily, ...]:
@@ -165,7 +159,7 @@ def _trainings(trained: Mapping[int, Trained], rows: Mapping[int, Sequence[Any]]
     lines: dict[str, dict[int, Trained]] = {}
     settings: dict[str, dict[str, Any]] = {}
     for model_id, model in trained.items():
-        name = _place(model.name)[0]
+        name = trained_name(model.name)[0]
         lines.setdefault(name, {})[model.iteration] = model
         settings[name] = json.loads(rows[model_id][5] or "{}")
     groups: dict[tuple[str, str], list[Line]] = {}

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from esprobe.arms import Update, trained_digest
+from esprobe.arms import Update, trained_digest, trained_name
 
 TRAINED = "countdown-tiny-es"
 
@@ -53,7 +53,7 @@ def shipped() -> Shipped:
 
 def shipped_iteration(model: str) -> int | None:
     """The iteration that `countdown-tiny-es` (the last one) or `countdown-tiny-es@ITERATION` means; None for other names."""
-    name, at, iteration = model.partition("@")
-    if name != TRAINED or (at and not iteration.isdecimal()):
+    name, iteration = trained_name(model)
+    if name != TRAINED:
         return None
-    return int(iteration) if at else len(shipped().updates)
+    return len(shipped().updates) if iteration is None else iteration

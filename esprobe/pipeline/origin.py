@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from esprobe.arms import Update
+from esprobe.arms import Update, trained_name
 from esprobe.bundled.trained import shipped, shipped_iteration
 from esprobe.errors import UserError
 from esprobe.plan.sweep import PlannedArm
@@ -43,18 +43,18 @@ def origin(db: Path, model: str) -> Origin | None:
     """
     if (shipped_at := shipped_iteration(model)) is not None:
         return _of_shipped(model, shipped_at)
-    name, at, iteration = model.rpartition("@")
-    if not at or not iteration.isdecimal() or Path(model).exists():
+    name, iteration = trained_name(model)
+    if iteration is None or Path(model).exists():
         return None
     store = Store(db) if db.exists() else None
     try:
-        found = find_trained(store, model if int(iteration) else f"{name}@1") if store else None
+        found = find_trained(store, model if iteration else f"{name}@1") if store else None
     finally:
         if store:
             store.close()
     if found is None:
         raise UserError(f"there is no trained model {model} in {db}; train it, or name a folder or a Hugging Face model")
-    if not int(iteration):
+    if not iteration:
         return Origin(found.root, found.root_digest, found.root, found.root_digest, ())
     return of_trained(found)
 

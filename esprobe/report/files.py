@@ -1,14 +1,25 @@
-"""How esprobe writes a file for people: whole or not at all, and never over something else.
+"""How esprobe writes a file for people: whole or not at all, and never over something else; and how a name begins a file's.
 
 Knows the operating system only. Databases are opened by SQLite alone and never come here.
 """
 
 import errno
 import os
+import re
 import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+
+
+def hyphened(name: str) -> str:
+    """A name with a hyphen for whatever may mean something in a path: of its characters, letters, digits and dots stay."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name)
+
+
+def slug(name: str) -> str:
+    """What of a model's name can begin the name of a file everywhere: its last 60 characters, never nothing."""
+    return hyphened(name)[-60:].strip("-.") or "model"
 
 
 def write_whole(path: Path, content: bytes, follow: bool = True) -> None:

@@ -6,7 +6,7 @@ import io
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.conftest import lacking
 from tests.helpers.made import by_two_ways, make
 from tests.helpers.wired import report
 
-ARMS = [
+ARMS: list[tuple[str, float | None, Mapping[int, str]]] = [
     ("greedy", None, {0: "+", 1: "-", 2: "-"}),
     ("temperature", 0.5, {0: "+---", 1: "++--", 2: "----"}),
     ("temperature", 1.0, {0: "----", 1: "+---", 2: "----"}),
@@ -43,7 +43,7 @@ METHODS: list[Callable[[Results], list[Any]]] = [
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("results") / "r.db", ARMS)  # type: ignore[arg-type]
+    return make(tmp_path_factory.mktemp("results") / "r.db", ARMS)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_intervals_are_those_of_the_report(db: Path, results: Results) -> None:
 def voted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same arms, and one whose 40 models are in 20 blocks of two; with ballots of both kinds."""
     many = ("perturbation", 0.03, {0: "+--+" * 10, 1: "++--" * 10, 2: "-+++" * 10})
-    return make(tmp_path_factory.mktemp("voted") / "r.db", [*ARMS, many], voted=by_two_ways)  # type: ignore[list-item]
+    return make(tmp_path_factory.mktemp("voted") / "r.db", [*ARMS, many], voted=by_two_ways)
 
 
 def test_votes_and_their_intervals_are_those_of_the_report(voted: Path) -> None:
@@ -147,7 +147,7 @@ def test_votes_are_at_the_k_and_by_the_ballots_that_are_asked_for(db: Path, vote
     assert {row.by for row in esprobe.results(db).vote_at_k()} == {"value"}  # no answer there has an expression
     assert esprobe.results(db).vote_at_k(by="expression") == []
     with pytest.raises(UserError, match="there are no ballots by 'words'; by is 'value' or 'expression'"):
-        results.vote_at_k(by="words")  # type: ignore[arg-type]
+        results.vote_at_k(by="words")  # type: ignore[arg-type]  # what a user without a type checker may write
 
 
 def test_every_share_is_within_its_interval(results: Results) -> None:

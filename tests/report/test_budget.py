@@ -2,11 +2,17 @@
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from esprobe.analysis.arms import Filter
+from esprobe.analysis.budget import budgets
+from esprobe.analysis.reading import open_database
+from esprobe.analysis.which import scorer_of
+from esprobe.report.plots.budget import save_budgets
 from tests.conftest import run_esprobe
 from tests.helpers.errors import one_line_error
 
@@ -127,3 +133,11 @@ def test_evaluating_on_training_problems_is_said(folder: Path, tmp_path: Path) -
     assert "note: greedy was trained on 4 of 12 problems." in reported
     compared = run_esprobe("report", "--compare", "--model", "es-1@2", cwd=tmp_path).stdout
     assert "note: es-1@2 was trained on 4 of 12 problems." in compared
+
+
+def test_trainings_of_one_name_have_pictures_of_their_own(folder: Path, tmp_path: Path) -> None:
+    with closing(open_database(folder / "esprobe.db")) as connection:
+        (one,) = budgets(connection, Filter(scorer_of(connection, None, None)), 0.02, None)
+    written = save_budgets([one, one], tmp_path)
+    assert len(set(written)) == 4
+    assert {path.name for path in tmp_path.iterdir()} == {Path(path).name for path in written}

@@ -3,7 +3,6 @@
 Knows a budget and the style. Must not know the database.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from esprobe.analysis.budget import KINDS, Budget, Point
-from esprobe.errors import UserError
 from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
+from esprobe.report.files import slug
 from esprobe.report.plots import style
 from esprobe.report.words import counted
 
@@ -87,13 +86,13 @@ def _curve(axes: Axes, points: Sequence[Point], colour: str, line: object, marke
 
 def save_budgets(budgets: Sequence[Budget], folder: Path) -> list[str]:
     """Draws one for each family as PNG and SVG into `folder`; returns a line for each file. Raises UserError."""
-    lines = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with style.applied():
-            for one in budgets:
-                slug = re.sub(r"[^A-Za-z0-9.]+", "-", one.training.name)[-60:].strip("-.") or "model"
-                lines += [str(path) for path in style.save(accuracy_by_budget(one), folder / f"{slug}-budget")]
-    except OSError as error:
-        raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None
+    lines: list[str] = []
+    taken: set[str] = set()
+    with style.drawing_into(folder):
+        for one in budgets:
+            start = slug(one.training.name)
+            if start.lower() in taken:  # trainings of unlike settings, or from another base, may have one name
+                start += f"-{len(taken)}"
+            taken.add(start.lower())
+            lines += [str(path) for path in style.save(accuracy_by_budget(one), folder / f"{start}-budget")]
     return lines

@@ -3,7 +3,6 @@
 Knows what is plotted. Draws nothing and loads no drawing library.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,6 +11,7 @@ from esprobe.analysis.arms import ArmRow, told_apart
 from esprobe.analysis.baselines import Tried
 from esprobe.analysis.overview import Overview
 from esprobe.analysis.plotted import PlotData
+from esprobe.report.files import hyphened, slug
 from esprobe.report.render import shown
 from esprobe.report.words import arm_name
 
@@ -30,31 +30,29 @@ class Subject:
 def subjects(seen: Overview, plotted: Sequence[PlotData]) -> list[Subject]:
     """What is plotted, with its names, in its order."""
     settings = told_apart(seen.arms)
-    slugs = _slugs([(data.arms[0].model, data.arms[0].model_digest, data.arms[0].task) for data in plotted])
     return [
         Subject(
             model=shown(data.arms[0].model),
-            slug=slug,
+            slug=start,
             scorer=shown(seen.scorer),
             labels={arm.arm_id: shown(arm_label(arm, settings.get(arm.arm_id, ""))) for arm in data.arms},
             data=data,
         )
-        for slug, data in zip(slugs, plotted, strict=True)
+        for start, data in zip(_starts(plotted), plotted, strict=True)
     ]
 
 
-def _slugs(named: Sequence[tuple[str, str, str]]) -> list[str]:
-    """The beginning of each subject's file names, from (model, digest, task): the model's name, and more where two are alike."""
-    plain = [re.sub(r"[^A-Za-z0-9.]+", "-", name)[-60:].strip("-.") or "model" for name, _, _ in named]
-    slugs = []
-    for slug, (_, digest, task) in zip(plain, named, strict=True):
-        alike = [other for name, other in zip(plain, named, strict=True) if name.lower() == slug.lower()]
-        if len({other[1] for other in alike}) > 1:
-            slug += f"-{sha256(digest.encode()).hexdigest()[:6]}"
-        if len({other[2] for other in alike}) > 1:
-            slug += f"-{re.sub(r'[^A-Za-z0-9.]+', '-', task)}"
-        slugs.append(slug)
-    return slugs
+def _starts(plotted: Sequence[PlotData]) -> list[str]:
+    """The beginning of each subject's file names: the model's name, and its digest and its task where two are alike."""
+    firsts = [data.arms[0] for data in plotted]
+    starts = []
+    for arm in firsts:
+        start = slug(arm.model)
+        alike = [other for other in firsts if slug(other.model).lower() == start.lower()]
+        of_model = f"-{sha256(arm.model_digest.encode()).hexdigest()[:6]}" if len({a.model_digest for a in alike}) > 1 else ""
+        of_task = f"-{hyphened(arm.task)}" if len({a.task for a in alike}) > 1 else ""
+        starts.append(start + of_model + of_task)
+    return starts
 
 
 def arm_label(arm: ArmRow, settings: str = "") -> str:

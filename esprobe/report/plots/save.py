@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from esprobe.analysis.overview import Overview
 from esprobe.analysis.plotted import PlotData
-from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, SAMPLED
 from esprobe.report.plots import curves, problems, style, votes
 from esprobe.report.plots.data import Subject, subjects
@@ -37,16 +36,12 @@ def save_plots(seen: Overview, plotted: Sequence[PlotData], folder: Path) -> lis
     Each model has its own plots, since a plot compares no models.
     """
     lines = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with style.applied():
-            for subject in subjects(seen, plotted):
-                for name, draw in PLOTS.items():
-                    made = draw(subject)
-                    if isinstance(made, Figure):
-                        lines += [str(path) for path in style.save(made, folder / f"{subject.slug}-{name}")]
-                    elif name != f"pass-at-k-{IMPORTED.name}":  # most databases have nothing imported, and need no line about it
-                        lines.append(f"skipped {subject.slug}-{name}: {made}")
-    except OSError as error:
-        raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None
+    with style.drawing_into(folder):
+        for subject in subjects(seen, plotted):
+            for name, draw in PLOTS.items():
+                made = draw(subject)
+                if isinstance(made, Figure):
+                    lines += [str(path) for path in style.save(made, folder / f"{subject.slug}-{name}")]
+                elif name != f"pass-at-k-{IMPORTED.name}":  # most databases have nothing imported, and need no line about it
+                    lines.append(f"skipped {subject.slug}-{name}: {made}")
     return lines

@@ -3,7 +3,6 @@
 Knows a selection and the style. A function returns a figure, or in a few words why these data make none.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from esprobe.analysis.selection import Selection
-from esprobe.errors import UserError
 from esprobe.methods import PERTURBATION, TEMPERATURE
+from esprobe.report.files import slug
 from esprobe.report.plots import style
 from esprobe.report.render import shown
 from esprobe.report.words import arm_name
@@ -158,18 +157,13 @@ PLOTS: dict[str, Callable[[Selection], Figure | str]] = {
 def save_selection(selected: Sequence[Selection], folder: Path) -> list[str]:
     """Writes the plots of every population; returns a line for each file and for each plot skipped. Raises UserError."""
     lines = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with style.applied():
-            for one in selected:
-                slug = re.sub(r"[^A-Za-z0-9.]+", "-", one.arms[0].model)[-60:].strip("-.") or "model"
-                start = "-".join([slug, "arm", *(str(arm.arm_id) for arm in one.arms)])
-                for name, draw in PLOTS.items():
-                    made = draw(one)
-                    if isinstance(made, Figure):
-                        lines += [str(path) for path in style.save(made, folder / f"{start}-{name}")]
-                    else:
-                        lines.append(f"skipped {start}-{name}: {made}")
-    except OSError as error:
-        raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None
+    with style.drawing_into(folder):
+        for one in selected:
+            start = "-".join([slug(one.arms[0].model), "arm", *(str(arm.arm_id) for arm in one.arms)])
+            for name, draw in PLOTS.items():
+                made = draw(one)
+                if isinstance(made, Figure):
+                    lines += [str(path) for path in style.save(made, folder / f"{start}-{name}")]
+                else:
+                    lines.append(f"skipped {start}-{name}: {made}")
     return lines

@@ -18,6 +18,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from esprobe.errors import UserError
 from esprobe.methods import GREEDY, IMPORTED, PERTURBATION, TEMPERATURE
 from esprobe.report.files import write_whole
 
@@ -122,6 +123,17 @@ def short(name: str, longest: int = 48) -> str:
     """A long model name with its middle left out."""
     half = longest // 2 - 1
     return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
+
+
+@contextmanager
+def drawing_into(folder: Path) -> Iterator[None]:
+    """Creates the folder, and draws in our style inside. Raises UserError where the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with applied():
+            yield
+    except OSError as error:
+        raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None
 
 
 @contextmanager
