@@ -12,7 +12,7 @@ from esprobe.report import layout
 from esprobe.report.budget_notes import answers, lacking, meaning, setting
 from esprobe.report.render import Format, render
 from esprobe.report.shapes import Made, Shape, fitted, heading
-from esprobe.report.words import counted, percent, points
+from esprobe.report.words import counted, percent, points, tenths
 from esprobe.stats.intervals import Interval
 from esprobe.stats.samplers import Measure
 
@@ -25,7 +25,7 @@ TITLES: dict[Measure, str] = {
 NAMES: dict[Measure, str] = {"value": "vote by value", "expression": "vote by expression", "pass": "pass"}
 KINDS = {
     GREEDY.name: "base, greedily",
-    TEMPERATURE.name: TEMPERATURE.noun,
+    TEMPERATURE.name: "samples",
     PERTURBATION.name: "perturbed models",
     "best of N": "best of N models",
     "top K": "top K of N models",
@@ -195,7 +195,7 @@ def _verdict_row(verdict: Verdict, shape: Shape) -> list[str]:
     return [
         _name(verdict.trained),
         f"{verdict.trained.own:,}",
-        f"{verdict.wanted:,.1f}",
+        tenths(verdict.wanted),
         f"{setting(sampler) or KINDS[sampler.kind]}, b {sampler.own:,}",
         percent(sampler.value),
         shape.cell(points(verdict.delta.value, verdict.delta.interval)),

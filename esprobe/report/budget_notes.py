@@ -9,7 +9,7 @@ from esprobe.analysis.budget import Budget, Point, Verdict
 from esprobe.analysis.families import FamilyArm
 from esprobe.arms import value_words
 from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE, named
-from esprobe.report.words import counted, percent, points
+from esprobe.report.words import counted, percent, points, tenths
 from esprobe.stats.samplers import Measure
 
 WAYS: dict[Measure, str] = {
@@ -52,7 +52,7 @@ def _said(verdict: Verdict, way: str, one: Budget) -> str:
     chosen = ", ".join(filter(None, [setting(sampler), f"b = {sampler.own:,}"]))
     text = (
         f"{way}: {verdict.word}. {trained.model} ({how}) has {percent(trained.value)}, {KINDS[sampler.kind]} ({chosen}) "
-        f"{percent(sampler.value)} for the same budget of {verdict.wanted:,.1f} rollouts per test problem: "
+        f"{percent(sampler.value)} for the same budget of {tenths(verdict.wanted)} rollouts per test problem: "
         f"{points(delta.value, delta.interval)} points, margin {100 * one.margin:g}."
     )
     if verdict.word != "undecided":

@@ -24,6 +24,11 @@ def points(difference: float, interval: Iterable[float] | None = None) -> str:
     return text.replace("-", "−").replace("+0.0", "0.0").replace("−0.0", "0.0")
 
 
+def tenths(number: float) -> str:
+    """`204.8`, `1,372`: to one decimal, which a whole number does not need."""
+    return f"{number:,.1f}".removesuffix(".0")
+
+
 def counted(count: int, noun: str, one: str = "", more: str = "") -> str:
     """`1 problem`, `2,000 problems`, `1 problem is`: the number, the noun, whose plural has an s, and what agrees with them."""
     return " ".join(filter(None, [plural(f"{count:,}", noun), agree(count, one, more)]))
