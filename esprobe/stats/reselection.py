@@ -38,23 +38,20 @@ AT_ONCE = 20  # shuffles
 FEW = 20  # models or problems
 DECIDING = 4  # models that must decide for an interval on halves, see `_few_decide`
 _BALLOTS = ("", BY_EXPRESSION)
-_OVER = [f"{name}{ballot}" for name in ("vote_over_random", "vote_over_temperature") for ballot in _BALLOTS]
+_VOTE_OVER = ("vote_over_random", "vote_over_temperature")
+_OVER = [f"{name}{ballot}" for name in _VOTE_OVER for ballot in _BALLOTS]
 DIFFERENCES = ("gain_test", "best_over_greedy", *_OVER, "any_over_pass")
 # Quantity → that by which choosing changes it. Where each problem is now chosen on and now tested on, the luck of a model on two
 # problems helps it twice, to be chosen by one and to be right on the other, and both ways round: that part of the variance counts
 # twice, as in any mean over pairs. The part is what the slope leaves to luck.
 OF_CHOICE = {
     **dict.fromkeys(("best_test", "gain_test", "best_over_greedy"), "gain_test"),
-    **{
-        f"{name}{ballot}": f"vote_over_random{ballot}"
-        for name in ("vote_test", "vote_over_random", "vote_over_temperature")
-        for ballot in _BALLOTS
-    },
+    **{f"{name}{ballot}": f"vote_over_random{ballot}" for name in ("vote_test", *_VOTE_OVER) for ballot in _BALLOTS},
 }
 # Difference → the share of which it is taken
 OF_SHARE = {
     **dict.fromkeys(("gain_test", "best_over_greedy"), "best_test"),
-    **{f"vote_over_{other}{ballot}": f"vote_test{ballot}" for other in ("random", "temperature") for ballot in _BALLOTS},
+    **{f"{name}{ballot}": f"vote_test{ballot}" for name in _VOTE_OVER for ballot in _BALLOTS},
     "any_over_pass": "any_test",
 }
 _CONTROL_VOTES = [f"{name}{ballot}" for name in ("vote_random", "temperature_vote") for ballot in _BALLOTS]
