@@ -6,6 +6,7 @@ Reads verdicts, then counts and splits with the pure functions of halves.py and 
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 from typing import TYPE_CHECKING
 
 from esprobe.analysis.arms import ArmRow
@@ -44,7 +45,8 @@ class Source:
 class Halves:
     """Arms chosen on one half of the problems with one half of the draws, and compared on the other half of both.
 
-    `k` is half of the k by which the best arms were chosen, since each half has half of the draws; `flattered`: the difference
+    `k` is half of the k by which the best arms were chosen, since each half has half of the draws, or less where models have
+    several samples, since all of a model's are in one half; `flattered`: the difference
     of the best arms at this k on the same problems, with all draws. `same`: how often the choice was these two arms.
     """
 
@@ -95,29 +97,34 @@ class Draws:
 
 
 def chosen_arms(source: Source, choice: Choice) -> Halves | None:
-    """Without the winner's curse; None for a single problem, or where the best arms were chosen by a single draw."""
-    size, k = len(choice.problems), choice.k // 2
+    """Without the winner's curse; None for a single problem, or where the best arms were chosen by a single draw or model."""
+    samples = [[source.arm(arm_id).samples for arm_id in ids] for ids in choice.candidates]
+    together = lcm(*(one for kind in samples for one in kind))  # so that the samples of a model are in one half
+    size, models = len(choice.problems), choice.k // together
+    k = models // 2 * together
     if size < 2 or k < 1:
         return None
     from esprobe.stats.halves import compare_held, mixture, quarters, split
 
-    halves = split(size, choice.k, SPLITS, SEED)
-    kinds = [[_first_draws(source, arm_id, choice) for arm_id in ids] for ids in choice.candidates]
+    halves = split(size, models, SPLITS, SEED, together)
+    kinds = [[_first_draws(source, arm_id, choice, models * together) for arm_id in ids] for ids in choice.candidates]
     tables = [[quarters(verdicts, halves, k) for verdicts in kind] for kind in kinds]
     today = [ids.index(best) for ids, best in zip(choice.candidates, choice.best, strict=True)]
     held = compare_held(tables[0], tables[1], (today[0], today[1]))
     mixtures = [
-        mixture(kind, shares, k, shared=source.arm(best).shares_draws)
-        for kind, shares, best in zip(kinds, (held.first_shares, held.second_shares), choice.best, strict=True)
+        mixture(kind, shares, k, of_models if source.arm(best).shares_draws else ())
+        for kind, shares, of_models, best in zip(
+            kinds, (held.first_shares, held.second_shares), samples, choice.best, strict=True
+        )
     ]
     each = mixtures[0].each - mixtures[1].each
-    models = [one.shared for one in mixtures if one.shared is not None]
+    shared = [one.shared for one in mixtures if one.shared is not None]
     return Halves(
         k=k,
         problems=size,
         first=held.first,
         second=held.second,
-        interval=paired_test(each.tolist(), models, held.first - held.second).interval,
+        interval=paired_test(each.tolist(), shared, held.first - held.second).interval,
         flattered=_flattered(source, choice, k),
         same=held.same,
         first_arms=len(kinds[0]),
@@ -125,12 +132,12 @@ def chosen_arms(source: Source, choice: Choice) -> Halves | None:
     )
 
 
-def _first_draws(source: Source, arm_id: int, choice: Choice) -> "Floats":
-    """(m, k) of 0 and 1: the verdicts of the first k draws of each problem, in their order."""
+def _first_draws(source: Source, arm_id: int, choice: Choice, draws: int) -> "Floats":
+    """(m, draws) of 0 and 1: the verdicts of so many first draws of each problem, in their order."""
     import numpy as np
 
     verdicts = source.verdicts(source.arm(arm_id))
-    return np.array([[right for _, right in verdicts[problem][: choice.k]] for problem in choice.problems], dtype=np.float64)
+    return np.array([[right for _, right in verdicts[problem][:draws]] for problem in choice.problems], dtype=np.float64)
 
 
 def _flattered(source: Source, choice: Choice, k: int) -> float:

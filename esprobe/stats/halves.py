@@ -46,10 +46,13 @@ class HeldBest:
     shares: Floats  # (n,)
 
 
-def split(problems: int, draws: int, rounds: int, seed: int) -> Split:
-    """Seeded halves; of an odd number the second half has one more."""
+def split(problems: int, models: int, rounds: int, seed: int, samples: int = 1) -> Split:
+    """Seeded halves; of an odd number the second half has one more.
+
+    So many consecutive draws as `samples` are of one model, and in one half: models · samples draws.
+    """
     rng = np.random.default_rng(seed)
-    return Split(_halves(problems, rounds, rng), _halves(draws, rounds, rng))
+    return Split(_halves(problems, rounds, rng), _halves(models, rounds, rng).repeat(samples, axis=0))
 
 
 def _halves(size: int, rounds: int, rng: np.random.Generator) -> Floats:
@@ -103,21 +106,21 @@ class Mixture:
     shared: SharedDraws | None
 
 
-def mixture(kind: Sequence[Floats], shares: Floats, k: int, *, shared: bool) -> Mixture:
-    """`kind`: the verdicts of each candidate, (m, n).
+def mixture(kind: Sequence[Floats], shares: Floats, k: int, samples: Sequence[int] = ()) -> Mixture:
+    """`kind`: the verdicts of each candidate, (m, n). `samples`: of each of its models, if problems share them; else nothing.
 
     The models' variance is the mean of the candidates', as if it were the same luck in all: arms of equal seeds vary together.
     """
     each = np.zeros(len(kind[0]))
     parts = []
-    for verdicts, share in zip(kind, shares.tolist(), strict=True):
+    for i, (verdicts, share) in enumerate(zip(kind, shares.tolist(), strict=True)):
         m, n = verdicts.shape
         correct = verdicts.sum(1).astype(np.int64)
         each += share * estimates(np.full(m, n), correct, k)
-        if shared and share > 0:
+        if samples and share > 0:
             cells = [Cell(n, c) for c in correct.tolist()]
             solved = by_draw(cells, [np.flatnonzero(row).tolist() for row in verdicts])
-            parts.append((share, shared_draws(cells, solved, k)))
+            parts.append((share, shared_draws(cells, solved, k, samples[i])))
     if not parts:
         return Mixture(each, None)
     _, mostly = max(parts, key=lambda part: part[0])

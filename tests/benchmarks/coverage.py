@@ -232,7 +232,7 @@ def curse(arms: int = 6, draws: int = 64, rounds: int = 300, splits: int = 40) -
         held = compare_held(*tables, (int(means.argmax()), 0))
         difference = held.first - held.second
         bias += np.array([means.max(), split_before(many, one, splits, rng), difference]) - means.mean()
-        mixed = mixture(several, held.first_shares, k, shared=True)
+        mixed = mixture(several, held.first_shares, k, [1] * len(several))
         tested = paired_test((mixed.each - one[0]).tolist(), [mixed.shared] if mixed.shared else [], difference)
         holds += tested.interval is not None and _holds(tested.interval, 0.0)
     flattered, before, now = (bias / rounds).tolist()

@@ -27,6 +27,13 @@ def test_each_quarter_is_the_mean_over_its_problems_and_draws() -> None:
         assert found[:, s].tolist() == pytest.approx([verdicts[np.ix_(*way)].mean() for way in ways])
 
 
+def test_samples_of_one_model_are_in_one_half() -> None:
+    draws = split(4, 5, 30, 2, samples=3).draws
+    assert draws.shape == (15, 30)
+    assert (draws.reshape(5, 3, 30) == draws[::3, None]).all()
+    assert draws.sum(0).tolist() == [6.0] * 30
+
+
 def test_the_best_of_equal_arms_is_not_flattered_where_it_is_compared() -> None:
     found = coverage.curse(arms=6, draws=64, rounds=150, splits=20)
     assert found.flattered > 0.05
@@ -48,9 +55,12 @@ def test_a_mixture_of_one_is_that_one() -> None:
     verdicts = (rng.random((20, 12)) < rng.beta(1, 2, (20, 1))).astype(float)
     cells = [Cell(12, int(c)) for c in verdicts.sum(1)]
     by_draw = {d: [(12, cells[i].c, 1) for i in np.flatnonzero(verdicts[:, d])] for d in range(12)}
-    found = mixture([verdicts, 1 - verdicts], np.array([1.0, 0.0]), 3, shared=True)
+    found = mixture([verdicts, 1 - verdicts], np.array([1.0, 0.0]), 3, [1, 1])
     assert found.shared == shared_draws(cells, by_draw, 3)
-    assert mixture([verdicts], np.array([1.0]), 1, shared=False).each.tolist() == pytest.approx([c.c / 12 for c in cells])
+    pairs, wanted = mixture([verdicts], np.array([1.0]), 3, [2]).shared, shared_draws(cells, by_draw, 3, 2)
+    assert pairs is not None
+    assert (pairs.models, pairs.net) == (6, pytest.approx(wanted.net))
+    assert mixture([verdicts], np.array([1.0]), 1).each.tolist() == pytest.approx([c.c / 12 for c in cells])
 
 
 def test_the_best_of_equal_models_is_worth_no_more_than_any_elsewhere() -> None:
