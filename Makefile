@@ -43,9 +43,10 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Fifty kill -9 over a sweep on two engines; four writers on one database.
+# Fifty kill -9 over a sweep on two engines, twenty over a training; four writers on one database.
 torture: $(READY)
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.promises.torture --kills 50
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.promises.torture sweep --kills 50
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.promises.torture training --kills 20
 	$(BIN)/python -m tests.benchmarks.writers
 
 bench: $(READY)

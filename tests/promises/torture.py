@@ -1,8 +1,9 @@
-"""Kills a sweep on two engines with SIGKILL, again and again, lets it finish, and compares it with one that nothing disturbed.
+"""Kills a sweep or a training on two engines with SIGKILL, again and again, lets it finish, and compares it with a calm one.
 
-Run it with `make torture`, or `python -m tests.promises.torture --kills 50`. A victim is the command itself or one of its
-engines; the moment is random: any since the start, any once rollouts are being written, or any within a write. A victim is
-stopped first (SIGSTOP), so that it can be said whether it held SQLite's write lock at the moment of its death.
+Run it with `make torture`, or `python -m tests.promises.torture sweep --kills 50` (or `training`; `--backend vllm`). A victim is
+the command itself or one of its engines; the moment is random: any since the start, any once rollouts are being written, or any
+within a write. A victim is stopped first (SIGSTOP), so that it can be said whether it held SQLite's write lock at the moment of
+its death.
 """
 
 import argparse
@@ -20,13 +21,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.conftest import ESPROBE, HANGS_S
 from tests.helpers.midway import engines_of
 
-SWEEP = ["sample-perturb", "--sigma", "0.01", "--sigma", "0.02", "--limit", "32", "--batch-size", "16"]
-STEP = 32  # draws that the sweep grows by whenever it finishes before there were enough kills
 PATIENCE_S = HANGS_S
 
 EVERYTHING = {
@@ -38,11 +38,31 @@ EVERYTHING = {
     "draws": "SELECT arm.digest, draw.number, draw.seed FROM draw JOIN arm ON arm.id = draw.arm_id ORDER BY 1, 2",
     "arms": "SELECT arm.digest, model.digest, method, value, settings FROM arm JOIN model ON model.id = model_id ORDER BY 1",
     "problems": "SELECT digest, task, payload, solvable, solution, chance FROM problem ORDER BY 1",
+    "models": "SELECT digest, name, updates FROM model ORDER BY 1",
 }
 
 
-def command(db: Path, draws: int, engines: int) -> list[str]:
-    return [str(ESPROBE), "--db", str(db), "--quiet", *SWEEP, "-n", str(draws), "--engines", str(engines)]
+@dataclass(frozen=True)
+class Work:
+    """What is disturbed. It grows by `step` draws or iterations whenever it finishes before there were enough kills."""
+
+    words: tuple[str, ...]
+    growing: str
+    step: int
+    backend: str = "transformers"
+
+    def command(self, db: Path, size: int, engines: int) -> list[str]:
+        """So much of the work on so many engines."""
+        options = [self.growing, str(size), "--engines", str(engines), "--backend", self.backend]
+        return [str(ESPROBE), "--db", str(db), "--quiet", *self.words, *options]
+
+
+WORKS = {
+    "sweep": Work(("sample-perturb", "--sigma", "0.01,0.02", "--limit", "32", "--batch-size", "16"), "-n", 32),
+    "training": Work(
+        ("train", "--population", "8", "--problems-per-iteration", "16", "--limit", "48", "--sigma", "0.02"), "--iterations", 8
+    ),
+}
 
 
 def count(db: Path) -> int:
@@ -112,17 +132,17 @@ def compare(db: Path, calm: Path) -> None:
 class Torture:
     """Kills, and counts what it killed."""
 
-    def __init__(self, db: Path, seed: int) -> None:
-        self.db, self.rng = db, random.Random(seed)
+    def __init__(self, db: Path, work: Work, seed: int) -> None:
+        self.db, self.work, self.rng = db, work, random.Random(seed)
         self.commands = self.engines = self.hits = self.torn = 0
 
     @property
     def kills(self) -> int:
         return self.commands + self.engines
 
-    def life(self, draws: int) -> bool:
+    def life(self, size: int) -> bool:
         """Starts the command and kills some of its engines, then itself; whether it finished before that."""
-        process = subprocess.Popen(command(self.db, draws, 2), stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(self.work.command(self.db, size, 2), stderr=subprocess.PIPE, text=True)
         rng = self.rng
         if rng.random() < 0.2:
             self.wait(process, lambda: False, rng.uniform(0, 8))  # while it starts, perhaps
@@ -174,31 +194,34 @@ class Torture:
 def main() -> None:
     """Prints how many kills there were, how many of them hit a write, and what was lost."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("work", choices=WORKS)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--backend", default="transformers")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    begun = time.monotonic()
+    begun, work = time.monotonic(), replace(WORKS[options.work], backend=options.backend)
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
-        db, calm, draws = Path(name) / "killed.db", Path(name) / "calm.db", STEP
-        torture = Torture(db, options.seed)
+        db, calm, size = Path(name) / "killed.db", Path(name) / "calm.db", work.step
+        torture = Torture(db, work, options.seed)
         while torture.kills < options.kills or (not torture.hits and torture.kills < 2 * options.kills):
-            if torture.life(draws):
-                draws += STEP
+            if torture.life(size):
+                size += work.step
             print(
                 f"{torture.kills} kills, {torture.hits} within a write; {count(db):,} rollouts, {time.monotonic() - begun:.0f} s",
                 flush=True,
             )
-        subprocess.run(command(db, draws, 2), check=True)
-        subprocess.run(command(calm, draws, 1), check=True)
+        subprocess.run(work.command(db, size, 2), check=True)
+        subprocess.run(work.command(calm, size, 1), check=True)
         compare(db, calm)
         with closing(sqlite3.connect(db)) as connection:
             states = Counter(state for (state,) in connection.execute("SELECT state FROM run"))
+            [models] = connection.execute("SELECT count(*) FROM model").fetchone()
         print(f"runs: {dict(states)}")
         print(
             f"{torture.kills} kill -9 ({torture.commands} of the command, {torture.engines} of an engine): {torture.hits} hit a "
-            f"write, {torture.torn} left one half written; {count(db):,} rollouts equal to an undisturbed run's, row for row: "
-            "lost 0, doubled 0"
+            f"write, {torture.torn} left one half written; {count(db):,} rollouts and {models} models equal to an undisturbed "
+            "run's, row for row: lost 0, doubled 0"
         )
         if not torture.hits:
             sys.exit("no kill hit a write; try another --seed")
