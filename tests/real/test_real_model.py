@@ -1,4 +1,4 @@
-"""A real published model, from sweep to page: both backends say the same, and an interrupted sweep loses and repeats nothing."""
+"""A real published model, from sweep to page, and trained: both backends do the same, and what is interrupted loses nothing."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from tests.helpers.midway import caught
 
 MODEL = os.environ.get("ESPROBE_REAL", "")
 PROMPTS, DRAWS, SIGMA = 8, 2, 0.003
+BACKENDS = ("transformers", "vllm")
 ALL = PROMPTS * (1 + DRAWS)  # one greedy draw
 ENV = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
@@ -28,14 +29,19 @@ def command(backend: str) -> list[str]:
     return [*sweep, "--batch-size", str(PROMPTS), "--model", MODEL, "--backend", backend]
 
 
-def texts(db: Path, backend: str = "transformers") -> list[tuple[Any, ...]]:
+def rows(db: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(db)) as connection:
-        return connection.execute(
-            "SELECT method, value, draw, problem.digest, text, tokens, finish FROM rollout JOIN arm ON arm.id = arm_id "
-            "JOIN problem ON problem.id = problem_id "
-            "WHERE json_extract(settings, '$.backend') = ? ORDER BY 1, 2, 3, 4",
-            [backend],
-        ).fetchall()
+        return connection.execute(sql, values).fetchall()
+
+
+def texts(db: Path, backend: str = "transformers") -> list[tuple[Any, ...]]:
+    return rows(
+        db,
+        "SELECT method, value, draw, problem.digest, text, tokens, finish FROM rollout JOIN arm ON arm.id = arm_id "
+        "JOIN problem ON problem.id = problem_id "
+        "WHERE json_extract(settings, '$.backend') = ? ORDER BY 1, 2, 3, 4",
+        backend,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         running.send_signal(signal.SIGKILL)
         running.wait()
     assert 0 < len(texts(db)) < ALL
-    for backend in ("transformers", "vllm"):
+    for backend in BACKENDS:
         done = run_esprobe("--db", db, *command(backend), env=ENV)
         assert done.returncode == 0, done.stderr
     return db
@@ -77,3 +83,44 @@ def test_report_plots_and_page_are_made_of_it(swept: Path, tmp_path: Path) -> No
     page = run_esprobe("--db", swept, "explore", "--out", tmp_path / "page.html")
     assert page.returncode == 0, page.stderr
     assert f"{PROMPTS} problems" in page.stdout
+
+
+EASY = [*((f"Write \\boxed{{{n}}} and nothing else.", n) for n in (7, 12, 3)), ("What is 10 + 5? Answer with \\boxed{}.", 15)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the same two iterations by both backends, and greedy texts of what came out; `easy.jsonl` beside it."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "easy.jsonl").write_text("".join(json.dumps({"question": q, "answer": f"#### {a}"}) + "\n" for q, a in EASY))
+    training = ["train", "--iterations", "2", "--population", "4", "--problems-per-iteration", "4", "--sigma", "0.005"]
+    for backend in BACKENDS:
+        run(folder, *training, "--learning-rate", "0.005", "--model", MODEL, "--name", backend, *on_easy(backend))
+        run(folder, "sample-temp", "--model", f"{backend}@2", "-T", "1", "-n", "1", *on_easy(backend))
+    return folder
+
+
+def on_easy(backend: str) -> list[str]:
+    return ["--task", "gsm8k", "--data", "easy.jsonl", "--max-new-tokens", "16", "--backend", backend]
+
+
+def run(folder: Path, *words: str) -> None:
+    done = run_esprobe(*words, cwd=folder, env=ENV)
+    assert done.returncode == 0, done.stderr
+
+
+def test_both_backends_train_the_same_model(trained: Path) -> None:
+    sql = "SELECT name, digest, updates FROM model WHERE name LIKE '%@2' ORDER BY name"
+    [(_, ours, updates), (_, vllm, _)] = rows(trained / "esprobe.db", sql)
+    assert any(json.loads(updates)["coefficients"])
+    assert ours == vllm
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_exported_model_says_what_the_trained_one_says(trained: Path, backend: str) -> None:
+    run(trained, "export-model", f"{backend}@2", "--out", f"{backend}-2")
+    run(trained, "--db", f"{backend}.db", "sample-temp", "--model", f"{backend}-2", "-T", "1", "-n", "1", *on_easy(backend))
+    sql = "SELECT payload, text FROM rollout_text WHERE method = 'greedy' AND model LIKE ? ORDER BY payload"
+    said = rows(trained / "esprobe.db", sql, f"{backend}@2")
+    assert len(said) == len(EASY)
+    assert said == rows(trained / f"{backend}.db", sql, "%")
