@@ -134,7 +134,7 @@ class Results:
     def runs(self) -> list[RunRow]:
         """Every invocation that produced rollouts, the oldest first."""
         with self._open() as connection:
-            return [RunRow(*row) for row in read_runs(connection, exact=True)[1]]
+            return read_runs(connection)
 
     def sql(self, select: str, values: Sequence[Any] = ()) -> list[Any]:
         """The rows of one SELECT over tables and views, `values` in place of its question marks, as named tuples.

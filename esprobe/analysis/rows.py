@@ -160,7 +160,10 @@ class RolloutText(NamedTuple):
 
 
 class RunRow(NamedTuple):
-    """One invocation that produced rollouts. `state`: running, done, interrupted, failed or killed; times: UTC, ISO 8601."""
+    """One invocation that produced rollouts. `state`: running, done, interrupted, failed or killed; times: UTC, ISO 8601.
+
+    `seconds` and the rate, loading included, are None where nobody knows when it ended, since it was killed.
+    """
 
     run_id: int
     started: str
@@ -169,3 +172,5 @@ class RunRow(NamedTuple):
     message: str | None
     rollouts: int
     command: str
+    seconds: float | None
+    per_second: float | None

@@ -1,35 +1,36 @@
-"""Shows how far work is: a bar with rate and time left on a terminal, a plain line now and then elsewhere, nothing when quiet.
+"""Shows how far work is: one line that moves on a terminal, a plain line now and then elsewhere, nothing when quiet.
 
 Writes to standard error, so that results on standard output stay clean.
 """
 
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from esprobe.cli.pace import Pace
 from esprobe.pipeline.meter import Advance, Meter, Quiet
 
 PLAIN_EVERY_S = 10.0
+PLAIN_SHARE = 0.05  # of the time that has passed, where that is longer: a night's log has hundreds of lines, not thousands
 
 
 class Plain(Quiet):
-    """A line every ten seconds and one at the end of each stretch."""
+    """A line when a part is finished and, while it is not, now and then."""
 
-    def start(self, what: str, total: int, unit: str) -> Advance:
+    def start(self, parts: Mapping[str, int], unit: str) -> Advance:
         """See Meter."""
-        begun = spoken = time.monotonic()
-        done = 0
+        pace = Pace(parts, unit, time.monotonic())
+        spoken = pace.begun
 
-        def advance(count: int) -> None:
-            nonlocal done, spoken
-            done += count
+        def advance(part: str, count: int) -> None:
+            nonlocal spoken
             now = time.monotonic()
-            if now - spoken < PLAIN_EVERY_S and done < total:
-                return
-            spoken = now
-            rate = done / max(now - begun, 1e-9)
-            self.say(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f}/s, {(total - done) / rate:.0f} s left")
+            finished = pace.advance(part, count, now)
+            if finished or now - spoken >= max(PLAIN_EVERY_S, PLAIN_SHARE * (now - pace.begun)):
+                spoken = now
+                self.say(pace.plain(now))
 
         return advance
 
@@ -41,7 +42,7 @@ class Plain(Quiet):
 
 @contextmanager
 def meter(quiet: bool) -> Iterator[Meter]:
-    """The right meter: none when quiet, a bar on a terminal, plain lines elsewhere."""
+    """The right meter: none when quiet, a line that moves on a terminal, plain lines elsewhere."""
     if quiet:
         yield Quiet()
     elif not _terminal():
@@ -54,7 +55,7 @@ def meter(quiet: bool) -> Iterator[Meter]:
 
 
 def _terminal() -> bool:
-    """Whether standard error, if there is one, is a terminal."""
+    """Whether standard error, if there is one, is a terminal whose lines can be written again."""
     with suppress(AttributeError, ValueError):
-        return sys.stderr.isatty()
+        return sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
     return False

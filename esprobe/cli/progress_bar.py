@@ -1,48 +1,69 @@
-"""The progress bar of a terminal, with rich; separate from `progress` so that short commands need not load it."""
+"""The line of progress on a terminal, with rich; separate from `progress` so that short commands need not load it."""
 
-from functools import partial
+import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.live import Live
 from rich.text import Text
 
+from esprobe.cli.pace import Pace
 from esprobe.pipeline.meter import Advance
 
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """The rate of the last seconds."""
-        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+PER_SECOND = 4  # how often the line is drawn
 
 
 class Bar:
-    """A Meter that uses rich; use it as a context manager."""
+    """A Meter whose last line moves; use it as a context manager."""
 
     def __init__(self) -> None:
         """Draws on standard error."""
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
+        self.pace: Pace | None = None  # of the work that is going on
+        self.console = Console(stderr=True)
+        self.live = Live(console=self.console, refresh_per_second=PER_SECOND, transient=True, get_renderable=self._line)
 
     def __enter__(self) -> "Bar":
         """Starts drawing."""
-        self.progress.start()
+        self.live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stops drawing; what was drawn stays."""
-        self.progress.stop()
+        """Stops drawing, and leaves a line of what was done."""
+        self._finish()
+        self.live.stop()
 
-    def start(self, what: str, total: int, unit: str) -> Advance:
+    def start(self, parts: Mapping[str, int], unit: str) -> Advance:
         """See Meter."""
-        return partial(self.progress.advance, self.progress.add_task(what, total=total))
+        self._finish()
+        self.pace = pace = Pace(parts, unit, time.monotonic())
+
+        def advance(part: str, count: int) -> None:
+            now = time.monotonic()
+            if pace.advance(part, count, now) and len(pace.parts) > 1:
+                self.say(f"{part}: {pace.parts[part]:,} {unit}")
+
+        return advance
 
     def say(self, line: str) -> None:
         """See Meter."""
-        self.progress.console.print(line, markup=False, highlight=False)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _finish(self) -> None:
+        pace, self.pace = self.pace, None
+        if pace is not None and pace.done:
+            self.say(pace.summary(time.monotonic()))
+
+    def _line(self) -> Text:
+        if (pace := self.pace) is None:
+            return Text("")
+        columns, text = pace.line(self.console.width, time.monotonic())
+        return Text.assemble(*self._bar(pace, columns), text, no_wrap=True, overflow="crop", end="")
+
+    def _bar(self, pace: Pace, columns: int) -> list[tuple[str, str]]:
+        """What is done of so many columns, and what is left; nothing for 0 columns."""
+        if not columns:
+            return []
+        full = min(columns, columns * pace.done // max(1, pace.total))
+        done, left = "#-" if self.console.options.ascii_only else "━━"
+        return [(done * full, "bar.complete"), (left * (columns - full), "bar.back"), (" ", "")]

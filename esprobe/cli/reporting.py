@@ -169,13 +169,12 @@ def explore(
 
 @app.command(epilog="Example: esprobe runs --format json")
 def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
-    """List every run that produced rollouts: when it began, how it ended, how many it wrote."""
+    """List every run that produced rollouts: when it began, how long it took, how it ended, how many it wrote."""
     from esprobe.analysis import reading
     from esprobe.analysis.runs import runs as read_runs
-    from esprobe.report.render import render
+    from esprobe.report.runs import runs_report
 
-    found = read_runs(reading.open_database(ctx.obj[0]), exact=style in ("csv", "json"))
-    print_as(render(*found, style, under=("message", "command")), style)
+    print_as(runs_report(read_runs(reading.open_database(ctx.obj[0])), style), style)
 
 
 @app.command(epilog='Example: esprobe sql "SELECT method, value, problems_solved FROM arm_summary"')

@@ -108,6 +108,7 @@ def train(
     **shared: Any,
 ) -> None:
     """Train a model by evolution strategies. Every member's rollouts are rows, every iteration a model, NAME@ITERATION."""
+    _say_loading(ctx, shared)
     pool = _engines(shared)
     from esprobe.cli.progress import meter
     from esprobe.pipeline.machine import command_line
@@ -135,6 +136,14 @@ def train(
             print(f"{outcome.model}: {outcome.generated:,} rollouts generated" + _see(db))
 
 
+def _say_loading(ctx: typer.Context, shared: dict[str, Any]) -> None:
+    """At once, since the libraries alone take seconds to import."""
+    from esprobe.cli.progress import Plain
+
+    if not ctx.obj[1]:
+        Plain().say(f"{rendering.shown(shared['model'])}: loading the model …")
+
+
 def _check_folder() -> None:
     """Refuses a current folder that was removed: torch would end the whole process there without naming the cause."""
     try:
@@ -155,6 +164,7 @@ def _engines(shared: dict[str, Any]) -> "Callable[[], Pool]":
 
 
 def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
+    _say_loading(ctx, shared)
     pool = _engines(shared)
     from esprobe.cli.progress import meter
     from esprobe.pipeline.machine import command_line

@@ -1,16 +1,16 @@
 """The interface of progress reports. Knows counts and words, not how they are shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-Advance = Callable[[int], None]  # called with the number of units done since the last call
+Advance = Callable[[str, int], None]  # called with a part of the work and how many of its units are done since the last call
 
 
 class Meter(Protocol):
     """Receives the progress of work."""
 
-    def start(self, what: str, total: int, unit: str) -> Advance:
-        """A stretch of work of `total` units begins, perhaps while others run; returns the function that reports its progress."""
+    def start(self, parts: Mapping[str, int], unit: str) -> Advance:
+        """Work begins that has these parts: name → how many units. Returns the function that reports its progress."""
         ...
 
     def say(self, line: str) -> None:
@@ -21,9 +21,9 @@ class Meter(Protocol):
 class Quiet:
     """Shows nothing."""
 
-    def start(self, what: str, total: int, unit: str) -> Advance:
+    def start(self, parts: Mapping[str, int], unit: str) -> Advance:
         """See Meter."""
-        return lambda count: None
+        return lambda part, count: None
 
     def say(self, line: str) -> None:
         """See Meter."""

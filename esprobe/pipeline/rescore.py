@@ -23,13 +23,13 @@ def rescore(db: Path, name: str, everything: bool, meter: Meter) -> int:
     try:
         store.complete_facts([(problem, task.facts(problem)) for problem in store.older_problems(task.name)])
         total = store.count_to_score(task.name, name, everything)
-        advance = meter.start(name, total, "rollouts")
+        advance = meter.start({name: total}, "rollouts")
         scored = 0
         for batch in store.to_score(task.name, name, everything):
             verdicts = judge(scorer, ((rollout.payload, rollout.text) for rollout in batch))
             store.save_scores(name, list(zip(batch, verdicts, strict=True)))
             scored += len(batch)  # rollouts may have been added or deleted since they were counted
-            advance(len(batch))
+            advance(name, len(batch))
         return scored
     finally:
         store.close()

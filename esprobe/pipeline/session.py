@@ -45,6 +45,7 @@ class Session:
             return
         if note := self.spec.model.end_note(setting.tokenizer):
             self.meter.say(note)
+        self.meter.say("loading the weights …")
         self.pool.open(self.spec, self.meter.say, pieces)
         self._run_id = self.store.start_run(self.command, versions(), {"platform": platform.platform(), **process.identity()})
         self._ends.enter_context(self.store.ending(self._run_id))
@@ -62,7 +63,6 @@ class Session:
 
         def work() -> Iterator[Unit]:
             for planned in arms:
-                writer.progress(planned)
                 yield from lacking_units(self.store, writer.ids, planned, batch_size)
 
         with behind() as put, self.store.interruptible():

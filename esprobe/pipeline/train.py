@@ -6,7 +6,7 @@ weights is the next model's row. Knows the order of things and nothing of how an
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from math import fsum
@@ -134,7 +134,7 @@ class _Course:
             return of_trained(made)
         setting = self.prepared.setting.only(batch)
         lacking = self.session.lacking(setting, [planned])
-        part = _Part(self.session.meter, self._begun(setting, iteration))
+        part = _Part(self.session.meter, self.training.name, self._begun(setting, iteration))
         self.generated += self.session.generate(setting, lacking, self.batch_size, part)
         rewards = self._rewards(planned, len(batch))
         noises = [noise for draw in range(planned.draws) if (noise := planned.perturbation(draw))]
@@ -199,7 +199,7 @@ class _Course:
                 f"{training.rollouts:,} rollouts each ({spec.backend}, {spec.dtype})"
             )
             self.session.begin(setting, training.population)
-            self._advance = self.session.meter.start(training.name, left * training.rollouts, "rollouts")
+            self._advance = self.session.meter.start({training.name: left * training.rollouts}, "rollouts")
         return self._advance
 
     def _say(self, name: str, rewards: Sequence[float]) -> None:
@@ -215,11 +215,12 @@ class _Part:
     """A meter of a part of the work, which counts towards the whole; see `Meter`."""
 
     meter: Meter
+    whole: str
     advance: Advance
 
-    def start(self, what: str, total: int, unit: str) -> Advance:
+    def start(self, parts: Mapping[str, int], unit: str) -> Advance:
         """See Meter."""
-        return self.advance
+        return lambda part, count: self.advance(self.whole, count)
 
     def say(self, line: str) -> None:
         """See Meter."""

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
 from typing import Any
 
 from esprobe.engines.engine import Done
 from esprobe.errors import UserError
-from esprobe.pipeline.meter import Advance, Meter
+from esprobe.pipeline.meter import Meter
 from esprobe.pipeline.work import Setting, answer
 from esprobe.plan.sweep import PlannedArm, Unit
 from esprobe.store.store import RolloutRow, Store
@@ -25,13 +24,11 @@ class Writer:
     """Of one run. `new`: how many rollouts were new when they were written."""
 
     def __init__(self, store: Store, run_id: int, setting: Setting, lacking: Mapping[PlannedArm, int], meter: Meter) -> None:
-        """`lacking`: how many rollouts each arm lacks, for the meter."""
+        """`lacking`: how many rollouts each arm lacks, for the meter; no two arms of a sweep have one label."""
         self.store, self.run_id, self.setting, self.meter = store, run_id, setting, meter
         self.ids = store.problem_ids(setting.problems)
         self.new = 0
-        self.progress: Callable[[PlannedArm], Advance] = cache(
-            lambda planned: meter.start(planned.arm.label, lacking[planned], "rollouts")
-        )
+        self._advance = meter.start({planned.arm.label: count for planned, count in lacking.items() if count}, "rollouts")
         self._noted: dict[PlannedArm, set[int]] = defaultdict(set)  # problems whose prompts are in the database as they are here
         self._alike: dict[PlannedArm, Alike] = defaultdict(Alike)
 
@@ -53,7 +50,7 @@ class Writer:
                 groups = {name: asdict(group) for name, group in done.rounding.items()}
                 self.store.set_rounding(arm_id, {"groups": groups})
         self._alike[unit.arm].add(rows)
-        self.progress(unit.arm)(len(rows))
+        self._advance(unit.arm.arm.label, len(rows))
 
     def _write_prompts(self, unit: Unit, arm_id: int) -> None:
         asked = {self.ids[i]: self.setting.digests[i] for _, i in unit.wanted}

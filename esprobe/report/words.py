@@ -29,6 +29,25 @@ def tenths(number: float) -> str:
     return f"{number:,.1f}".removesuffix(".0")
 
 
+def duration(seconds: float) -> str:
+    """`0.4 s`, `8 s`, `4 min`, `1 h 05 min`, `2 d 3 h`: as exact as a person waiting needs."""
+    if seconds < 0.95:
+        return f"{seconds:.1f} s"
+    minutes, days = round(seconds / 60), seconds / 86_400
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{int(days)} d {int(days % 1 * 24)} h"
+
+
+def per_second(rate: float) -> str:
+    """`1,372/s`, `52/s`, `5.1/s`, `0.042/s`: with two digits at least."""
+    return f"{rate:,.0f}/s" if rate >= 9.95 else f"{rate:.1f}/s" if rate >= 0.995 else f"{rate:.2g}/s"
+
+
 def counted(count: int, noun: str, one: str = "", more: str = "") -> str:
     """`1 problem`, `2,000 problems`, `1 problem is`: the number, the noun, whose plural has an s, and what agrees with them."""
     return " ".join(filter(None, [plural(f"{count:,}", noun), agree(count, one, more)]))

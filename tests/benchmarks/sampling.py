@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -88,8 +88,8 @@ def ours(engines: int) -> None:
         def __init__(self) -> None:
             self.seen: list[tuple[float, int]] = []
 
-        def start(self, what: str, total: int, unit: str) -> Advance:
-            return lambda count: self.seen.append((time.perf_counter(), count))
+        def start(self, parts: Mapping[str, int], unit: str) -> Advance:
+            return lambda part, count: self.seen.append((time.perf_counter(), count))
 
     rates = {}
     for method, value in (("perturbation", SIGMA), ("temperature", T)):

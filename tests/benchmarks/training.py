@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.benchmarks.table import Row, in_turns, ratio, render
@@ -85,8 +85,8 @@ def ours(engines: int) -> dict[str, float]:
         def __init__(self) -> None:
             self.seen: list[float] = []
 
-        def start(self, what: str, total: int, unit: str) -> Advance:
-            return lambda count: self.seen.append(time.perf_counter())
+        def start(self, parts: Mapping[str, int], unit: str) -> Advance:
+            return lambda part, count: self.seen.append(time.perf_counter())
 
     watch = Watch()
     sweep = Sweep("perturbation", (SIGMA,), POPULATION, model=BASE, greedy=False, training=True)

@@ -12,13 +12,13 @@ from pathlib import Path
 from tests.conftest import ESPROBE
 
 
-def on_terminal(columns: int, *words: object, cwd: Path | None = None) -> str:
-    """What the installed command writes on a terminal of so many columns."""
+def on_terminal(columns: int, *words: object, cwd: Path | None = None, errors: bool = False) -> str:
+    """What the installed command writes on a terminal of so many columns: its standard output, or with `errors` both outputs."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     env = {k: v for k, v in os.environ.items() if not k.startswith("ESPROBE_") and k != "COLUMNS"} | {"TERM": "xterm"}
     process = subprocess.Popen(
-        [str(ESPROBE), *map(str, words)], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, cwd=cwd, env=env
+        [str(ESPROBE), *map(str, words)], stdin=theirs, stdout=theirs, stderr=theirs if errors else subprocess.PIPE, cwd=cwd, env=env
     )
     os.close(theirs)
     written = b""
@@ -29,7 +29,7 @@ def on_terminal(columns: int, *words: object, cwd: Path | None = None) -> str:
         pass
     os.close(ours)
     _, said = process.communicate()
-    assert process.returncode == 0, said.decode()
+    assert process.returncode == 0, (said or written).decode()
     return written.decode().replace("\r\n", "\n")
 
 

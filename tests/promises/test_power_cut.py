@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import tempfile
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,10 @@ class _Saying(Quiet):
 
     saved = 0
 
-    def start(self, what: str, total: int, unit: str) -> Advance:
+    def start(self, parts: Mapping[str, int], unit: str) -> Advance:
         return self.advance
 
-    def advance(self, count: int) -> None:
+    def advance(self, part: str, count: int) -> None:
         self.saved += count
         os.write(1, b"saved %d" % self.saved)
 
@@ -69,7 +69,7 @@ def write_units(db: Path, meter: Quiet) -> None:
                 for i in ids[:size]
             ]
             store.save(arm_id, run_id, "countdown", rows, {draw: draw * 7})
-            meter.start("units", size, "rollouts")(size)
+            meter.start({"units": size}, "rollouts")("units", size)
     store.end_run(run_id, "done")
     store.close()
 
