@@ -8,7 +8,7 @@ import typer
 from esprobe.cli.app import app, counted
 from esprobe.cli.interruption import interruption
 from esprobe.cli.options import TaskOption
-from esprobe.methods import IMPORTED, MethodName
+from esprobe.methods import IMPORTED, NAMES, MethodName
 from esprobe.pipeline.foreign import FileFormat
 from esprobe.report import render as rendering
 from esprobe.tasks.registry import DEFAULT
@@ -48,7 +48,10 @@ def score(
 def import_(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help='JSON Lines: {"numbers": …, "target": …, "draw": …, "text": …}; or another program\'s log.')
+        Path,
+        typer.Argument(
+            metavar="FILE", help='JSON Lines: {"numbers": …, "target": …, "draw": …, "text": …}; or another program\'s log.'
+        ),
     ],
     task: TaskOption = DEFAULT,
     form: Annotated[
@@ -57,7 +60,7 @@ def import_(
     ] = "auto",
     model: Annotated[str, typer.Option(help="Name of the model that generated them.")] = IMPORTED.name,
     label: Annotated[str, typer.Option(help="Distinguishes several imports of one model.")] = "",
-    method: Annotated[MethodName, typer.Option(help="How they were sampled.")] = IMPORTED.name,
+    method: Annotated[MethodName, typer.Option(help=f"How they were sampled: {', '.join(NAMES)}.")] = IMPORTED.name,
     value: Annotated[float | None, typer.Option(help="The T or σ they were sampled at.")] = None,
 ) -> None:
     """Import rollouts made elsewhere and score them; the same file again adds nothing."""
@@ -89,7 +92,8 @@ def export_model(
     model: Annotated[str, typer.Argument(metavar="NAME@ITERATION", help="A trained model of the database.")],
     out: Annotated[Path, typer.Option(help="The folder to write, which must not be there yet.")],
     dtype: Annotated[
-        Literal["float32", "bfloat16", "float16"], typer.Option(help="float32 keeps every bit of what was trained.")
+        Literal["float32", "bfloat16", "float16"],
+        typer.Option(help="float32, which keeps every bit of what was trained, bfloat16 or float16."),
     ] = "float32",
 ) -> None:
     """Write a trained model as a Hugging Face folder."""

@@ -4,13 +4,13 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import typer
 
 from esprobe.cli import commands, reporting, sampling, streams
 from esprobe.cli.app import app
 from esprobe.cli.interruption import interruption
+from esprobe.cli.usage import usage_line
 from esprobe.errors import UserError
 from esprobe.report import encoding, render
 
@@ -31,9 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # what cannot be written fails here, where the error can be reported
         return _interrupted() if status == 130 else status  # typer turns Ctrl-C into this status and says nothing
     except _UsageError as error:
-        context: Any = getattr(error, "ctx", None)
-        where = context.command_path if context else "esprobe"
-        return _fail(f"{error.format_message()} (see: {where} --help)", 2)  # type: ignore[attr-defined]
+        return _fail(usage_line(error), 2)
     except UserError as error:
         return _interrupted() if interruption.asked else _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from esprobe.cli.help import options_by_group, page
 from esprobe.cli.presets.load import load_preset
 from esprobe.errors import UserError
 from esprobe.plan.sweep import BATCH_SIZE, Sweep
@@ -194,31 +195,13 @@ _PANELS = {
     "Model": ("model", "trained_from", "rollouts_spent", "backend", "dtype", "max_new_tokens"),
     "Engines": ("engines", "tensor_parallel", "ray_address", "engine_timeout", "batch_size"),
 }
-# Values as `--help` names them: short, so that words have room on a terminal of 80 columns.
-_METAVARS: dict[Any, str] = {
-    int: "N",
-    int | None: "N",
-    list[int] | None: "N,…",
-    float: "X",
-    float | None: "X",
-    list[float] | None: "X,…",
-    str: "NAME",
-    str | None: "NAME",
-}
 # How `--help` lists the commands: in the order of their use.
-_ORDER = (
-    "sample-temp",
-    "sample-perturb",
-    "train",
-    "report",
-    "explore",
-    "score",
-    "import",
-    "merge",
-    "export-model",
-    "runs",
-    "sql",
-)
+_COMMANDS = {
+    "Generate rollouts": ("sample-temp", "sample-perturb", "train"),
+    "Look at results": ("report", "explore", "arms", "runs", "sql"),
+    "Change the database": ("score", "import", "merge", "delete"),
+    "Use with other programs": ("export-model", "datasette-metadata"),
+}
 
 
 def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
@@ -238,7 +221,6 @@ def _with_shared(command: Callable[..., None], without: set[str]) -> Callable[..
     for parameter in (*own[1:], *shared):  # the first is typer's context
         option = parameter.annotation.__metadata__[0]
         option.rich_help_panel = panels.get(parameter.name, "Sweep")
-        option.metavar = option.metavar or _METAVARS.get(parameter.annotation.__origin__)
     command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in (*own, *shared)} | {"return": None}
     return command
@@ -247,9 +229,13 @@ def _with_shared(command: Callable[..., None], without: set[str]) -> Callable[..
 class Commands(TyperGroup):
     """Accepts the global options after the command as well as before it, and several values at once for a repeatable option."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The names of the commands, in the order of their use; one without a place comes last."""
-        return sorted(super().list_commands(ctx), key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the page: the commands in the order of their use, then the global options."""
+        commands = {
+            title: [(name, _first_sentence(self.commands[name])) for name in names if name in self.commands]
+            for title, names in _COMMANDS.items()
+        }
+        formatter.write(page(self, ctx, commands | options_by_group(self.get_params(ctx))))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Moves the global options to the front, and writes `-T 0.4,0.8` as `-T 0.4 -T 0.8`."""
@@ -268,6 +254,10 @@ class Commands(TyperGroup):
         if command is not None:
             rest = [rest[0], *_one_by_one(command, rest[1:])]
         return super().parse_args(ctx, first + rest)
+
+
+def _first_sentence(command: Any) -> str:
+    return " ".join((command.help or "").split()).partition(". ")[0].rstrip(".") + "."
 
 
 def _one_by_one(command: Any, args: list[str]) -> Iterator[str]:

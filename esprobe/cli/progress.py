@@ -45,7 +45,7 @@ def meter(quiet: bool) -> Iterator[Meter]:
     """The right meter: none when quiet, a line that moves on a terminal, plain lines elsewhere."""
     if quiet:
         yield Quiet()
-    elif not _terminal():
+    elif not on_terminal():
         yield Plain()
     else:
         from esprobe.cli.progress_bar import Bar
@@ -54,7 +54,7 @@ def meter(quiet: bool) -> Iterator[Meter]:
             yield bar
 
 
-def _terminal() -> bool:
+def on_terminal() -> bool:
     """Whether standard error, if there is one, is a terminal whose lines can be written again."""
     with suppress(AttributeError, ValueError):
         return sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")

@@ -1,43 +1,54 @@
 """The options of `esprobe report`: names and help. Knows nothing of what is done with them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-KsOption = Annotated[list[int] | None, typer.Option("-k", min=1, help="A k of pass@k (repeatable).")]
-ShownModelOption = Annotated[str | None, typer.Option(help="Only models whose name contains this.")]
-ShownMethodsOption = Annotated[list[str] | None, typer.Option(help="Only this method (repeatable).")]
-ShownValuesOption = Annotated[list[float] | None, typer.Option(help="Only this T or σ (repeatable).")]
-PlotsOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Also save the plots into this folder, as PNG and SVG.")]
+from esprobe.cli.app import WHAT_TO_SHOW
+
+
+def _shown(*names: str, **settings: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=WHAT_TO_SHOW, **settings)
+
+
+def _report(*names: str, **settings: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="Other reports", **settings)
+
+
+KsOption = Annotated[list[int] | None, _shown("-k", min=1, help="A k of pass@k (repeatable).")]
+ShownModelOption = Annotated[str | None, _shown(help="Only models whose name contains this.")]
+ShownMethodsOption = Annotated[list[str] | None, _shown(help="Only this method (repeatable).")]
+ShownValuesOption = Annotated[list[float] | None, _shown(help="Only this T or σ (repeatable).")]
+PlotsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Also save the plots into this folder, as PNG and SVG.", rich_help_panel="Output"),
+]
 CompareOption = Annotated[
     bool,
-    typer.Option(
+    _report(
         "--compare",
         help="The best temperature arm against the best perturbation arm of each model; with --model NAME@ITERATION a trained "
         "model against its base.",
     ),
 ]
-SelectOption = Annotated[
-    bool, typer.Option("--select", help="What choosing perturbed models on some problems is worth on others.")
-]
-BudgetOption = Annotated[
-    bool, typer.Option("--budget", help="Training, selection, votes and samples at equal numbers of rollouts.")
-]
+SelectOption = Annotated[bool, _report("--select", help="What choosing perturbed models on some problems is worth on others.")]
+BudgetOption = Annotated[bool, _report("--budget", help="Training, selection, votes and samples at equal numbers of rollouts.")]
 MarginOption = Annotated[
-    float, typer.Option(metavar="POINTS", min=0, max=100, help="With --budget: a difference that needs no training.")
+    float, _report(metavar="POINTS", min=0, max=100, help="With --budget: a difference that needs no training.")
 ]
 TrainFileOption = Annotated[
     Path | None,
-    typer.Option(
+    _report(
         metavar="FILE",
         help="With --select: the problems to choose on; random halves without it. With --budget: what is not tested.",
     ),
 ]
 ShownArmsOption = Annotated[
     list[int] | None,
-    typer.Option(
+    _shown(
         "--arm",
-        help="Only this arm_id (repeatable); with --compare the two arms to compare, with --select one population together.",
+        help="Only the arm with this id, see `esprobe arms` (repeatable); with --compare the two arms to compare, with --select "
+        "one population together.",
     ),
 ]

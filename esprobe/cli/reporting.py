@@ -179,7 +179,9 @@ def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
 
 @app.command(epilog='Example: esprobe sql "SELECT method, value, problems_solved FROM arm_summary"')
 def sql(
-    ctx: typer.Context, query: Annotated[str, typer.Argument(help="One SELECT statement.")], style: FormatOption = "table"
+    ctx: typer.Context,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement.")],
+    style: FormatOption = "table",
 ) -> None:
     """Run a read-only query over tables and views."""
     from esprobe.analysis import reading

@@ -137,10 +137,10 @@ def train(
 
 
 def _say_loading(ctx: typer.Context, shared: dict[str, Any]) -> None:
-    """At once, since the libraries alone take seconds to import."""
-    from esprobe.cli.progress import Plain
+    """At once and to people only, since the libraries alone take seconds to import; a log has the lines that follow."""
+    from esprobe.cli.progress import Plain, on_terminal
 
-    if not ctx.obj[1]:
+    if not ctx.obj[1] and on_terminal():
         Plain().say(f"{rendering.shown(shared['model'])}: loading the model …")
 
 

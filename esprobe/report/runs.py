@@ -13,9 +13,7 @@ _SHOWN = ("id", "started (UTC)", "took", "state", "rollouts", "rate", "message",
 def runs_report(runs: Sequence[RunRow], style: Format) -> str:
     """The runs for people, or for programs with times in ISO 8601 and exact seconds."""
     if style in ("csv", "json"):
-        exact = [
-            (r.run_id, r.started, r.ended, r.seconds, r.state, r.message, r.rollouts, r.per_second, r.command) for r in runs
-        ]
+        exact = [(r.run_id, r.started, r.ended, r.seconds, r.state, r.message, r.rollouts, r.per_second, r.command) for r in runs]
         return render(_EXACT, exact, style)
     return render(_SHOWN, [_row(run) for run in runs], style, under=("message", "command"))
 

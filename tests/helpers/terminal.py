@@ -18,7 +18,12 @@ def on_terminal(columns: int, *words: object, cwd: Path | None = None, errors: b
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     env = {k: v for k, v in os.environ.items() if not k.startswith("ESPROBE_") and k != "COLUMNS"} | {"TERM": "xterm"}
     process = subprocess.Popen(
-        [str(ESPROBE), *map(str, words)], stdin=theirs, stdout=theirs, stderr=theirs if errors else subprocess.PIPE, cwd=cwd, env=env
+        [str(ESPROBE), *map(str, words)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs if errors else subprocess.PIPE,
+        cwd=cwd,
+        env=env,
     )
     os.close(theirs)
     written = b""

@@ -1,0 +1,42 @@
+"""What is wrong with a command as it was typed, in the words of esprobe's options. Knows typer's errors, no command."""
+
+from typing import Any
+
+# A library's kind of error → what it means to whoever typed the value, with the value and the limit.
+_WORDS = {
+    "int_parsing": "{value} is not a whole number",
+    "int_from_float": "{value} is not a whole number",
+    "int_parsing_size": "{value} is too large",
+    "float_parsing": "{value} is not a number",
+    "finite_number": "{value} is not a finite number",
+    "bool_parsing": "{value} is neither 1 nor 0",
+    "greater_than_equal": "must be at least {ge:g}, not {plain}",
+    "less_than_equal": "must be at most {le:g}, not {plain}",
+}
+
+
+def usage_line(error: Any) -> str:
+    """One line: what is wrong, and where the help is."""
+    ctx = getattr(error, "ctx", None)
+    return f"{_what(error, ctx)} (see: {ctx.command_path if ctx else 'esprobe'} --help)"
+
+
+def _what(error: Any, ctx: Any) -> str:
+    param, found = getattr(error, "param", None), getattr(error.__cause__, "errors", None)
+    if param is None or found is None:
+        return str(error.format_message()).rstrip(".")
+    first = found()[0]
+    words = _WORDS.get(first["type"])
+    if words is None:
+        said = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
+    else:
+        said = words.format(value=repr(first["input"]), plain=first["input"], **first.get("ctx", {}))
+    return f"{_name(param, ctx)}{' ' if said.startswith('must') else ': '}{said}"
+
+
+def _name(param: Any, ctx: Any) -> str:
+    """The option as it was given: its longest spelling, or the variable that its value came from."""
+    source = ctx.get_parameter_source(param.name) if ctx else None
+    if getattr(source, "name", "") == "ENVIRONMENT":
+        return str(param.envvar)
+    return repr(max(param.opts, key=len))
