@@ -161,6 +161,10 @@ PresetOption = Annotated[
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
 
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be generated, and about how long it would take.")
+]
+
 
 def _shared(
     task: TaskOption = DEFAULT,
@@ -185,6 +189,7 @@ def _shared(
     engine_timeout: TimeoutOption = None,
     preset: PresetOption = None,
     debug: DebugOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """The parameters that `sampling_command` adds."""
 

@@ -125,9 +125,16 @@ def train(
         problems_per_iteration=problems_per_iteration,
         reward=reward,
     )
+    dry_run = shared.pop("dry_run")
     sweep = Sweep(PERTURBATION.name, (sigma,), population, greedy=False, training=True, **shared)
     tests = evaluation(sweep, evaluate_every, test_data, tuple(temperature or ()), samples)
     db, quiet = ctx.obj
+    if dry_run:
+        from esprobe.pipeline.outlook import train_outlook
+        from esprobe.report.outlook import outlook_report
+
+        print(outlook_report(train_outlook(wanted, sweep, db, pool(), tests)))
+        return
     interruption.continues = True
     with meter(quiet) as shown:
         outcomes = train_all(wanted, sweep, db, command_line(), shown, pool, tests)
@@ -172,11 +179,19 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
 
     checkpoint = elsewhere(shared.pop("trained_from"), shared.pop("rollouts_spent"))
     debug, greedy = shared.pop("debug"), not shared.pop("no_greedy")
+    dry_run = shared.pop("dry_run")
     sweep = Sweep(**own, **shared, greedy=greedy)
+    sweep = sweep.debug() if debug else sweep
     db, quiet = ctx.obj
+    if dry_run:
+        from esprobe.pipeline.outlook import outlook
+        from esprobe.report.outlook import outlook_report
+
+        print(outlook_report(outlook(sweep, db, pool())))
+        return
     interruption.continues = True
     with meter(quiet) as shown:
-        outcome = sample(sweep.debug() if debug else sweep, db, command_line(), shown, pool(), checkpoint)
+        outcome = sample(sweep, db, command_line(), shown, pool(), checkpoint)
     if not quiet:
         print(counted(outcome.generated, outcome.asked, "rollouts generated") + _see(db))
 

@@ -98,7 +98,7 @@ def train(
     prepared = of_origin(sweep, pool, root)
     tests = of_origin(evaluation.sweep, pool, root) if evaluation else None
     batches = training.batches(len(prepared.setting.problems))
-    model = root or _root(prepared)
+    model = root or root_of(prepared)
     with session(db, pool, replace(prepared.engine, trained=True), command, meter) as opened:
         course = _Course(training, opened, prepared, sweep.batch_size)
         add_shipped(opened.store, model)
@@ -111,9 +111,41 @@ def train(
         return Outcome(model.name, course.generated)
 
 
-def _root(prepared: Prepared) -> Origin:
+def root_of(prepared: Prepared) -> Origin:
+    """The model whose files were prepared, as a training's root."""
     files = prepared.engine.model
     return Origin(files.name, files.digest, files.name, files.digest, ())
+
+
+def iteration_arm(training: Training, prepared: Prepared, model: Origin, iteration: int, batch: Sequence[int]) -> PlannedArm:
+    """The members of an iteration on these problems (positions): an arm that has exactly these draws and problems."""
+    digests = ",".join(prepared.setting.problems[i].digest for i in batch)
+    own = {
+        "seed": training.iteration_seed(iteration),
+        "iteration": {"members": training.population, "problems": hashlib.sha256(digests.encode()).hexdigest()[:32]},
+    }
+    [planned] = model.arms(prepared.arms)
+    return replace(planned, arm=replace(planned.arm, settings=dict(planned.arm.settings) | own))
+
+
+def settings_of(training: Training) -> dict[str, Any]:
+    """What a training's weights depend on besides its root: two of one name must agree in it."""
+    found = asdict(training)
+    del found["iterations"], found["name"]
+    return found
+
+
+def check_same(training: Training, made: TrainedModel, planned: PlannedArm) -> None:
+    """Raises UserError if the model of this name was made by another training, or of another arm than the planned one."""
+    for key, value in settings_of(training).items():
+        if (then := made.settings.get(key)) != value:
+            option = f"--{key.replace('_', '-')}"
+            how = f"without {option}" if then is None else f"with {option} {then}"
+            raise UserError(f"{made.name} was trained {how}, not {value}; take another --name")
+    if made.arm != planned.arm.digest:
+        raise UserError(
+            f"{made.name} was trained from another model, on other problems or by another engine; take another --name"
+        )
 
 
 class _Course:
@@ -128,9 +160,9 @@ class _Course:
     def step(self, model: Origin, iteration: int, batch: Sequence[int]) -> Origin:
         """The model that an iteration on these problems (positions) makes of `model`. Raises UserError."""
         name = self.training.model(iteration + 1)
-        planned = self._arm(model, iteration, batch)
+        planned = iteration_arm(self.training, self.prepared, model, iteration, batch)
         if (made := find_trained(self.session.store, name)) is not None:
-            self._check(made, planned)
+            check_same(self.training, made, planned)
             return of_trained(made)
         setting = self.prepared.setting.only(batch)
         lacking = self.session.lacking(setting, [planned])
@@ -141,7 +173,7 @@ class _Course:
         weights = coefficients(rewards, self.training.rate(iteration))
         update = Update(tuple(noise.seed for noise in noises), tuple(weights), noises[0].scheme)
         digest = trained_digest(model.digest, [update])
-        add_trained(self.session.store, name, digest, model.digest, planned.arm.digest, update, self._settings())
+        add_trained(self.session.store, name, digest, model.digest, planned.arm.digest, update, settings_of(self.training))
         self._say(name, rewards)
         return Origin(name, digest, model.root, model.root_digest, (*model.updates, update))
 
@@ -153,16 +185,6 @@ class _Course:
             self.session.begin(tests.setting, max(total, self.training.population))  # the engines will train too
             self.generated += self.session.generate(tests.setting, lacking, self.batch_size)
 
-    def _arm(self, model: Origin, iteration: int, batch: Sequence[int]) -> PlannedArm:
-        """The members of an iteration: an arm of its own, since it has exactly these draws and problems."""
-        digests = ",".join(self.prepared.setting.problems[i].digest for i in batch)
-        own = {
-            "seed": self.training.iteration_seed(iteration),
-            "iteration": {"members": self.training.population, "problems": hashlib.sha256(digests.encode()).hexdigest()[:32]},
-        }
-        [planned] = model.arms(self.prepared.arms)
-        return replace(planned, arm=replace(planned.arm, settings=dict(planned.arm.settings) | own))
-
     def _rewards(self, planned: PlannedArm, problems: int) -> list[float]:
         """The mean reward of each member, from the rows alone. Raises UserError where another process has taken some away."""
         scorer = self.prepared.setting.task.default_scorer
@@ -170,24 +192,6 @@ class _Course:
         if [found.get(draw, (0, 0.0))[0] for draw in range(planned.draws)] != [problems] * planned.draws:
             raise UserError(f"{planned.arm.label}: rollouts of this iteration have been deleted; the same command continues")
         return [found[draw][1] for draw in range(planned.draws)]
-
-    def _settings(self) -> dict[str, Any]:
-        """What a training's weights depend on besides its root: two of one name must agree in it."""
-        found = asdict(self.training)
-        del found["iterations"], found["name"]
-        return found
-
-    def _check(self, made: TrainedModel, planned: PlannedArm) -> None:
-        """Raises UserError if the model of this name was made by another training."""
-        for key, value in self._settings().items():
-            if (then := made.settings.get(key)) != value:
-                option = f"--{key.replace('_', '-')}"
-                how = f"without {option}" if then is None else f"with {option} {then}"
-                raise UserError(f"{made.name} was trained {how}, not {value}; take another --name")
-        if made.arm != planned.arm.digest:
-            raise UserError(
-                f"{made.name} was trained from another model, on other problems or by another engine; take another --name"
-            )
 
     def _begun(self, setting: Setting, iteration: int) -> Advance:
         """What follows the progress of all iterations that are left, which the first of them to generate anything begins."""

@@ -66,12 +66,24 @@ class Runs(Database):
             if message is not None:
                 connection.exec_driver_sql(_NOTE, (message, run_id))
 
+    def pace_of(self, model_digest: str) -> tuple[float | None, float | None]:
+        """(tokens per rollout, rollouts per second) of the last run that was done with this model; None where there is none."""
+        with self.reading() as connection:
+            found = connection.exec_driver_sql(_PACE, (model_digest,)).first()
+            return (None, None) if found is None else (found[0], found[1])
+
     def note(self, run_id: int, line: str) -> None:
         """Adds a line to the run's message: what happened on the way."""
         with self.transaction() as connection:
             connection.exec_driver_sql(_NOTE, (line, run_id))
 
 
+_PACE = """
+SELECT avg(tokens), count(*) / nullif((julianday(ended) - julianday(started)) * 86400, 0)
+FROM rollout JOIN run ON run.id = run_id
+WHERE state = 'done' AND arm_id IN (SELECT arm.id FROM arm JOIN model ON model.id = model_id WHERE model.digest = ?)
+GROUP BY run_id ORDER BY run_id DESC LIMIT 1
+"""
 _NOTE = "UPDATE run SET message = coalesce(message || char(10), '') || ? WHERE id = ?"
 
 
