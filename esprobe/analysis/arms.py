@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from esprobe.analysis.baselines import Tried, chance_at, counts
 from esprobe.analysis.reading import query
@@ -206,9 +206,28 @@ def above_chance(arm: ArmRow, tried: Sequence[Tried], k: int) -> Difference | No
     return over_guessing(list(counts(able).values()), chances, k, arm.at[k].shared)
 
 
-def told_apart(arms: Sequence[ArmRow]) -> dict[int, str]:
+class ListedArm(NamedTuple):
+    """An arm of the database, scored or not, with what it has. `made`: the model that was trained from its draws."""
+
+    arm_id: int
+    task: str
+    model: str
+    model_digest: str
+    method: str
+    value: float | None
+    problems: int
+    draws: int
+    rollouts: int
+    made: str | None
+    settings: dict[str, Any]
+
+
+A = TypeVar("A", ArmRow, ListedArm)
+
+
+def told_apart(arms: Sequence[A]) -> dict[int, str]:
     """By arm: the settings in which arms of equal model, method, value and truncation differ, and noise that is not `iid`."""
-    alike: dict[tuple[str, str, float | None, tuple[str, ...]], list[ArmRow]] = {}
+    alike: dict[tuple[str, str, float | None, tuple[str, ...]], list[A]] = {}
     for arm in arms:
         alike.setdefault((arm.model, arm.method, arm.value, tuple(truncation(arm.settings))), []).append(arm)
     found = {}

@@ -1,5 +1,6 @@
 """The commands that change a database without generating, and the export of trained models: parse, call one function, print."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ import typer
 from esprobe.cli.app import app, counted
 from esprobe.cli.interruption import interruption
 from esprobe.cli.options import TaskOption
+from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, NAMES, MethodName
 from esprobe.pipeline.foreign import FileFormat
 from esprobe.report import render as rendering
@@ -84,6 +86,35 @@ def merge(
     merged = merge_into(other, db)
     if not quiet:
         print(merged.line())
+
+
+@app.command(epilog="Example: esprobe delete --arm 7")
+def delete(
+    ctx: typer.Context,
+    arm: Annotated[int, typer.Option(help="The arm's id, see `esprobe arms`.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete an arm with its rollouts and their verdicts, after asking."""
+    from esprobe.pipeline.deletion import delete as delete_arm
+    from esprobe.report.words import counted as words
+    from esprobe.store.deletion import Doomed
+
+    def agreed(doomed: Doomed) -> bool:
+        value = "" if doomed.value is None else f" {doomed.value:g}"
+        what = f"arm {doomed.arm_id}, {doomed.method}{value} of {rendering.shown(doomed.model)}"
+        return yes or _confirmed(f"delete {what}, with {words(doomed.rollouts, 'rollout')}?")
+
+    db, quiet = ctx.obj
+    deleted = delete_arm(db, arm, agreed)
+    if not quiet:
+        print(f"{words(deleted.rollouts, 'rollout')} deleted" if deleted else "nothing was deleted")
+
+
+def _confirmed(question: str) -> bool:
+    """Whether the user says yes. Raises UserError where nobody can be asked."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UserError(f"{question} Nobody can be asked here; add --yes")
+    return typer.confirm(question)
 
 
 @app.command("export-model", epilog="Example: esprobe export-model es@20 --out es-20")

@@ -167,6 +167,16 @@ def explore(
     print(rendering.shown(said))
 
 
+@app.command(epilog="Example: esprobe arms --format csv")
+def arms(ctx: typer.Context, style: FormatOption = "table") -> None:
+    """List every arm with its id, its settings and how much it has."""
+    from esprobe.analysis import reading
+    from esprobe.analysis.listing import listed_arms
+    from esprobe.report.listing import arms_report
+
+    print_as(arms_report(listed_arms(reading.open_database(ctx.obj[0])), style), style)
+
+
 @app.command(epilog="Example: esprobe runs --format json")
 def runs(ctx: typer.Context, style: FormatOption = "table") -> None:
     """List every run that produced rollouts: when it began, how long it took, how it ended, how many it wrote."""

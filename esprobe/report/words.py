@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from esprobe.analysis.arms import ArmRow
+from esprobe.analysis.arms import ArmRow, ListedArm
 from esprobe.arms import value_words
 from esprobe.methods import named
 
@@ -68,7 +68,7 @@ def beyond(ks: Sequence[int]) -> str:
     return " or ".join(f"pass@{k}" for k in ks)
 
 
-def arm_name(arm: ArmRow) -> str:
+def arm_name(arm: ArmRow | ListedArm) -> str:
     """`greedy`, `T 0.6`, `T 0.6, top-p 0.95`, `σ 0.01`, `σ 0.01–0.02 mixed`, `σ 0.01 × 8 at T 0.6`, `imported`."""
     words = value_words(arm.value, arm.settings)
     return f"{named(arm.method).symbol} {words}" if words else arm.method
