@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -46,12 +47,7 @@ def test_arms_are_listed_with_their_ids_and_depth(esprobe: Run, db: Path) -> Non
     ]
     assert json.loads(listed[1]["settings"])["seed"] == 42
     shown = esprobe("--db", db, "arms").stdout
-    assert [line.split()[:4] for line in shown.splitlines() if line.strip()[:1].isdigit()][1] == [
-        "2",
-        "countdown-tiny",
-        "T",
-        "0.6",
-    ]
+    assert re.search(r"^  2  countdown-tiny  T 0.6 +countdown +12 +6 +72$", shown, re.MULTILINE)
 
 
 def test_arms_that_nobody_scored_are_listed_too(esprobe: Run, tmp_path: Path) -> None:
