@@ -14,6 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 import typer
 from typer.core import TyperCommand
 
+from esprobe.report.encoding import encodable
+
 NARROWEST, WIDEST = 40, 100  # columns that a page is laid out for
 LEFT = 33  # columns for an option and its value, at most; a longer one has a line to itself
 ARGUMENTS, OTHERS = "Arguments", "Options"  # the groups of what has no other
@@ -66,9 +68,12 @@ def page(command: Any, ctx: Any, groups: dict[str, list[Entry]]) -> str:
     told = " ".join((command.help or "").split())
     examples = [example.strip() for example in (command.epilog or "").removeprefix("Example:").split("; ")]
     parts = [usage, textwrap.fill(told, width), "\n         ".join(examples).join(["Example: ", ""])]
+    # typer would write UTF-8 where the terminal has none; and columns are laid out for what is printed
+    groups = {title: [(encodable(name), encodable(what)) for name, what in entries] for title, entries in groups.items()}
     left = min(LEFT, max(len(name) for entries in groups.values() for name, _ in entries) + 2)
     parts += [f"{typer.style(title, bold=True)}\n{_columns(entries, left, width)}" for title, entries in groups.items()]
-    return "\n\n".join([*parts, *(textwrap.fill(note, width) for note in _notes(ctx, command.get_params(ctx)))]) + "\n"
+    notes = [textwrap.fill(note, width) for note in _notes(ctx, command.get_params(ctx))]
+    return encodable("\n\n".join([*parts, *notes]) + "\n")
 
 
 def _columns(entries: Iterable[Entry], left: int, width: int) -> str:

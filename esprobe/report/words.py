@@ -44,7 +44,7 @@ def duration(seconds: float) -> str:
 
 
 def per_second(rate: float) -> str:
-    """`1,372/s`, `52/s`, `5.1/s`, `0.042/s`: with two digits at least."""
+    """`1,372/s`, `52/s`, `5.1/s`, `0.042/s`: with two digits where it has them."""
     return f"{rate:,.0f}/s" if rate >= 9.95 else f"{rate:.1f}/s" if rate >= 0.995 else f"{rate:.2g}/s"
 
 

@@ -34,7 +34,7 @@ def test_the_rate_follows_an_arm_that_is_slower() -> None:
     for second in range(30, 1030, 10):
         work.advance("temperature 0.8", 5, 100.0 + second)
     assert work.rate == pytest.approx(0.5)
-    assert "0.5/s, 7 h 54 min left" in work.plain(1130.0)
+    assert "0.5/s, 7 h 55 min left" in work.plain(1130.0)
 
 
 def test_before_the_first_rollout_nothing_is_claimed() -> None:
