@@ -222,7 +222,7 @@ class ListedArm(NamedTuple):
     settings: dict[str, Any]
 
 
-A = TypeVar("A", ArmRow, ListedArm)
+A = TypeVar("A", bound=ArmRow | ListedArm)
 
 
 def told_apart(arms: Sequence[A]) -> dict[int, str]:

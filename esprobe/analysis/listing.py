@@ -19,4 +19,4 @@ ORDER BY arm.id
 
 def listed_arms(connection: sqlite3.Connection) -> list[ListedArm]:
     """All arms, in the order in which they began."""
-    return [ListedArm(*row, json.loads(settings)) for *row, settings in query(connection, _ARMS)[1]]
+    return [ListedArm._make((*row[:-1], json.loads(row[-1]))) for row in query(connection, _ARMS)[1]]

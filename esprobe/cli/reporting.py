@@ -198,3 +198,16 @@ def sql(
     from esprobe.report.render import render
 
     print_as(render(*reading.query(reading.open_database(ctx.obj[0]), query), style), style)
+
+
+@app.command("datasette-metadata", epilog="Example: esprobe datasette-metadata > metadata.json")
+def datasette_metadata(ctx: typer.Context) -> None:
+    """Print what Datasette shows of every table, view and column, as its metadata.json."""
+    import json
+
+    from esprobe.analysis.reading import open_database
+    from esprobe.analysis.schema import columns_by_table
+    from esprobe.store.descriptions import datasette_metadata as metadata
+
+    db = ctx.obj[0]
+    print_as(json.dumps(metadata(db.stem, columns_by_table(open_database(db))), indent=2, ensure_ascii=False), "json")

@@ -18,4 +18,6 @@ def arms_report(arms: Sequence[ListedArm], style: Format) -> str:
     rows = [
         (a.arm_id, a.model, arm_name(a), a.task, a.problems, a.draws, f"{a.rollouts:,}", apart.get(a.arm_id, "")) for a in arms
     ]
-    return render(*((_SHOWN, rows) if apart else (_SHOWN[:-1], [row[:-1] for row in rows])), style, under=("what else",))
+    if not apart:
+        return render(_SHOWN[:-1], [row[:-1] for row in rows], style)
+    return render(_SHOWN, rows, style, under=_SHOWN[-1:])
