@@ -4,17 +4,17 @@ Reads verdicts and counts. Must not know how anything is drawn, nor what it is c
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from esprobe.analysis.arms import ArmRow, AtK, estimate
-from esprobe.analysis.baselines import Tried, counts
-from esprobe.analysis.best import choose, depth, share
+from esprobe.analysis.baselines import Tried, counts, strata_of
+from esprobe.analysis.best import Shared, choose, depth, share
 from esprobe.analysis.overview import ModelOnTask, Overview
 from esprobe.analysis.verdicts import complete_accuracies, counts_within, read_verdicts
 from esprobe.methods import IMPORTED, SAMPLED, Method
-from esprobe.stats.intervals import by_draw, shared_draws
-from esprobe.stats.paired import Overlap, overlap, powers_of_two
+from esprobe.stats.intervals import Cell, SharedDraws, by_draw, shared_draws
+from esprobe.stats.paired import Difference, Overlap, overlap, paired_difference, powers_of_two
 
 SAMPLED_NAMES = tuple(method.name for method in SAMPLED)
 
@@ -24,6 +24,7 @@ class BestArms:
     """The best arm of each method by pass@k, chosen by the rule of `best`, on the problems and draws that they share.
 
     `correct`: problem id → how many of the first `depth` draws are correct in each arm. `tied`: how many arms were as good.
+    `differences`: first − second at k = 1, 2, 4, … and `depth`, of all draws, paired by problem; none of a single arm.
     """
 
     k: int
@@ -32,6 +33,7 @@ class BestArms:
     depth: int
     correct: Mapping[int, tuple[int, ...]]
     impossible: int  # of these problems, how many are proven to have no solution
+    differences: tuple[Difference, ...] = ()
 
     def overlap(self) -> Overlap | None:
         """Which problems the two best arms solve with equally many draws; None where there is but one."""
@@ -76,7 +78,7 @@ class PlotData:
         """pass@k over all problems of the arm; None where some problem has fewer draws."""
         at = arm.at.get(k)
         if at is None or at.problems < arm.problems:
-            at = self._on(arm, self.found.tried[arm.arm_id], k) if k <= self.depth(arm) else None
+            at = self._at(arm, self.found.tried[arm.arm_id], k) if k <= self.depth(arm) else None
         return at
 
     def curve(self, arm: ArmRow) -> list[AtK]:
@@ -87,17 +89,42 @@ class PlotData:
 
     def shared_curve(self, arm: ArmRow, best: BestArms) -> list[AtK]:
         """pass@k at k = 1, 2, 4, … and as many draws as the best arms share, over the problems that they share."""
-        tried = [problem for problem in self.found.tried[arm.arm_id] if problem.problem_id in best.correct]
-        return [self._on(arm, tried, k) for k in powers_of_two(best.depth)]
+        tried = self.on(arm, best.correct)
+        return [self._at(arm, tried, k) for k in powers_of_two(best.depth)]
 
-    def _on(self, arm: ArmRow, tried: Sequence[Tried], k: int) -> AtK:
+    def curve_on(self, arm: ArmRow, problems: Collection[int]) -> list[AtK]:
+        """pass@k over these of the arm's problems at k = 1, 2, 4, … and as many draws as all of them have."""
+        tried = self.on(arm, problems)
+        return [self._at(arm, tried, k) for k in powers_of_two(min(problem.n for problem in tried))]
+
+    def on(self, arm: ArmRow, problems: Collection[int]) -> list[Tried]:
+        """Those of the arm's problems that are among these, in order of their ids."""
+        return [problem for problem in self.found.tried[arm.arm_id] if problem.problem_id in problems]
+
+    def cells(self, arm: ArmRow, problems: Collection[int]) -> list[Cell]:
+        """The arm's draws and correct draws on these problems, in order of their ids."""
+        return list(counts(self.on(arm, problems)).values())
+
+    def added_by_models(self, arm: ArmRow, problems: Collection[int], k: int) -> SharedDraws:
+        """What the models of a perturbation arm add to the variance of pass@k over these problems."""
+        return _added_by_models(arm, self.on(arm, problems), self.solved_by[arm.arm_id], k)
+
+    def strata(self, arm: ArmRow, k: int) -> dict[str, AtK]:
+        """pass@k on each kind of problem; empty where the arm's problems are of one kind, or one of them has fewer draws."""
+        parts = strata_of(self.found.tried[arm.arm_id]) if k <= self.depth(arm) else {}
+        return {name: self._at(arm, tried, k) for name, tried in parts.items()}
+
+    def _at(self, arm: ArmRow, tried: Sequence[Tried], k: int) -> AtK:
         """pass@k on some problems, with what models shared by them add to its variance."""
         at = estimate(tried, k)
-        if not arm.shares_draws:
-            return at
-        cells, solved_by = counts(tried), self.solved_by[arm.arm_id]
-        correct = by_draw(cells.values(), (solved_by.get(problem, ()) for problem in cells))
-        return replace(at, shared=shared_draws(list(cells.values()), correct, k, arm.samples))
+        return replace(at, shared=_added_by_models(arm, tried, self.solved_by[arm.arm_id], k)) if arm.shares_draws else at
+
+
+def _added_by_models(arm: ArmRow, tried: Sequence[Tried], solved_by: Mapping[int, Sequence[int]], k: int) -> SharedDraws:
+    """What the models of a perturbation arm add to the variance of pass@k on these problems."""
+    cells = counts(tried)
+    correct = by_draw(cells.values(), (solved_by.get(problem, ()) for problem in cells))
+    return shared_draws(list(cells.values()), correct, k, arm.samples)
 
 
 def read_plotted(connection: sqlite3.Connection, seen: Overview) -> list[PlotData]:
@@ -109,13 +136,14 @@ def _plotted(connection: sqlite3.Connection, seen: Overview, found: ModelOnTask)
     choice = choose(found.arms, seen.counts) or choose(found.arms, seen.counts, kinds=(IMPORTED.name,))
     k = choice.k if choice else max(depth(seen.counts[arm.arm_id]) for arm in found.arms)
     perturbed = [arm for arm in found.arms if arm.shares_draws]
+    solved_by = {arm.arm_id: _solved_by(connection, seen.scorer, arm) for arm in perturbed}
     return PlotData(
         found=found,
         accuracies={arm.arm_id: complete_accuracies(connection, seen.scorer, arm.arm_id, arm.problems) for arm in perturbed},
-        solved_by={arm.arm_id: _solved_by(connection, seen.scorer, arm) for arm in perturbed},
+        solved_by=solved_by,
         k=k,
         equal=_equal(connection, seen.scorer, found, k),
-        best=_best(connection, seen, found),
+        best=_best(connection, seen, found, solved_by),
     )
 
 
@@ -138,7 +166,9 @@ def _equal(connection: sqlite3.Connection, scorer: str, found: ModelOnTask, k: i
     return equal
 
 
-def _best(connection: sqlite3.Connection, seen: Overview, found: ModelOnTask) -> BestArms | None:
+def _best(
+    connection: sqlite3.Connection, seen: Overview, found: ModelOnTask, solved_by: Mapping[int, Mapping[int, Sequence[int]]]
+) -> BestArms | None:
     choice = choose(found.arms, seen.counts)
     if choice is None:
         return None
@@ -155,4 +185,23 @@ def _best(connection: sqlite3.Connection, seen: Overview, found: ModelOnTask) ->
         depth=shared.depth,
         correct={problem: tuple(right[problem] for right in within) for problem in shared.problems},
         impossible=len(impossible & set(shared.problems)),
+        differences=_differences(found, arms, shared, solved_by),
+    )
+
+
+def _differences(
+    found: ModelOnTask, arms: Sequence[ArmRow], shared: Shared, solved_by: Mapping[int, Mapping[int, Sequence[int]]]
+) -> tuple[Difference, ...]:
+    """First − second at each k, problem by problem, as `report --compare` has it."""
+    if len(arms) < 2:
+        return ()
+    met = set(shared.problems)
+    tried = [[problem for problem in found.tried[arm.arm_id] if problem.problem_id in met] for arm in arms]
+    cells = [list(counts(each).values()) for each in tried]
+    perturbed = [(arm, each) for arm, each in zip(arms, tried, strict=True) if arm.shares_draws]
+    return tuple(
+        paired_difference(
+            cells[0], cells[1], k, [_added_by_models(arm, each, solved_by[arm.arm_id], k) for arm, each in perturbed]
+        )
+        for k in powers_of_two(shared.depth)
     )

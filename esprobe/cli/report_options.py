@@ -22,7 +22,15 @@ ShownMethodsOption = Annotated[list[str] | None, _shown(help="Only this method (
 ShownValuesOption = Annotated[list[float] | None, _shown(help="Only this T or σ (repeatable).")]
 PlotsOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Also save the plots into this folder, as PNG and SVG.", rich_help_panel="Output"),
+    typer.Option(metavar="DIR", help="Also save the plots into this folder: PNG, SVG and PDF.", rich_help_panel="Output"),
+]
+PlotOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Save only this plot (repeatable), such as pass-at-k-overlaid; here without --plots.",
+        rich_help_panel="Output",
+    ),
 ]
 CompareOption = Annotated[
     bool,

@@ -14,6 +14,7 @@ from esprobe.cli.report_options import (
     CompareOption,
     KsOption,
     MarginOption,
+    PlotOption,
     PlotsOption,
     SelectOption,
     ShownArmsOption,
@@ -29,6 +30,8 @@ from esprobe.report.render import Format
 if TYPE_CHECKING:
     from esprobe.analysis.arms import Filter
 
+Pictures = tuple[Path, Sequence[str]]  # the folder of plots, and the names of those to draw; none is all
+
 
 @app.command(epilog="Example: esprobe report -k 1 -k 16 --format markdown")
 def report(
@@ -41,6 +44,7 @@ def report(
     method: ShownMethodsOption = None,
     value: ShownValuesOption = None,
     plots: PlotsOption = None,
+    plot: PlotOption = None,
     compare: CompareOption = False,
     select: SelectOption = False,
     budget: BudgetOption = False,
@@ -56,19 +60,20 @@ def report(
 
     _check(method or (), [compare, select, budget], train is None or select or budget)
     connection = reading.open_database(ctx.obj[0], snapshot=True)
+    pictures = None if plots is None and not plot else (plots or Path(), plot or ())
     with explained(ctx.obj[0]):
         scorer = scorer_of(connection, task, scorer)
         chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
         if compare:
             _print_comparison(connection, chosen, arm or (), k or (), style)
         elif select:
-            _print_selection(connection, chosen, k or (), train, style, plots)
+            _print_selection(connection, chosen, k or (), train, style, pictures)
         elif budget:
-            _print_budget(connection, chosen, margin / 100, train, style, plots)
+            _print_budget(connection, chosen, margin / 100, train, style, pictures)
         else:
             _print_report(connection, chosen, k or (), style)
-        if plots is not None and not (select or budget):  # which have plots of their own
-            _print_plots(connection, chosen, plots, style)
+        if pictures is not None and not (select or budget):  # which have plots of their own
+            _print_plots(connection, chosen, pictures, style)
         if task is None and len(names := tasks(connection)) > 1:
             print(f"one task at a time; --task shows another: {rendering.shown(', '.join(names))}", file=sys.stderr)
 
@@ -99,40 +104,40 @@ def _print_comparison(connection: Connection, chosen: "Filter", pair: Sequence[i
 
 
 def _print_selection(
-    connection: Connection, chosen: "Filter", ks: Sequence[int], train: Path | None, style: Format, folder: Path | None
+    connection: Connection, chosen: "Filter", ks: Sequence[int], train: Path | None, style: Format, pictures: Pictures | None
 ) -> None:
     from esprobe.analysis.selection import selections
     from esprobe.report.selection import select_report
 
     selected = selections(connection, chosen, ks, train)
     print_as(select_report(selected, chosen.scorer, style), style)
-    if folder is not None:
+    if pictures is not None:
         from esprobe.report.plots.selection import save_selection
 
-        _print_files(save_selection(selected, folder), style)
+        _print_files(save_selection(selected, *pictures), style)
 
 
 def _print_budget(
-    connection: Connection, chosen: "Filter", margin: float, train: Path | None, style: Format, folder: Path | None
+    connection: Connection, chosen: "Filter", margin: float, train: Path | None, style: Format, pictures: Pictures | None
 ) -> None:
     from esprobe.analysis.budget import budgets
     from esprobe.report.budget import budget_report
 
     found = budgets(connection, chosen, margin, train)
     print_as(budget_report(found, style), style)
-    if folder is not None:
+    if pictures is not None:
         from esprobe.report.plots.budget import save_budgets
 
-        _print_files(save_budgets(found, folder), style)
+        _print_files(save_budgets(found, *pictures), style)
 
 
-def _print_plots(connection: Connection, chosen: "Filter", folder: Path, style: Format) -> None:
+def _print_plots(connection: Connection, chosen: "Filter", pictures: Pictures, style: Format) -> None:
     from esprobe.analysis.overview import read_overview
     from esprobe.analysis.plotted import read_plotted
     from esprobe.report.plots.save import save_plots
 
     seen = read_overview(connection, chosen, votes=True)
-    _print_files(save_plots(seen, read_plotted(connection, seen), folder), style)
+    _print_files(save_plots(seen, read_plotted(connection, seen), *pictures), style)
 
 
 def _print_files(lines: Sequence[str], style: Format) -> None:

@@ -86,7 +86,7 @@ def test_people_get_tables_with_the_verdicts_and_a_picture(folder: Path) -> None
     assert done.returncode == 0, done.stderr
     for words in ("Without a verifier", "With a verifier", "best of N models", "es@2", "margin 2", "training seeds"):
         assert words in " ".join(done.stdout.split())
-    assert {path.suffix for path in (folder / "plots").iterdir()} == {".png", ".svg"}
+    assert {path.suffix for path in (folder / "plots").iterdir()} == {".png", ".svg", ".pdf"}
     wide = run_esprobe("report", "--budget", "--margin", "100", cwd=folder)
     assert "margin 100" in " ".join(wide.stdout.split())
 
@@ -139,5 +139,5 @@ def test_trainings_of_one_name_have_pictures_of_their_own(folder: Path, tmp_path
     with closing(open_database(folder / "esprobe.db")) as connection:
         (one,) = budgets(connection, Filter(scorer_of(connection, None, None)), 0.02, None)
     written = save_budgets([one, one], tmp_path)
-    assert len(set(written)) == 4
+    assert len(set(written)) == 6
     assert {path.name for path in tmp_path.iterdir()} == {Path(path).name for path in written}

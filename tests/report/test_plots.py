@@ -19,8 +19,7 @@ from esprobe.analysis.arms import AtK, Filter, estimate
 from esprobe.analysis.comparison import compare
 from esprobe.arms import Arm
 from esprobe.errors import UserError
-from esprobe.report.plots.curves import band
-from esprobe.report.plots.data import count_bins, count_shares, coverage_and_depth
+from esprobe.report.plots.data import band, count_bins, count_shares, coverage_and_depth
 from esprobe.report.plots.save import PLOTS
 from esprobe.stats.intervals import SharedDraws
 from esprobe.store.store import RolloutRow, Store
@@ -75,8 +74,12 @@ TWELVE = [Made("temperature", t, 64, 0.3 - 0.4 * (t - 0.5) ** 2) for t in TEMPER
 LONG = "Somebody/A-Model-With-A-Very-Long-Name-Of-The-Kind-That-People-Like-0.5B-Instruct-v2"
 SETTINGS = [(("noise", "iid"), ("dtype", d), ("max_new_tokens", 1024)) for d in ("float16", "bfloat16")]
 CURVES = {"pass-at-k-temperature", "pass-at-k-perturbation", "pass-at-k-overlaid", "best-against-best"}
+BY_KIND = {"pass-at-k-by-kind"}  # needs problems of several kinds
 ALL = set(PLOTS) - {"pass-at-k-imported"}
-NO_PERTURBATION = ALL - {"pass-at-k-perturbation", "pass-at-k-overlaid", "best-against-best", "solve-overlap", "draw-accuracy"}
+ONE_KIND = ALL - BY_KIND
+PAIR = {"pass-at-k-overlaid", "best-against-best", "paired-difference", "solve-overlap"}
+ONE_VALUE = ONE_KIND - {"pass-at-k-over-values"}
+NO_PERTURBATION = ONE_KIND - PAIR - {"pass-at-k-perturbation", "draw-accuracy"}
 
 # name → (arms, problems, the plots that must be there)
 CASES: dict[str, tuple[list[Made], int, set[str]]] = {
@@ -87,17 +90,17 @@ CASES: dict[str, tuple[list[Made], int, set[str]]] = {
         {"pass-at-k-perturbation", "vote-at-k", "coverage-against-depth", "problem-strip", "correct-counts", "draw-accuracy"},
     ),
     "greedy-only": ([GREEDY], 40, set()),
-    "two": ([Made("temperature", 0.6, 16), Made("perturbation", 0.001, 32, 0.2)], 40, ALL - {"pass-at-k-over-values"}),
-    "twelve": ([GREEDY, *TWELVE], 128, ALL),
-    "all-zero": ([Made("greedy", None, 1, 0)] + [Made(m.method, m.value, 16, 0) for m in TWELVE[5:9]], 40, ALL),
-    "one-problem": ([GREEDY, *TWELVE[3:9]], 1, ALL),
+    "two": ([Made("temperature", 0.6, 16), Made("perturbation", 0.001, 32, 0.2)], 40, ONE_VALUE),
+    "twelve": ([GREEDY, *TWELVE], 128, ONE_KIND),
+    "all-zero": ([Made("greedy", None, 1, 0)] + [Made(m.method, m.value, 16, 0) for m in TWELVE[5:9]], 40, set()),
+    "one-problem": ([GREEDY, *TWELVE[3:9]], 1, ONE_KIND),
     "one-draw": (
         [GREEDY, Made("temperature", 0.6, 1), Made("perturbation", 0.01, 1)],
         40,
         {"solve-overlap", "problem-strip", "draw-accuracy"},
     ),
-    "all-right": ([Made("temperature", 0.6, 16, 99), Made("perturbation", 0.001, 16, 99)], 19, ALL - {"pass-at-k-over-values"}),
-    "low": ([GREEDY, Made("temperature", 0.6, 64, 0.002), *[Made("perturbation", s, 64, 0.002) for s in SIGMAS]], 128, ALL),
+    "all-right": ([Made("temperature", 0.6, 16, 99), Made("perturbation", 0.001, 16, 99)], 19, ONE_VALUE),
+    "low": ([GREEDY, Made("temperature", 0.6, 64, 0.002), *[Made("perturbation", s, 64, 0.002) for s in SIGMAS]], 128, ONE_KIND),
     "alike-and-long": (
         [
             Made(m, v, 16, 0.3, LONG, s)
@@ -105,7 +108,7 @@ CASES: dict[str, tuple[list[Made], int, set[str]]] = {
             for s in SETTINGS
         ],
         60,
-        ALL - {"pass-at-k-over-values"},
+        ONE_VALUE,
     ),
     "uneven": (
         [
@@ -117,9 +120,9 @@ CASES: dict[str, tuple[list[Made], int, set[str]]] = {
             Made("imported", None, 20),
         ],
         40,
-        set(PLOTS),
+        set(PLOTS) - BY_KIND,
     ),
-    "many": ([Made("temperature", 0.2 + 0.05 * i, 4) for i in range(30)] + [Made("perturbation", 0.01, 8)], 300, ALL),
+    "many": ([Made("temperature", 0.2 + 0.05 * i, 4) for i in range(30)] + [Made("perturbation", 0.01, 8)], 300, ONE_KIND),
 }
 
 
@@ -159,11 +162,11 @@ def test_every_plot_is_drawn_or_said_to_be_skipped(drawn: Drawn, case: str) -> N
     _, folder, lines = drawn(case)
     slug = LONG[-60:].replace("/", "-") if case == "alike-and-long" else "countdown-tiny"
     expected = CASES[case][2]
-    files = {f"{slug}-{name}.{kind}" for name in expected for kind in ("png", "svg")}
+    files = {f"{slug}-{name}.{kind}" for name in expected for kind in ("png", "svg", "pdf")}
     assert {path.name for path in folder.iterdir()} == files
     assert {Path(line).name for line in lines if not line.startswith("skipped ")} == files
     skipped = {line.split(": ")[0] for line in lines if line.startswith("skipped ")}
-    assert skipped == {f"skipped {slug}-{name}" for name in ALL - expected}
+    assert skipped == ({f"skipped {slug}-{name}" for name in ALL - expected} if expected else {f"skipped {slug}"})
     for path in folder.glob("*.png"):
         width, height = png_size(path)
         assert width == 1260
@@ -177,7 +180,7 @@ def test_every_plot_is_drawn_or_said_to_be_skipped(drawn: Drawn, case: str) -> N
 
 def test_what_stands_in_the_plots(drawn: Drawn) -> None:
     _, folder, _ = drawn("twelve")
-    said = {name: words(folder / f"countdown-tiny-{name}.svg") for name in ALL}
+    said = {name: words(folder / f"countdown-tiny-{name}.svg") for name in ONE_KIND}
     for name, text in said.items():
         assert "countdown-tiny, 128 problems, n = 64 draws" in text, name
         assert "scored by countdown" in text, name
@@ -285,9 +288,9 @@ def test_curves_of_the_best_arms_are_on_shared_problems_at_equal_draws(drawn: Dr
 
 
 def test_a_band_is_drawn_only_where_the_interval_is_trustworthy() -> None:
-    assert band(AtK(1, 50, 0.4, 0.05, None)) is not None
-    assert band(AtK(1, 50, 0.4, 0.05, None, SharedDraws(1, 4, 1e-4, 2e-4, 4.0))) is None  # of four models
-    assert band(AtK(1, 50, 0.4, 0.05, None, SharedDraws(1, 1, 0.0, 0.0, 1.0))) is None
+    assert band(AtK(1, 50, 0.4, 0.05, None).interval) is not None
+    assert band(AtK(1, 50, 0.4, 0.05, None, SharedDraws(1, 4, 1e-4, 2e-4, 4.0)).interval) is None  # of four models
+    assert band(AtK(1, 50, 0.4, 0.05, None, SharedDraws(1, 1, 0.0, 0.0, 1.0)).interval) is None
 
 
 def test_plots_that_count_draws_take_equally_many_of_each_arm(drawn: Drawn) -> None:
@@ -320,8 +323,8 @@ def test_report_draws_lists_and_keeps_json_whole(esprobe: Run, drawn: Drawn, tmp
     plain = esprobe("--db", db, "report").stdout
     both = esprobe("--db", db, "report", "--plots", "plots").stdout
     assert both.startswith(plain)
-    listed = [line for line in both[len(plain) :].splitlines() if line.endswith((".png", ".svg"))]
-    assert len(listed) == 2 * len(CASES["two"][2])
+    listed = [line for line in both[len(plain) :].splitlines() if line.endswith((".png", ".svg", ".pdf"))]
+    assert len(listed) == 3 * len(CASES["two"][2])
     assert all((tmp_path / line).stat().st_size > 1000 for line in listed)
     assert "skipped countdown-tiny-pass-at-k-over-values: needs at least two values of T or of σ" in both
     records = esprobe("--db", db, "report", "--plots", "plots", "--format", "json")

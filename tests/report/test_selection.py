@@ -111,7 +111,7 @@ def test_plots_are_drawn_and_listed(chosen: Path, esprobe: Run, tmp_path: Path) 
     done = esprobe("--db", chosen, "report", "--select", "--plots", tmp_path / "plots")
     names = {path.name for path in (tmp_path / "plots").iterdir()}
     kinds = ("best-of-n", "test-against-train", "votes")
-    assert names == {f"m-arm-3-select-{kind}.{ending}" for kind in kinds for ending in ("png", "svg")}
+    assert names == {f"m-arm-3-select-{kind}.{ending}" for kind in kinds for ending in ("png", "svg", "pdf")}
     assert all(name in done.stdout for name in names)
 
 

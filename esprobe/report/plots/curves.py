@@ -1,31 +1,33 @@
-"""Plots of pass@k: over k for each method, overlaid, best against best; over T and σ.
+"""Plots of pass@k over k: the arms of each method, all of them overlaid, best against best.
 
 Knows a subject's data and the style. A function returns a figure, or in a few words why these data make none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from esprobe.analysis.arms import ArmRow, AtK
-from esprobe.arms import truncation
-from esprobe.methods import COMPARED, GREEDY, SAMPLED, TEMPERATURE, Method
+from esprobe.analysis.arms import ArmRow
+from esprobe.methods import GREEDY, SAMPLED, Method
 from esprobe.report.plots import style
-from esprobe.report.plots.data import Subject
-from esprobe.report.table import DEFAULT_KS
+from esprobe.report.plots.data import Point, Subject, at_k, curve
+from esprobe.report.plots.findings import difference_found, listed, most_found
+from esprobe.report.plots.labels import SIZE, End, at_ends, room
 from esprobe.report.words import plural
 
-BANDS = "bands: 95% intervals, as in the report, where they are trustworthy"
+Curves = Mapping[int, Sequence[Point]]  # by arm
 
 
 def of_method(subject: Subject, method: Method) -> Figure | str:
-    """pass@k of every arm of one method."""
+    """pass@k of every arm of one method that solves anything."""
     arms = subject.data.of(method, least=2)
     if not arms:
         return f"needs an arm of method {method.name} with at least 2 draws"
-    return _curves(subject, f"pass@k by {method.title}", arms, solid=True)
+    drawn = subject.solving(arms)
+    if not drawn:
+        return f"no draw of the arms of method {method.name} is correct"
+    return _figure(subject, _most(subject, drawn), drawn, _curves_of(subject, drawn), _unsolving(subject, arms))
 
 
 def overlaid(subject: Subject) -> Figure | str:
@@ -33,7 +35,11 @@ def overlaid(subject: Subject) -> Figure | str:
     arms = subject.data.of(*SAMPLED, least=2)
     if len({arm.method for arm in arms}) < 2:
         return "needs arms of two methods with at least 2 draws each"
-    return _curves(subject, "pass@k: temperature (solid) and perturbation (dashed)", arms, solid=False)
+    drawn = subject.solving(arms)
+    if not drawn:
+        return "no draw of these arms is correct"
+    notes = ["solid: temperature, dashed: perturbation", *_unsolving(subject, arms)]
+    return _figure(subject, _between(subject) or _most(subject, drawn), drawn, _curves_of(subject, drawn), notes)
 
 
 def best_against_best(subject: Subject) -> Figure | str:
@@ -41,63 +47,100 @@ def best_against_best(subject: Subject) -> Figure | str:
     best = subject.data.best
     if best is None or len(best.arms) < 2 or best.k < 2:
         return "needs a temperature and a perturbation arm with at least 2 draws and problems in common"
-    title = f"Best temperature against best perturbation, by pass@{best.k}"
-    notes = ["both were chosen on the same problems, which flatters both"]
-    notes += [
+    if not any(any(right) for right in best.correct.values()):
+        return "no draw of either arm is correct"
+    line = describe(subject, f"{len(best.correct):,}", f"{best.depth:,}") + " each"
+    curves = {arm.arm_id: [*map(Point.passed, subject.data.shared_curve(arm, best))] for arm in best.arms}
+    return _figure(subject, f"{_between(subject)}\n{line}", best.arms, curves, chosen_notes(subject))
+
+
+def chosen_notes(subject: Subject) -> list[str]:
+    """How the best arms were chosen, and what that does to them."""
+    best = subject.data.best
+    if best is None:
+        return []
+    notes = [f"best by pass@{best.k}; both were chosen on these problems, which flatters both"]
+    return notes + [
         f"{subject.labels[arm.arm_id]}: the first of {n} that tie" for arm, n in zip(best.arms, best.tied, strict=True) if n > 1
     ]
-    line = describe(subject, f"{len(best.correct):,}", f"{best.depth:,}") + " each"
-    curves = {arm.arm_id: subject.data.shared_curve(arm, best) for arm in best.arms}
-    return _curves(subject, f"{title}\n{line}", best.arms, solid=False, notes=notes, plain=True, curves=curves)
 
 
-def _curves(
-    subject: Subject,
-    title: str,
-    arms: Sequence[ArmRow],
-    solid: bool,
-    notes: Sequence[str] = (),
-    plain: bool = False,
-    curves: Mapping[int, Sequence[AtK]] | None = None,
-) -> Figure:
-    curves = curves or {arm.arm_id: subject.data.curve(arm) for arm in arms}
+def _between(subject: Subject) -> str:
+    """What the best arms differ by at as many draws as they share; empty without two of them."""
+    best = subject.data.best
+    if best is None or not best.differences:
+        return ""
+    first, second = (subject.labels[arm.arm_id] for arm in best.arms)
+    return difference_found(first, second, best.differences[-1])
+
+
+def _most(subject: Subject, arms: Sequence[ArmRow]) -> str:
+    """The best of the arms at the largest k that all of them have."""
+    k = min(subject.data.depth(arm) for arm in arms)
+    points = [point for arm in arms if (point := at_k(subject, arm, k))]
+    return most_found([subject.labels[arm.arm_id] for arm in arms], points)
+
+
+def _unsolving(subject: Subject, arms: Sequence[ArmRow]) -> list[str]:
+    """Which of the arms are not drawn, since no draw of them is correct."""
+    names = [subject.labels[arm.arm_id] for arm in arms if not arm.correct]
+    return [f"not drawn, without a correct draw: {listed(names, most=8)}"] if names else []
+
+
+def _curves_of(subject: Subject, arms: Sequence[ArmRow]) -> Curves:
+    return {arm.arm_id: curve(subject, arm) for arm in arms}
+
+
+def banded(subject: Subject, arms: Sequence[ArmRow]) -> list[ArmRow]:
+    """The arms whose bands can be read: both of two; of more the best of each method, or the best two of one."""
+    if len(arms) <= 2:
+        return list(arms)
+    best = subject.data.best
+    if best and len({arm.method for arm in arms}) > 1:
+        return [arm for arm in arms if arm.arm_id in {one.arm_id for one in best.arms}]
+    k = min(subject.data.depth(arm) for arm in arms)
+    shares = {arm.arm_id: point.share for arm in arms if (point := at_k(subject, arm, k))}
+    return sorted(arms, key=lambda arm: -shares.get(arm.arm_id, 0.0))[:2]
+
+
+def _figure(subject: Subject, title: str, arms: Sequence[ArmRow], curves: Curves, notes: Sequence[str]) -> Figure:
     if "\n" not in title:
         title += f"\n{subtitle(subject, arms)}"
-    made, (axes,) = style.figure(title, [f"scored by {subject.scorer}", BANDS, *notes])
-    _chance(axes, curves.values())
-    by_method: dict[str, list[ArmRow]] = {}
-    for arm in arms:
-        by_method.setdefault(arm.method, []).append(arm)
-    for method, found in by_method.items():
-        shades = [style.METHOD[method]] * len(found) if plain else style.colours(method, len(found))
-        for arm, colour in zip(found, shades, strict=True):
-            points = curves[arm.arm_id]
-            ks = [p.k for p in points]
-            line = "-" if solid else style.DASH[method]
-            marker = style.MARKER[method]
-            means = [p.pass_at_k for p in points]
-            axes.plot(ks, means, ls=line, marker=marker, color=colour, label=subject.labels[arm.arm_id], clip_on=False, zorder=3)
-            known = [band(p) for p in points]
-            ends = [ends or (p.pass_at_k, p.pass_at_k) for ends, p in zip(known, points, strict=True)]
-            low, high = zip(*ends, strict=True)
-            where = [ends is not None for ends in known]
-            axes.fill_between(ks, low, high, where=where, color=colour, alpha=0.16 if len(arms) <= 4 else 0.07, lw=0)
-    levels(subject, axes, arms)
-    style.percent(axes)
+    wide = banded(subject, arms)
+    of = "" if len(wide) == len(arms) else f" of {listed([subject.labels[arm.arm_id] for arm in wide])}"
+    about = [f"scored by {subject.scorer}", f"bands: 95% intervals{of}, where they are trustworthy"]
+    height = room(len(arms) + 3)
+    made, (axes,) = style.figure(title, [*about, *above_the_axis(arms, curves.values()), *notes], height=height)
+    style.share_axis(axes, highest(curves.values()))
     style.draws_axis(axes, max(points[-1].k for points in curves.values()))
+    ends = draw_curves(subject, axes, arms, curves, wide)
+    greedy_marks(subject, axes, list(curves.values()))
+    at_ends(axes, [*ends, *chance_line(axes, curves.values()), *ceiling_line(axes, arms)], height)
     axes.set_ylabel("pass@k, mean over problems")
-    style.legend(axes)
     return made
 
 
-def band(point: AtK) -> tuple[float, float] | None:
-    """The ends of the interval; None where there is none, or none to be trusted."""
-    found = point.interval
-    return (found.low, found.high) if found is not None and found.trustworthy else None
+def highest(curves: Iterable[Sequence[Point]]) -> float:
+    """The highest share that must be visible, with its interval."""
+    return max(point.high for points in curves for point in points)
 
 
-def _chance(axes: Axes, curves: Iterable[Sequence[AtK]]) -> None:
-    """What random valid answers score: a line over a grey floor, a band where the arms have different problems."""
+def draw_curves(subject: Subject, axes: Axes, arms: Sequence[ArmRow], curves: Curves, wide: Sequence[ArmRow]) -> list[End]:
+    """One line for each arm, with bands of the arms in `wide`; returns the lines' ends."""
+    colours, ends = style.of_arms(subject.drawn), []
+    for arm in arms:
+        points, colour = curves[arm.arm_id], colours[arm.arm_id]
+        ks, shares = [point.k for point in points], [point.share for point in points]
+        axes.plot(ks, shares, label=subject.labels[arm.arm_id], clip_on=False, zorder=3, **style.look(arm.method, colour))
+        ends.append(End(ks[-1], shares[-1], subject.labels[arm.arm_id], colour))
+        if arm in wide:
+            low, high = zip(*(point.band or (point.share, point.share) for point in points), strict=True)
+            axes.fill_between(ks, low, high, where=[p.band is not None for p in points], color=colour, alpha=0.15, lw=0, zorder=1)
+    return ends
+
+
+def chance_line(axes: Axes, curves: Iterable[Sequence[Point]]) -> list[End]:
+    """What random valid answers score: a line over a grey floor, a band where the arms have different problems; its end."""
     low: dict[int, float] = {}
     high: dict[int, float] = {}
     for points in curves:
@@ -106,23 +149,58 @@ def _chance(axes: Axes, curves: Iterable[Sequence[AtK]]) -> None:
                 low[point.k] = min(point.chance, low.get(point.k, 1.0))
                 high[point.k] = max(point.chance, high.get(point.k, 0.0))
     ks = sorted(low)
-    if ks:
-        axes.fill_between(ks, [high[k] for k in ks], color=style.LIGHT, lw=0, zorder=0)
-        axes.plot(ks, [high[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", label="chance: random valid answers", zorder=1)
-        if any(high[k] - low[k] > 1e-9 for k in ks):
-            axes.plot(ks, [low[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", zorder=1)
+    if not ks:
+        return []
+    axes.fill_between(ks, [high[k] for k in ks], color=style.LIGHT, lw=0, zorder=0)
+    axes.plot(ks, [high[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", label="chance: random valid answers", zorder=1)
+    if any(high[k] - low[k] > 1e-9 for k in ks):
+        axes.plot(ks, [low[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", zorder=1)
+    top = axes.get_ylim()[1]
+    inside = max((k for k in ks if high[k] <= top), default=ks[0])
+    return [End(inside, min(high[inside], top), "chance: random valid answers", style.GREY)]
 
 
-def levels(subject: Subject, axes: Axes, arms: Sequence[ArmRow]) -> None:
-    """Greedy decoding of the unchanged model, and the share of problems that can be solved at all."""
-    for i, arm in enumerate(subject.data.of(GREEDY)):
+def greedy_marks(subject: Subject, axes: Axes, curves: Sequence[Sequence[Point]], width: float = 0.22) -> None:
+    """Greedy decoding, one answer and no more: a diamond at k = 1, its name above all that is drawn near it.
+
+    `width`: what of the axes, on their logarithmic k, the name is as wide as.
+    """
+    wide = max(2.0, max(points[-1].k for points in curves) ** width)
+    found = subject.data.of(GREEDY)
+    near = [point.high for points in curves for point in points if point.k <= wide]
+    top = axes.get_ylim()[1]
+    for i, arm in enumerate(found):
         share = arm.at[1].pass_at_k
-        name = f"{subject.labels[arm.arm_id]}: {100 * share:.1f}%"
-        axes.axhline(
-            share, color=style.METHOD[GREEDY.name], lw=1.1, ls=(0, (1, 1.4 + 2 * i)), label=name, zorder=2, clip_on=False
+        axes.plot([1], [share], "D", color="black", ms=6, mec="white", zorder=5, clip_on=False, ls="none")
+        place = max([share, *near]) + (0.045 + 0.05 * (len(found) - 1 - i)) * top
+        axes.annotate(
+            f"{subject.labels[arm.arm_id]}: {100 * share:.1f}%",
+            xy=(1, share),
+            xytext=(6, min(place, 1.02 * top)),
+            textcoords=("offset points", "data"),
+            fontsize=SIZE,
+            va="center",
+            zorder=6,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "black", "lw": 0.6, "shrinkB": 4, "relpos": (0, 0.5)},
         )
-    for i, (share, name) in enumerate(ceilings(arms)):
-        axes.axhline(share, color=style.GREY, lw=0.8, label=None if i else name, zorder=1, clip_on=False)
+
+
+def ceiling_line(axes: Axes, arms: Sequence[ArmRow]) -> list[End]:
+    """The share of problems that can be solved at all, where the axes reach so high; its end."""
+    ends = []
+    found = ceilings(arms)
+    for i, (share, name) in enumerate(found):
+        if share <= axes.get_ylim()[1]:
+            axes.axhline(share, color=style.GREY, lw=0.8, zorder=1, clip_on=False)
+            if i == len(found) - 1:
+                ends.append(End(axes.get_xlim()[1], share, name, style.GREY))
+    return ends
+
+
+def above_the_axis(arms: Sequence[ArmRow], curves: Iterable[Sequence[Point]]) -> list[str]:
+    """The ceiling in a note, where the axes end below it."""
+    return [name for _, name in ceilings(arms)[-1:]] if highest(curves) <= style.FLAT else []
 
 
 def ceilings(arms: Sequence[ArmRow]) -> list[tuple[float, str]]:
@@ -136,79 +214,6 @@ def ceilings(arms: Sequence[ArmRow]) -> list[tuple[float, str]]:
     if len(shares) > 1:
         name = f"{'bounds' if bound else 'ceilings'}: {100 * shares[0]:.1f}% to {100 * shares[-1]:.1f}%"
     return [(share, name) for share in shares]
-
-
-def over_values(subject: Subject) -> Figure | str:
-    """pass@k over T and over σ, at k = 1, 8, 64, … and at as many draws as the arms share."""
-    data = subject.data
-    panels = [m for m in COMPARED if len({a.value for a in data.of(m) if a.value is not None}) > 1]
-    if not panels or data.best is None:
-        return "needs at least two values of T or of σ"
-    arms = data.of(*panels)
-    most = min(max(data.depth(arm) for arm in data.of(panel)) for panel in panels)
-    ks = sorted({1, most} | {k for k in DEFAULT_KS if k < most})
-    title = f"pass@k over {' and over '.join(p.symbol for p in panels)}"
-    bars = "bars: 95% intervals, as in the report, where they are trustworthy"
-    notes = [f"scored by {subject.scorer}", bars, "thin dash-dotted: chance at the same k"]
-    made, axes = style.figure(f"{title}\n{subtitle(subject, arms)}", notes, columns=len(panels))
-    for panel, ax in zip(panels, axes, strict=True):
-        found = [arm for arm in data.of(panel) if arm.value is not None]
-        for k, colour, marker in zip(ks, style.colours(TEMPERATURE.name, len(ks)), "osD^vPX*", strict=False):
-            for excluded, alike in _by_truncation(found).items():
-                points = [(arm.value or 0.0, point) for arm in alike if (point := data.point(arm, k))]
-                _with_bars(ax, points, colour, marker, ", ".join((f"pass@{k}", *excluded)), "--" if excluded else "-")
-        _value_axis(ax, panel, sorted({arm.value or 0.0 for arm in found}))
-    for ax in axes:
-        levels(subject, ax, arms)
-    style.percent(axes[0])
-    axes[0].set_ylabel("pass@k, mean over problems")
-    style.legend(axes[0], beside=axes[-1])
-    return made
-
-
-def _by_truncation(arms: Sequence[ArmRow]) -> dict[tuple[str, ...], list[ArmRow]]:
-    """The arms that one line may join, in order of value, by what excludes tokens in them."""
-    found: dict[tuple[str, ...], list[ArmRow]] = {}
-    for arm in arms:
-        found.setdefault(tuple(truncation(arm.settings)), []).append(arm)
-    return found
-
-
-def _with_bars(axes: Axes, points: Sequence[tuple[float, AtK]], colour: str, marker: str, label: str, line: str) -> None:
-    """pass@k at one k over the arms' values, with intervals as bars and chance as a thin line."""
-    values = [value for value, _ in points]
-    means = [at.pass_at_k for _, at in points]
-    ends = [band(at) or (at.pass_at_k, at.pass_at_k) for _, at in points]
-    errors = [
-        [mean - low for mean, (low, _) in zip(means, ends, strict=True)],
-        [high - mean for mean, (_, high) in zip(means, ends, strict=True)],
-    ]
-    joined = line if len(set(values)) == len(values) else "none"  # arms of equal value are no curve
-    look: dict[str, Any] = {"color": colour, "marker": marker, "ls": joined, "capsize": 2, "elinewidth": 0.8, "zorder": 3}
-    bar = axes.errorbar(values, means, errors, label=label, **look)
-    for artist in (bar[0], *bar[1], *bar[2]):
-        artist.set_clip_on(False)
-    for chance in sorted({round(at.chance, 9) for _, at in points if at.chance is not None}):
-        axes.axhline(chance, color=colour, lw=0.8, ls="-.", zorder=1)
-
-
-def _value_axis(axes: Axes, method: Method, values: Sequence[float]) -> None:
-    """T is linear from 0, σ logarithmic, with the sampled values as ticks."""
-    if method is TEMPERATURE:
-        axes.set_xlim(0, 1.06 * values[-1])
-        axes.set_xlabel("temperature T")
-        return
-    positive = [value for value in values if value > 0]
-    if positive[0] == values[0]:
-        axes.set_xscale("log")
-        axes.set_xlim(positive[0] / 1.3, positive[-1] * 1.3)
-    else:
-        axes.set_xscale("symlog", linthresh=positive[0])
-        axes.set_xlim(-0.1 * positive[0], positive[-1] * 1.3)
-    step = 1 + len(values) // 8
-    axes.set_xticks(values[::step], [f"{value:g}" for value in values[::step]], rotation=45 if len(values) > 4 else 0)
-    axes.minorticks_off()
-    axes.set_xlabel("σ of the noise (logarithmic)")
 
 
 def subtitle(subject: Subject, arms: Sequence[ArmRow]) -> str:

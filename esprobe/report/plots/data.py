@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from esprobe.analysis.arms import ArmRow, told_apart
+from esprobe.analysis.arms import ArmRow, AtK, told_apart
 from esprobe.analysis.baselines import Tried
 from esprobe.analysis.overview import Overview
 from esprobe.analysis.plotted import PlotData
+from esprobe.analysis.votes import VoteAt
+from esprobe.methods import SAMPLED
 from esprobe.report.files import hyphened, slug
 from esprobe.report.render import shown
 from esprobe.report.words import arm_name
+from esprobe.stats.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,56 @@ class Subject:
     scorer: str
     labels: Mapping[int, str]
     data: PlotData
+
+    @property
+    def drawn(self) -> tuple[ArmRow, ...]:
+        """The arms that plots can show, which have draws that differ and solve something: each has one colour in all plots."""
+        return self.solving(self.data.of(*SAMPLED))
+
+    def solving(self, arms: Sequence[ArmRow]) -> tuple[ArmRow, ...]:
+        """Those of the arms that have a correct draw."""
+        return tuple(arm for arm in arms if arm.correct)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One share at one k: what is drawn of pass@k or vote@k. `band`: the ends of its 95% interval where that is trustworthy."""
+
+    k: int
+    share: float
+    band: tuple[float, float] | None
+    chance: float | None = None
+
+    @property
+    def high(self) -> float:
+        """What of it reaches highest."""
+        return self.band[1] if self.band else self.share
+
+    @classmethod
+    def passed(cls, at: AtK) -> "Point":
+        """Of pass@k."""
+        return cls(at.k, at.pass_at_k, band(at.interval), at.chance)
+
+    @classmethod
+    def voted(cls, at: VoteAt) -> "Point":
+        """Of vote@k, with which no guess competes."""
+        return cls(at.k, at.vote_at_k, band(at.interval))
+
+
+def band(interval: Interval | None) -> tuple[float, float] | None:
+    """The ends of the interval; None where there is none, or none to be trusted."""
+    return (interval.low, interval.high) if interval is not None and interval.trustworthy else None
+
+
+def curve(subject: Subject, arm: ArmRow) -> list[Point]:
+    """pass@k of an arm at k = 1, 2, 4, … and its depth."""
+    return [Point.passed(at) for at in subject.data.curve(arm)]
+
+
+def at_k(subject: Subject, arm: ArmRow, k: int) -> Point | None:
+    """pass@k of an arm over all its problems; None where some problem has fewer draws."""
+    at = subject.data.point(arm, k)
+    return None if at is None else Point.passed(at)
 
 
 def subjects(seen: Overview, plotted: Sequence[PlotData]) -> list[Subject]:

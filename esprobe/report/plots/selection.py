@@ -4,6 +4,7 @@ Knows a selection and the style. A function returns a figure, or in a few words 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from esprobe.analysis.selection import Selection
 from esprobe.methods import PERTURBATION, TEMPERATURE
 from esprobe.report.files import slug
 from esprobe.report.plots import style
+from esprobe.report.plots.output import drawing_into, save_each, wanted
 from esprobe.report.render import shown
-from esprobe.report.words import arm_name
+from esprobe.report.words import arm_name, counted, percent
 from esprobe.stats.reselection import DECIDING, HALVES
 from esprobe.stats.selection import BY_EXPRESSION
+from esprobe.stats.student import t_quantile
 
 MANY = 2000  # points that an SVG should not hold one by one
 
@@ -30,7 +33,7 @@ def best_of_n(one: Selection) -> Figure | str:
         "grey: 95% of populations of equally good models",
         _divided(one),
     ]
-    made, (axes,) = style.figure(f"The best of N models, where it was chosen and where not\n{_about(one)}", notes)
+    made, (axes,) = style.figure(f"{_best_found(one)}\n{_about(one)}", notes)
     colour = style.METHOD[PERTURBATION.name]
     for quantity, line, label in (
         ("best_train_null", "--", "equal models, on train"),
@@ -56,13 +59,13 @@ def test_against_train(one: Selection) -> Figure | str:
     if np.ptp(one.on_train) == 0:
         return "needs models that differ on the train problems"
     slope, start = np.polyfit(one.on_train, one.on_test, 1)
+    said = _slope(one, float(slope))
     notes = ["slope 1: all of a model's lead is kept; 0: it was luck", _divided(one, single=True)]
-    made, (axes,) = style.figure(f"Each model on test problems, against train problems\n{_about(one)}", notes)
+    made, (axes,) = style.figure(f"Of a model's lead on train problems {said} is kept on test problems\n{_about(one)}", notes)
     many = one.models > MANY
     colour = style.METHOD[PERTURBATION.name]
     axes.scatter(one.on_train, one.on_test, s=18, color=colour, alpha=0.5, lw=0, label="a model", rasterized=many, zorder=3)
     ends = np.array([one.on_train.min(), one.on_train.max()])
-    said = f"{slope:.2f}".replace("-", "−")
     axes.plot(ends, start + slope * ends, color="black", lw=1.6, label=f"regression, slope {said}", zorder=4)
     axes.axhline(one.on_test.mean(), color=style.GREY, lw=1.0, ls="--", label="mean of all models")
     for axis in (axes.xaxis, axes.yaxis):
@@ -84,7 +87,7 @@ def votes(one: Selection) -> Figure | str:
     if len(one.ks) < 2:
         return "needs at least two K"
     notes = [f"bands: 95% intervals over problems and models{_bounded(one)}", f"ballots: {_key(one)}", _divided(one)]
-    made, both = style.figure(f"K models together: by vote, and with a verifier\n{_about(one)}", notes, columns=2)
+    made, both = style.figure(f"{_votes_found(one)}\n{_about(one)}", notes, columns=2)
     perturbed, sampled = style.METHOD[PERTURBATION.name], style.METHOD[TEMPERATURE.name]
     tops = []
     for axes, title, names in (
@@ -124,6 +127,43 @@ def _curve(
         axes.fill_between(at, low, high, color=colour, alpha=0.14, lw=0, zorder=1)
 
 
+def _best_found(one: Selection) -> str:
+    """What the best of all models solves where it was chosen and where not, and what the unchanged model solves there."""
+    size = max(at for at in one.selected.at("best_test") if at is not None)
+    test, train = (one.selected.at(f"best_{part}")[size] for part in ("test", "train"))
+    text = f"The best of {counted(size, 'model')} solves {percent(train.value)} where it was chosen, "
+    text += f"{percent(test.value, test.interval)} on test problems"
+    greedy = one.selected.at("base_greedy").get(None)
+    return text if greedy is None else f"{text}; the base, greedily, {percent(greedy.value)}"
+
+
+def _slope(one: Selection, slope: float) -> str:
+    """The slope with its 95% interval over models, of ordinary least squares: s² = Σr²/(n − 2)/Σ(x − x̄)²."""
+    freedom = one.models - 2
+    if freedom < 1:
+        return f"{slope:.2f}".replace("-", "−")
+    x, y = one.on_train - one.on_train.mean(), one.on_test - one.on_test.mean()
+    half = t_quantile(freedom) * float(np.sqrt(((y - slope * x) ** 2).sum() / freedom / (x**2).sum()))
+    return f"{slope:.2f} [{slope - half:.2f}, {slope + half:.2f}]".replace("-", "−")
+
+
+def _votes_found(one: Selection) -> str:
+    """The best K models and as many samples at the largest K that both have, by vote and with a verifier."""
+    parts = []
+    for way, ours, theirs in (
+        ("by vote", "vote_test", "temperature_vote"),
+        ("with a verifier", "any_test", "temperature_pass"),
+    ):
+        models, samples = one.selected.at(ours), one.selected.at(theirs)
+        sizes = [at for at in models if at is not None and (at in samples or not samples)]
+        if sizes:
+            k = max(sizes)
+            rival = f", {k:,} samples {percent(samples[k].value)}" if samples else ""
+            parts.append(f"{way} the best {k:,} models solve {percent(models[k].value, models[k].interval)}{rival}")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:]
+
+
 def _about(one: Selection) -> str:
     names = " and ".join(arm_name(arm) for arm in one.arms)
     return f"{style.short(shown(one.arms[0].model))}: {one.models:,} models, {names}, {one.problems:,} problems"
@@ -154,16 +194,14 @@ PLOTS: dict[str, Callable[[Selection], Figure | str]] = {
 }
 
 
-def save_selection(selected: Sequence[Selection], folder: Path) -> list[str]:
-    """Writes the plots of every population; returns a line for each file and for each plot skipped. Raises UserError."""
-    lines = []
-    with style.drawing_into(folder):
+def save_selection(selected: Sequence[Selection], folder: Path, names: Sequence[str] = ()) -> list[str]:
+    """Writes the plots of every population, or those of these names; returns a line for each file and each plot skipped.
+
+    Raises UserError for an unknown name, or where the folder cannot be written.
+    """
+    chosen = wanted(list(PLOTS), names)
+    with drawing_into(folder, "".join(map(_about, selected))) as lines:
         for one in selected:
             start = "-".join([slug(one.arms[0].model), "arm", *(str(arm.arm_id) for arm in one.arms)])
-            for name, draw in PLOTS.items():
-                made = draw(one)
-                if isinstance(made, Figure):
-                    lines += [str(path) for path in style.save(made, folder / f"{start}-{name}")]
-                else:
-                    lines.append(f"skipped {start}-{name}: {made}")
+            lines += save_each([(f"{start}-{name}", partial(PLOTS[name], one)) for name in chosen], folder)
     return lines

@@ -5,25 +5,26 @@ Knows matplotlib, not what is plotted.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
-from pathlib import Path
 from textwrap import fill
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
-from matplotlib import colormaps, rc_context, rcdefaults, rcParams
+from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from esprobe.errors import UserError
+from esprobe.analysis.best import ArmLike
 from esprobe.methods import GREEDY, IMPORTED, PERTURBATION, TEMPERATURE
-from esprobe.report.files import write_whole
+from esprobe.report.plots.fonts import DEFAULT, families
 
+HEIGHT = 4.8  # inches
+FLAT = 0.45  # shares that are all below it would lie at the bottom of an axis up to 100%
 RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.family": DEFAULT,
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -38,6 +39,7 @@ RC: dict[str, Any] = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4,
     "svg.fonttype": "none",  # text stays text
+    "pdf.fonttype": 42,  # as journals ask
     "text.parse_math": False,  # a dollar sign in a name begins no formula
     "svg.hashsalt": "esprobe",  # the same data give the same file
 }
@@ -49,24 +51,28 @@ METHOD: dict[str, str] = {
     GREEDY.name: "#000000",
 }
 BOTH = "#009E73"
-GREY = "#777777"
+GREY = "#707070"
 LIGHT = "#e4e4e4"
 MARKER: dict[str, str] = {GREEDY.name: "D", TEMPERATURE.name: "o", PERTURBATION.name: "s", IMPORTED.name: "^"}
 DASH: dict[str, Any] = {TEMPERATURE.name: "-", PERTURBATION.name: (0, (4, 1.6)), IMPORTED.name: (0, (1, 1))}
-_SCALE: dict[str, tuple[str, float, float]] = {
-    TEMPERATURE.name: ("viridis", 0.08, 0.82),
-    PERTURBATION.name: ("inferno", 0.3, 0.82),
-    IMPORTED.name: ("RdPu_r", 0.1, 0.5),
+# From dark to light, never so light that print loses it: cool hues, warm ones and purple stay apart for colour-blind eyes too.
+_SCALE: dict[str, tuple[str, str, str]] = {
+    TEMPERATURE.name: ("#172a63", "#0072B2", "#3fa9d6"),
+    PERTURBATION.name: ("#5e1224", "#D55E00", "#e39a2b"),
+    IMPORTED.name: ("#5b2a57", "#b2588f", "#d38bb9"),
 }
+MODELS = ("#000000", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0072B2", "#D55E00", "#777777")  # Okabe and Ito's, by model
 
 
-def figure(title: str, notes: Sequence[str], columns: int = 1, height: float = 4.8) -> tuple[Figure, list[Axes]]:
-    """A figure with a title above, small notes below, and so many axes side by side that share y."""
+def figure(
+    title: str, notes: Sequence[str], columns: int = 1, height: float = HEIGHT, share_y: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a title above, small notes below, and so many axes side by side, which share y unless told otherwise."""
     made = Figure(figsize=(8.4, height), layout="constrained")
     FigureCanvasAgg(made)
-    made.suptitle("\n".join(fill(line, 92) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
+    made.suptitle("\n".join(fill(line, 98) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
     made.supxlabel(fill(" · ".join(notes), 130), x=0.012, ha="left", fontsize=7.5, color="#444444")
-    return made, list(made.subplots(1, columns, sharey=True, squeeze=False)[0])
+    return made, list(made.subplots(1, columns, sharey=share_y, squeeze=False)[0])
 
 
 def percent(axes: Axes, axis: str = "y", top: float = 1.0) -> None:
@@ -90,15 +96,40 @@ def draws_axis(axes: Axes, most: int) -> None:
     axes.set_xlabel("k (draws)")
 
 
+def share_axis(axes: Axes, highest: float) -> None:
+    """Shares as percent up to 100%, or from 0 to a little above the highest where that would be a flat line at the bottom."""
+    percent(axes, top=1.0 if highest > FLAT else headroom([highest]))
+
+
 def headroom(shares: Sequence[float]) -> float:
     """The top of an axis from 0 that need not reach 100%: a little above the greatest share."""
     return min(1.0, max(0.05, 1.15 * max(shares, default=0)))
 
 
 def colours(method: str, count: int) -> list[str]:
-    """One colour per value, ordered dark to light, never so light that print loses it."""
-    name, dark, light = _SCALE[method]
-    return [to_hex(colormaps[name](dark + (light - dark) * (0.5 if count == 1 else i / (count - 1)))) for i in range(count)]
+    """One colour per value, ordered dark to light; a single one is the method's middle colour."""
+    scale = LinearSegmentedColormap.from_list(method, _SCALE[method])
+    return [to_hex(scale(0.5 if count == 1 else i / (count - 1))) for i in range(count)]
+
+
+def of_arms(arms: Sequence[ArmLike]) -> dict[int, str]:
+    """Arm id → colour: those of one method from dark to light, in their order, so that an arm looks alike in every plot."""
+    found: dict[int, str] = {}
+    for method in _SCALE:
+        alike = [arm.arm_id for arm in arms if arm.method == method]
+        found |= zip(alike, colours(method, len(alike)), strict=True)
+    return found
+
+
+def look(method: str, colour: str) -> dict[str, Any]:
+    """How the line of an arm is drawn: colour, marker and dashes, as keywords of `plot`."""
+    return {"color": colour, "ls": DASH.get(method, "-"), "marker": MARKER.get(method, "o")}
+
+
+def amounts(count: int) -> list[str]:
+    """One colour per amount, from little to much; none of them is an arm's."""
+    scale = LinearSegmentedColormap.from_list("amounts", ("#d3ecdf", "#33a680", "#00382a"))
+    return [to_hex(scale(i / max(1, count - 1))) for i in range(count)]
 
 
 def legend(axes: Axes, beside: Axes | None = None, title: str | None = None) -> None:
@@ -126,32 +157,12 @@ def short(name: str, longest: int = 48) -> str:
 
 
 @contextmanager
-def drawing_into(folder: Path) -> Iterator[None]:
-    """Creates the folder, and draws in our style inside. Raises UserError where the folder cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with applied():
-            yield
-    except OSError as error:
-        raise UserError(f"{folder}: plots cannot be written there ({error.strerror or error}); name another folder") from None
-
-
-@contextmanager
-def applied() -> Iterator[None]:
-    """Within it plots look like this, whatever the user's own matplotlib settings are."""
-    with rc_context():
+def applied(text: str = "") -> Iterator[None]:
+    """Within it plots look like this, whatever the user's own matplotlib settings are; `text`: what its fonts must have."""
+    with rc_context(), catch_warnings():
         rcdefaults()
         rcParams.update(RC)  # type: ignore[arg-type]
+        if text:
+            rcParams["font.family"] = families(text)[0]
+            filterwarnings("ignore", message="Glyph .* missing from font")  # which is said in our own words
         yield
-
-
-def save(made: Figure, path: Path) -> list[Path]:
-    """Writes the figure as PNG and as SVG."""
-    kinds: dict[str, dict[str, Any]] = {"png": {"dpi": 150}, "svg": {"metadata": {"Date": None}}}
-    paths = []
-    for kind, how in kinds.items():
-        content = BytesIO()
-        made.savefig(content, format=kind, **how)
-        paths.append(path.with_name(f"{path.name}.{kind}"))
-        write_whole(paths[-1], content.getvalue(), follow=False)
-    return paths

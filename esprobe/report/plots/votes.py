@@ -1,71 +1,76 @@
-"""Plots of vote@k beside pass@k: what the draws are worth without a verifier, and with one.
+"""Plot of vote@k next to pass@k: what the draws are worth without a verifier, and with one.
 
 Knows a subject's data and the style. A function returns a figure, or in a few words why these data make none.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.votes import KEYS, Key
 from esprobe.methods import SAMPLED
 from esprobe.report.plots import style
-from esprobe.report.plots.curves import BANDS, levels, subtitle
-from esprobe.report.plots.data import Subject
-from esprobe.stats.intervals import Interval
-
-
-@dataclass(frozen=True)
-class _Point:
-    k: int
-    share: float
-    interval: Interval | None
+from esprobe.report.plots.curves import Curves, banded, ceiling_line, draw_curves, greedy_marks, highest, subtitle
+from esprobe.report.plots.data import Point, Subject, curve
+from esprobe.report.plots.findings import listed, most_found
+from esprobe.report.plots.labels import at_ends, room
 
 
 def vote_at_k(subject: Subject) -> Figure | str:
-    """pass@k, and vote@k by each kind of ballot that there is, of every arm in the same colour."""
+    """pass@k, and vote@k by the kind of ballot that asks least of the answers, of every arm that solves anything."""
     data = subject.data
-    arms = data.of(*SAMPLED, least=2)
+    arms = subject.solving(data.of(*SAMPLED, least=2))
     kinds = [key for key in KEYS if any(data.found.votes[arm.arm_id].has(key) for arm in arms if arm.arm_id in data.found.votes)]
     if not kinds:
-        return "needs an arm with at least 2 draws, and a vote"
-    notes = [f"scored by {subject.scorer}", BANDS, "vote@k: the most frequent ballot of k draws is correct, ties shared"]
-    made, axes = style.figure(f"pass@k and vote@k\n{subtitle(subject, arms)}", notes, columns=1 + len(kinds))
-    panels = [("pass@k, with a verifier", [_passes(subject, arm) for arm in arms])]
-    panels += [(f"vote@k by {key}", [_votes(subject, arm, key) for arm in arms]) for key in kinds]
-    for ax, (title, curves) in zip(axes, panels, strict=True):
-        _draw(subject, ax, arms, curves)
-        ax.set_title(title, fontsize=9)
-        levels(subject, ax, arms)
+        return "needs an arm that solves something with at least 2 draws, and a vote"
+    passes = {arm.arm_id: curve(subject, arm) for arm in arms}
+    votes = {arm.arm_id: _votes(subject, arm, kinds[0]) for arm in arms}
+    wide = banded(subject, arms)
+    notes = [
+        f"scored by {subject.scorer}",
+        f"bands: 95% intervals of {listed([subject.labels[arm.arm_id] for arm in wide])}, where they are trustworthy",
+        "vote@k: the most frequent ballot of k draws is correct, ties shared",
+        *_other_ballots(subject, arms, kinds),
+    ]
+    height = room(len(arms) + 1)
+    made, axes = style.figure(f"{_found(subject, arms, votes, passes)}\n{subtitle(subject, arms)}", notes, 2, height)
+    style.share_axis(axes[0], max(highest(passes.values()), highest(filter(None, votes.values()))))
+    for ax, title, curves in zip(axes, ("pass@k, with a verifier", f"vote@k by {kinds[0]}"), (passes, votes), strict=True):
         style.draws_axis(ax, max(data.depth(arm) for arm in arms))
-    style.percent(axes[0])
+        shown = [arm for arm in arms if curves[arm.arm_id]]
+        ends = draw_curves(subject, ax, shown, curves, wide)
+        greedy_marks(subject, ax, [curves[arm.arm_id] for arm in shown], width=0.55)
+        at_ends(ax, [*ends, *ceiling_line(ax, arms)], height)
+        ax.set_title(title, fontsize=9)
     axes[0].set_ylabel("mean over problems")
-    style.legend(axes[0], beside=axes[-1])
     return made
 
 
-def _passes(subject: Subject, arm: ArmRow) -> list[_Point]:
-    return [_Point(at.k, at.pass_at_k, at.interval) for at in subject.data.curve(arm)]
+def _found(subject: Subject, arms: Sequence[ArmRow], votes: Curves, passes: Curves) -> str:
+    """The best vote at the largest k that all arms have, and what the best arm has with a verifier."""
+    k = min(subject.data.depth(arm) for arm in arms)
+    best = [most_found(*_at(subject, arms, curves, k)) for curves in (votes, passes) if _at(subject, arms, curves, k)[1]]
+    without = best[0].partition(", guessing")[0]  # which a vote does not beat by chance
+    return f"By vote {without}" + (f"; with a verifier {best[1]}" if len(best) > 1 else "")
 
 
-def _votes(subject: Subject, arm: ArmRow, key: Key) -> list[_Point]:
+def _at(subject: Subject, arms: Sequence[ArmRow], curves: Curves, k: int) -> tuple[list[str], list[Point]]:
+    found = [(subject.labels[arm.arm_id], point) for arm in arms for point in curves[arm.arm_id] if point.k == k]
+    return [name for name, _ in found], [point for _, point in found]
+
+
+def _votes(subject: Subject, arm: ArmRow, key: Key) -> list[Point]:
     """At the k of the arm's pass@k, where all of its problems have that many draws."""
-    votes = subject.data.found.votes[arm.arm_id]
-    found = [votes.at(key, at.k) for at in subject.data.curve(arm)]
-    return [_Point(vote.k, vote.vote_at_k, vote.interval) for vote in found if vote is not None]
+    votes = subject.data.found.votes.get(arm.arm_id)
+    found = [] if votes is None else [votes.at(key, at.k) for at in subject.data.curve(arm)]
+    return [Point.voted(vote) for vote in found if vote is not None]
 
 
-def _draw(subject: Subject, axes: Axes, arms: Sequence[ArmRow], curves: Sequence[Sequence[_Point]]) -> None:
-    shades: dict[str, Iterator[str]] = {
-        method.name: iter(style.colours(method.name, sum(a.method == method.name for a in arms))) for method in SAMPLED
-    }
-    for arm, points in zip(arms, curves, strict=True):
-        ks, colour = [point.k for point in points], next(shades[arm.method])
-        look = {"ls": style.DASH[arm.method], "marker": style.MARKER[arm.method], "color": colour}
-        axes.plot(ks, [point.share for point in points], label=subject.labels[arm.arm_id], clip_on=False, zorder=3, **look)
-        known = [point.interval is not None and point.interval.trustworthy for point in points]
-        low, high = zip(*(point.interval or (point.share, point.share) for point in points), strict=True)
-        axes.fill_between(ks, low, high, where=known, color=colour, alpha=0.16 if len(arms) <= 4 else 0.07, lw=0)
+def _other_ballots(subject: Subject, arms: Sequence[ArmRow], kinds: Sequence[Key]) -> list[str]:
+    """How far the vote by the other kind of ballot is away, which has no panel of its own."""
+    if len(kinds) < 2:
+        return []
+    pairs = [zip(_votes(subject, arm, kinds[0]), _votes(subject, arm, kinds[1]), strict=False) for arm in arms]
+    farthest = max((abs(a.share - b.share) for pair in pairs for a, b in pair), default=0.0)
+    return [f"by {kinds[1]}: at most {100 * farthest:.1f} points away"]

@@ -1,0 +1,79 @@
+"""The titles of plots: what was found, in a sentence computed from the figures, with its uncertainty.
+
+Knows shares, differences and intervals. Draws nothing and loads no drawing library.
+"""
+
+from collections.abc import Sequence
+from math import isclose
+
+from esprobe.report.plots.data import Point
+from esprobe.report.words import agree, percent
+from esprobe.stats.paired import Difference
+
+
+def difference_found(first: str, second: str, at: Difference) -> str:
+    """`T 0.4 above σ 0.01 by 5.2 points at k = 8 [0.5, 9.8]`; or that they cannot be told apart, with the difference."""
+    low, high = at.interval or (at.difference, at.difference)
+    size = at.difference
+    if size < 0:
+        first, second, size, low, high = second, first, -size, -high, -low
+    if at.interval is None:
+        return f"{first} above {second} by {_points(size)} points at k = {at.k:,}, without an interval: a single perturbed model"
+    ends = f"[{_points(low)}, {_points(high)}]"
+    doubt = "" if at.interval.trustworthy else f" (not trustworthy: {at.interval.doubt})"
+    if low <= 0:
+        return f"{first} and {second} cannot be told apart at k = {at.k:,}: {_points(size)} points {ends}{doubt}"
+    return f"{first} above {second} by {_points(size)} points at k = {at.k:,} {ends}{doubt}"
+
+
+def told_apart(first: str, second: str, at: Sequence[Difference]) -> str:
+    """At which k either arm is above the other, each interval by itself: `T 0.4 is above at k = 4 to 64`."""
+    parts = []
+    for name, sign in ((first, 1), (second, -1)):
+        above = [i for i, one in enumerate(at) if _decided(one) == sign]
+        if above:
+            parts.append(f"{name} is above at k = {_runs([one.k for one in at], above)}")
+    return ", ".join(parts) or "no k tells them apart"
+
+
+def _decided(at: Difference) -> int:
+    """1 or −1 where the interval is on one side of 0 and to be trusted; else 0."""
+    if at.interval is None or not at.interval.trustworthy:
+        return 0
+    return (at.interval.low > 0) - (at.interval.high < 0)
+
+
+def _runs(ks: Sequence[int], places: Sequence[int]) -> str:
+    """`1, 4 to 64`: the k at these places, neighbours together."""
+    runs: list[list[int]] = []
+    for i in places:
+        if runs and runs[-1][-1] == i - 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return ", ".join(f"{ks[run[0]]:,}" if len(run) == 1 else f"{ks[run[0]]:,} to {ks[run[-1]]:,}" for run in runs)
+
+
+def most_found(names: Sequence[str], points: Sequence[Point], what: str = "solves") -> str:
+    """`T 0.8 solves most at k = 64: 85.9% [75.0, 92.5], guessing 59.0%`; all that tie are named, or how many they are."""
+    best = max(point.share for point in points)
+    first = [(name, point) for name, point in zip(names, points, strict=True) if isclose(point.share, best, abs_tol=1e-9)]
+    _, point = first[0]
+    share = percent(point.share, point.band)
+    guessing = "" if point.chance is None else f", guessing {percent(point.chance)}"
+    if len(names) == 1:
+        return f"{names[0]} {what} {share} at k = {point.k:,}{guessing}"
+    several = agree(len(first), what, what.removesuffix("s"))
+    return f"{listed([name for name, _ in first])} {several} most at k = {point.k:,}: {share}{guessing}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """`a`, `a and b`, `a, b and 5 others`."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1:,} others"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _points(share: float) -> str:
+    """A share as percentage points with a proper minus sign: `5.2`, `−0.3`."""
+    return f"{100 * share:.1f}".replace("-0.0", "0.0").replace("-", "−")
