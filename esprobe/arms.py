@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite
+from pathlib import PurePath
 from typing import Any, Literal, Self
 
 from esprobe.errors import UserError
@@ -82,6 +83,12 @@ def trained_name(name: str) -> tuple[str, int | None]:
     """The training and the iteration that a model's name NAME@ITERATION says; (name, None) for any other name."""
     stem, at, iteration = name.rpartition("@")
     return (stem, int(iteration)) if at and iteration.isdecimal() else (name, None)
+
+
+def called(model: str) -> str:
+    """What a model is called where others read it: of a folder's path its last part, of any other name all of it."""
+    path = PurePath(model)
+    return path.name if path.is_absolute() and path.name else model
 
 
 def trained_digest(digest: str, updates: Iterable[Update]) -> str:

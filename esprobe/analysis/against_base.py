@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.best import Shared, unlike
 from esprobe.analysis.reading import query
+from esprobe.arms import called
 from esprobe.errors import UserError
 from esprobe.stats.intervals import Interval, paired_test
 
@@ -27,8 +28,8 @@ class VoteStep:
 
 def is_trained(connection: sqlite3.Connection, name: str | None) -> bool:
     """Whether a trained model of the database has exactly this name."""
-    sql = "SELECT 1 FROM model WHERE parent_id IS NOT NULL AND name = ?"
-    return name is not None and bool(query(connection, sql, [name])[1])
+    names = query(connection, "SELECT name FROM model WHERE parent_id IS NOT NULL")[1]
+    return name is not None and called(name) in {called(one) for (one,) in names}
 
 
 def with_base(arms: Sequence[ArmRow], name: str) -> list[tuple[ArmRow, ArmRow]]:
@@ -36,7 +37,7 @@ def with_base(arms: Sequence[ArmRow], name: str) -> list[tuple[ArmRow, ArmRow]]:
 
     Raises UserError where there is none.
     """
-    own = [arm for arm in arms if arm.steps and arm.model == name]
+    own = [arm for arm in arms if arm.steps and arm.model == called(name)]
     pairs = [(arm, next((other for other in arms if _alike(arm, other)), None)) for arm in own]
     if found := [(arm, other) for arm, other in pairs if other is not None]:
         return found

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from esprobe.analysis.baselines import Tried, chance_at, counts
 from esprobe.analysis.reading import query
-from esprobe.arms import is_member_arm, samples_of, trained_name, truncation
+from esprobe.arms import called, is_member_arm, samples_of, trained_name, truncation
 from esprobe.errors import UserError
 from esprobe.methods import NAMES, named, place
 from esprobe.stats.estimator import pass_at_k
@@ -42,7 +42,7 @@ class Filter:
     def passes(self, arm: "ArmRow") -> bool:
         """Whether the arm is shown."""
         return (
-            (self.model is None or self.model.lower() in arm.model.lower())
+            (self.model is None or called(self.model).lower() in arm.model.lower())
             and (not self.methods or arm.method in self.methods)
             and (not self.values or arm.value in self.values)
             and (self.task is None or arm.task == self.task)
@@ -135,6 +135,7 @@ def read_arms(connection: sqlite3.Connection, scorer: str) -> list[ArmRow]:
     arms = []
     for row in rows:
         fields = dict(zip(columns, row, strict=True))
+        fields |= {"model": called(fields["model"]), "root": called(fields["root"])}
         fields["settings"] = json.loads(fields["settings"])
         fields["rounding"] = json.loads(fields["rounding"] or "null")
         arms.append(ArmRow(**fields, at=at[fields["arm_id"]]))

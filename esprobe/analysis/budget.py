@@ -15,7 +15,7 @@ from esprobe.analysis.best import unlike
 from esprobe.analysis.families import Family, FamilyArm, TrainingFamily, read_families
 from esprobe.analysis.held_out import Reader, samplers_of, tested_problems
 from esprobe.analysis.samplers import Kind, Samplers, Spent, drawn
-from esprobe.arms import trained_name
+from esprobe.arms import called, trained_name
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, PERTURBATION, TEMPERATURE
 from esprobe.stats.best_of import powers
@@ -130,9 +130,9 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
     offers = Samplers(samplers, len(choice), len(tested))
     measures = [m for m in MEASURES if m == "pass" or all(s.has(m) for s in samplers)]
     trained = list(_trained(read, family, training, anchor, (tested, choice), measures))
-    verdicts = [_verdict(one, each, offers, len(tested), margin, family.root) for one, each in trained]
+    verdicts = [_verdict(one, each, offers, len(tested), margin, called(family.root)) for one, each in trained]
     return Budget(
-        base=family.root,
+        base=called(family.root),
         task=anchor.task,
         scorer=read.chosen.scorer,
         training=training,
@@ -140,7 +140,7 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
         choice=len(choice),
         trained_on=len(training.used),
         margin=margin,
-        points=(*_points(offers, measures, len(tested), family.root), *(one for one, _ in trained)),
+        points=(*_points(offers, measures, len(tested), called(family.root)), *(one for one, _ in trained)),
         verdicts=tuple(verdict for verdict in verdicts if verdict is not None),
         candidates=tuple(sampler.arm for sampler in samplers),
         left_out=tuple(left_out),

@@ -5,6 +5,7 @@ import sqlite3
 
 from esprobe.analysis.arms import ListedArm
 from esprobe.analysis.reading import query
+from esprobe.arms import called
 
 _ARMS = """
 SELECT arm.id, task, model.name, model.digest, method, value,
@@ -19,4 +20,5 @@ ORDER BY arm.id
 
 def listed_arms(connection: sqlite3.Connection) -> list[ListedArm]:
     """All arms, in the order in which they began."""
-    return [ListedArm._make((*row[:-1], json.loads(row[-1]))) for row in query(connection, _ARMS)[1]]
+    rows = query(connection, _ARMS)[1]
+    return [ListedArm(i, task, called(model), *rest, json.loads(settings)) for i, task, model, *rest, settings in rows]
