@@ -21,4 +21,4 @@ ORDER BY arm.id
 def listed_arms(connection: sqlite3.Connection) -> list[ListedArm]:
     """All arms, in the order in which they began."""
     rows = query(connection, _ARMS)[1]
-    return [ListedArm(i, task, called(model), *rest, json.loads(settings)) for i, task, model, *rest, settings in rows]
+    return [ListedArm._make((i, task, called(model), *rest, json.loads(text))) for i, task, model, *rest, text in rows]
