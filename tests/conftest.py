@@ -11,6 +11,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.helpers.trained import commands
+
 PUBLISHED = Path(os.environ.get("ESPROBE_PUBLISHED", Path(__file__).parents[2] / "shared/data/countdown.json"))
 ESPROBE = Path(sys.executable).with_name("esprobe")
 os.environ.setdefault("ESPROBE_OVERSUBSCRIBE", "1")  # tests with two engines run on a machine with one core too
@@ -87,3 +89,13 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = run_esprobe(*command, "--limit", "12", cwd=folder)
         assert done.returncode == 0, done.stderr
     return folder / "esprobe.db"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the database of a small training and its base, and the files of problems; read them, do not change them."""
+    folder = tmp_path_factory.mktemp("trained")
+    for command in commands(folder):
+        done = run_esprobe(*command, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder

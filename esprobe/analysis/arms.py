@@ -98,6 +98,7 @@ class ArmRow:
     root: str = ""  # the base that a trained model comes from; any other model itself
     root_digest: str = ""
     steps: int = 0  # of training, from it
+    digest: str = ""  # the same in every database, unlike its id
 
     @property
     def shares_draws(self) -> bool:
@@ -115,7 +116,7 @@ _SUMMARY = (
     "UNION ALL SELECT model.id, line.root, line.root_digest, line.steps + 1 FROM line JOIN model ON model.parent_id = line.id) "
     "SELECT s.arm_id, s.task, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, "
     "s.correct, s.problems_solved, s.mean_tokens, s.mean_prompt_tokens, s.cut_off, s.nan, s.solvable, s.unknown, s.settings, "
-    "arm.rounding, line.root, line.root_digest, line.steps FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id "
+    "arm.rounding, line.root, line.root_digest, line.steps, arm.digest FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id "
     "JOIN model ON model.id = arm.model_id JOIN line ON line.id = model.id WHERE s.scorer = ? ORDER BY s.value, s.arm_id"
 )
 

@@ -1,4 +1,5 @@
-"""What the page to explore results shows besides texts: arms, their votes, problems, how often each was solved, the first pair.
+"""What the page to explore results shows besides texts: arms, their votes, problems, how often each was solved, the first pair,
+trainings, and where all of it comes from.
 
 Reads the views and the table `problem`. Knows nothing of pages, nor of what a payload means.
 """
@@ -8,13 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from esprobe.analysis.against_base import with_base
 from esprobe.analysis.arms import ArmRow, Filter
 from esprobe.analysis.best import Counts, choose, of_models, share
 from esprobe.analysis.few import ChosenRollout, few_rollouts
 from esprobe.analysis.overview import Overview, read_overview
 from esprobe.analysis.problems import ProblemRow, read_problems
+from esprobe.analysis.runs import Origin, read_origin
+from esprobe.analysis.trainings import Trainings, read_trainings
 from esprobe.analysis.verdicts import read_firsts
 from esprobe.analysis.votes import ArmVotes, Key
+from esprobe.errors import UserError
+from esprobe.tasks.registry import find_task
 
 
 class Tries(NamedTuple):
@@ -25,12 +31,21 @@ class Tries(NamedTuple):
     first: int | None
 
 
+class Prompt(NamedTuple):
+    """What a model is asked for one problem: the texts of the messages, before any chat template, and how the answer begins."""
+
+    problem_id: int
+    messages: list[str]
+    prefill: str
+
+
 @dataclass(frozen=True)
 class Exploration:
     """Everything of one scorer. `cells[arm][problem]`, by their places here, is None where the arm never drew the problem.
 
     `votes`: by arm; `ballots`: the kinds that there are. `pair`: the places of the two arms to open with; the same twice if there
-    is one arm. The connection stays open for the texts.
+    is one arm. `prompt`: one problem as its task asks it, None where the arms were asked in other words.
+    The connection stays open for the texts.
     """
 
     connection: sqlite3.Connection
@@ -41,6 +56,9 @@ class Exploration:
     problems: list[ProblemRow]
     cells: list[list[Tries | None]]
     pair: tuple[int, int]
+    trainings: Trainings
+    origin: Origin
+    prompt: Prompt | None
 
     @property
     def rollouts(self) -> int:
@@ -49,12 +67,13 @@ class Exploration:
 
     def few_rollouts(self, most: int) -> Iterator[ChosenRollout]:
         """At most so many of each arm × problem, with their texts; see `few`."""
-        return few_rollouts(self.connection, self.scorer, most)
+        return few_rollouts(self.connection, self.scorer, [arm.arm_id for arm in self.arms], most)
 
 
-def read_exploration(connection: sqlite3.Connection, scorer: str) -> Exploration:
-    """All arms and problems with verdicts of the scorer. Raises UserError if there are none."""
-    seen = read_overview(connection, Filter(scorer), intervals=False, votes=True)
+def read_exploration(connection: sqlite3.Connection, chosen: Filter) -> Exploration:
+    """The arms that pass the filter, and their problems. Raises UserError if there are none."""
+    scorer = chosen.scorer
+    seen = read_overview(connection, chosen, votes=True)
     problems = read_problems(connection, scorer, seen.problems)
     return Exploration(
         connection=connection,
@@ -65,7 +84,19 @@ def read_exploration(connection: sqlite3.Connection, scorer: str) -> Exploration
         problems=problems,
         cells=_cells(seen, read_firsts(connection, scorer), problems),
         pair=opening_pair(seen.arms, seen.counts),
+        trainings=read_trainings(connection, chosen),
+        origin=read_origin(connection),
+        prompt=_prompt(seen.arms, problems),
     )
+
+
+def _prompt(arms: Sequence[ArmRow], problems: Sequence[ProblemRow]) -> Prompt | None:
+    """The first problem, where the arms have the wording that its task has today."""
+    task = find_task(problems[0].task)
+    if task is None or {arm.settings.get("prompt_digest") for arm in arms} != {task.prompt_digest()}:
+        return None
+    messages = [message["content"] for message in task.messages(problems[0].payload)]
+    return Prompt(problem_id=problems[0].problem_id, messages=messages, prefill=task.prefill)
 
 
 def _cells(seen: Overview, firsts: Mapping[int, Mapping[int, int]], problems: Sequence[ProblemRow]) -> list[list[Tries | None]]:
@@ -79,7 +110,8 @@ def _cells(seen: Overview, firsts: Mapping[int, Mapping[int, int]], problems: Se
 def opening_pair(arms: Sequence[ArmRow], solved: Mapping[int, Counts]) -> tuple[int, int]:
     """Places of the two arms to open with: the best temperature and the best perturbation arm of the first model that has both.
 
-    Without such a model, the best arm of any method and another of its model; without that, any two that share problems.
+    Without such a model, the last trained model and its base by arms that are alike; without that, the best arm of any method and
+    another of its model; without that, any two that share problems.
     """
     groups = of_models(arms)
     choices = [choice for group in groups if (choice := choose(group, solved))]
@@ -87,8 +119,19 @@ def opening_pair(arms: Sequence[ArmRow], solved: Mapping[int, Counts]) -> tuple[
     places = {arm.arm_id: i for i, arm in enumerate(arms)}
     if both:
         return places[both.best[0]], places[both.best[1]]
+    if against := _against_base(arms):
+        return places[against[0].arm_id], places[against[1].arm_id]
     first = choices[0].best[0] if choices else max(arms, key=lambda arm: arm.at[arm.draws].pass_at_k).arm_id
     others = [arm for arm in arms if arm.arm_id != first]
     mine = arms[places[first]]
     others.sort(key=lambda arm: (share(solved[first], solved[arm.arm_id]) is None, arm.model_digest != mine.model_digest))
     return places[first], places[others[0].arm_id] if others else places[first]
+
+
+def _against_base(arms: Sequence[ArmRow]) -> tuple[ArmRow, ArmRow] | None:
+    """The trained model with most steps and its base, by their arms with most draws; None where no arms of theirs are alike."""
+    last = max(arms, key=lambda arm: arm.steps)
+    try:
+        return max(with_base(arms, last.model), key=lambda pair: min(arm.draws for arm in pair))
+    except UserError:
+        return None

@@ -5,7 +5,7 @@ Reads the verdicts once, without the texts, in their order on disk, and then the
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -29,14 +29,15 @@ class ChosenRollout:
     tokens: int | None
     finish: str
     text: str
+    ballot: str | None
 
 
-def few_rollouts(connection: sqlite3.Connection, scorer: str, most: int) -> Iterator[ChosenRollout]:
-    """At most so many of each arm × problem: correct ones first, in draw order. Raises UserError where reading fails."""
+def few_rollouts(connection: sqlite3.Connection, scorer: str, arms: Sequence[int], most: int) -> Iterator[ChosenRollout]:
+    """At most so many of each of these arms × problem: correct ones first, in draw order. UserError where reading fails."""
     if most < 1:
         return
     try:
-        for (arm_id,) in connection.execute("SELECT id FROM arm ORDER BY id").fetchall():
+        for arm_id in arms:
             yield from _of_arm(connection, scorer, arm_id, most)
     except sqlite3.Error as error:
         raise failure(error) from None
@@ -52,8 +53,8 @@ def _of_arm(connection: sqlite3.Connection, scorer: str, arm_id: int, most: int)
         cells[verdict[0]].add(verdict)
     for cell in cells.values():
         for problem_id, draw, correct, reason, answer in cell.chosen():
-            seed, tokens, finish, text = connection.execute(
-                "SELECT seed, tokens, finish, text FROM rollout_text "
+            seed, tokens, finish, text, ballot = connection.execute(
+                "SELECT seed, tokens, finish, text, ballot FROM rollout_text "
                 "WHERE arm_id = ? AND problem_id = ? AND draw = ? AND scorer = ?",
                 [arm_id, problem_id, draw, scorer],
             ).fetchone()
@@ -68,6 +69,7 @@ def _of_arm(connection: sqlite3.Connection, scorer: str, arm_id: int, most: int)
                 tokens=tokens,
                 finish=finish,
                 text=text,
+                ballot=ballot,
             )
 
 

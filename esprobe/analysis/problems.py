@@ -19,12 +19,13 @@ class ProblemRow(NamedTuple):
     chance: float | None
     outcomes: int | None
     stratum: str | None
+    digest: str
 
 
 def read_problems(connection: sqlite3.Connection, scorer: str, only: Collection[int]) -> list[ProblemRow]:
     """The problems of these ids, in order of ids."""
     proven = ", ".join(f"CASE WHEN task = ?1 THEN {fact} END" for fact in ("solvable", "solution", "chance", "outcomes"))
-    _, rows = query(connection, f"SELECT id, task, payload, stratum, {proven} FROM problem ORDER BY id", [scorer])
+    _, rows = query(connection, f"SELECT id, task, payload, stratum, digest, {proven} FROM problem ORDER BY id", [scorer])
     return [
         ProblemRow(
             problem_id=problem_id,
@@ -35,7 +36,8 @@ def read_problems(connection: sqlite3.Connection, scorer: str, only: Collection[
             chance=chance,
             outcomes=outcomes,
             stratum=stratum,
+            digest=digest,
         )
-        for problem_id, task, payload, stratum, solvable, solution, chance, outcomes in rows
+        for problem_id, task, payload, stratum, digest, solvable, solution, chance, outcomes in rows
         if problem_id in only
     ]

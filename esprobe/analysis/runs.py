@@ -1,6 +1,9 @@
 """The runs of a database as rows: when each began, how long it took, how it ended, how much it wrote. Knows tables, no layout."""
 
+import json
 import sqlite3
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from esprobe.analysis.reading import query
 from esprobe.analysis.rows import RunRow
@@ -16,6 +19,33 @@ JOIN (SELECT run.id AS of_id, count(rollout.id) AS rollouts FROM run LEFT JOIN r
   ON of_id = id
 ORDER BY id
 """
+
+
+class Origin(NamedTuple):
+    """How a database came to be. `began`, `ended`: UTC, ISO 8601, of the first run and of the last that ended; empty without one.
+
+    `versions`: package → all versions of it that any run had, in order of runs.
+    """
+
+    runs: int
+    began: str
+    ended: str
+    versions: Mapping[str, tuple[str, ...]]
+
+
+def read_origin(connection: sqlite3.Connection) -> Origin:
+    """Of all runs together."""
+    _, rows = query(connection, "SELECT started, ended, versions FROM run ORDER BY id")
+    versions: dict[str, dict[str, None]] = {}
+    for *_, text in rows:
+        for package, version in json.loads(text).items():
+            versions.setdefault(package, {})[str(version)] = None
+    return Origin(
+        runs=len(rows),
+        began=min((began for began, *_ in rows), default=""),
+        ended=max((ended for _, ended, _ in rows if ended), default=""),
+        versions={package: tuple(found) for package, found in versions.items()},
+    )
 
 
 def runs(connection: sqlite3.Connection) -> list[RunRow]:

@@ -14,6 +14,7 @@ from esprobe.cli.report_options import (
     CompareOption,
     KsOption,
     MarginOption,
+    PageArmsOption,
     PlotOption,
     PlotsOption,
     SelectOption,
@@ -55,7 +56,7 @@ def report(
     """Show every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
     from esprobe.analysis import reading
     from esprobe.analysis.arms import Filter
-    from esprobe.analysis.which import scorer_of, tasks
+    from esprobe.analysis.which import scorer_of
     from esprobe.store.soundness import explained
 
     _check(method or (), [compare, select, budget], train is None or select or budget)
@@ -74,8 +75,7 @@ def report(
             _print_report(connection, chosen, k or (), style)
         if pictures is not None and not (select or budget):  # which have plots of their own
             _print_plots(connection, chosen, pictures, style)
-        if task is None and len(names := tasks(connection)) > 1:
-            print(f"one task at a time; --task shows another: {rendering.shown(', '.join(names))}", file=sys.stderr)
+        _name_tasks(connection, task)
 
 
 def _check(methods: Sequence[str], kinds: Sequence[bool], train_is_used: bool) -> None:
@@ -87,6 +87,14 @@ def _check(methods: Sequence[str], kinds: Sequence[bool], train_is_used: bool) -
         raise typer.BadParameter("--compare, --select and --budget are different reports; ask for one of them")
     if not train_is_used:
         raise typer.BadParameter("--train is for --select and --budget")
+
+
+def _name_tasks(connection: Connection, task: str | None) -> None:
+    """Where the user names no task and there are several."""
+    from esprobe.analysis.which import tasks
+
+    if task is None and len(names := tasks(connection)) > 1:
+        print(f"one task at a time; --task shows another: {rendering.shown(', '.join(names))}", file=sys.stderr)
 
 
 def _print_report(connection: Connection, chosen: "Filter", ks: Sequence[int], style: Format) -> None:
@@ -156,19 +164,28 @@ def explore(
     ] = 4,
     scorer: ScorerOption = None,
     task: ShownTaskOption = None,
+    model: ShownModelOption = None,
+    method: ShownMethodsOption = None,
+    value: ShownValuesOption = None,
+    arm: PageArmsOption = None,
 ) -> None:
     """Write one HTML file for browsing: two arms side by side, problem by problem, with their rollouts."""
     from contextlib import closing
 
+    from esprobe.analysis.arms import Filter
     from esprobe.analysis.exploration import read_exploration
     from esprobe.analysis.reading import open_database
     from esprobe.analysis.which import scorer_of
     from esprobe.report.explore.write import explore as write_page
     from esprobe.store.soundness import explained
 
+    _check(method or (), [], train_is_used=True)
     db = ctx.obj[0]
     with explained(db), closing(open_database(db, snapshot=True)) as connection:
-        said = write_page(read_exploration(connection, scorer_of(connection, task, scorer)), db, out, rollouts_per_cell, show)
+        scorer = scorer_of(connection, task, scorer)
+        chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
+        said = write_page(read_exploration(connection, chosen), db, out, rollouts_per_cell, show)
+        _name_tasks(connection, task)
     print(rendering.shown(said))
 
 

@@ -3,7 +3,7 @@
 Knows what a budget contains and how its tables look; computes nothing beyond formatting.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from esprobe.analysis.budget import Budget, Point, Verdict
@@ -105,11 +105,20 @@ def _text(one: Budget, style: Format, width: int | None) -> str:
     parts = [heading(title, style, width, title=True), "\n".join(heading(said, style, width) for said in answers(one))]
     for measure in ("value", "pass"):
         rows = thinned(one.of(measure))
-        by_expression = {_key(point): point for point in one.of("expression")} if measure == "value" else {}
-        made = _figures(rows, by_expression)
+        made = _figures(rows, _by_expression(one, measure))
         parts += [heading(f"{TITLES[measure]}:", style, width), fitted(made, style, width, (), ("by expression", "total"), False)]
         parts += _compared(one, rows, style, width)
     return "\n\n".join([*parts, "\n".join(heading(note, style, width) for note in lacking(one))])
+
+
+def figures(one: Budget, measure: Measure) -> Made:
+    """Names of columns and rows of the table of figures by one measure."""
+    return _figures(thinned(one.of(measure)), _by_expression(one, measure))(Shape(()))
+
+
+def _by_expression(one: Budget, measure: Measure) -> dict[tuple[Any, ...], Point]:
+    """What stands in a row with a figure by value."""
+    return {_key(point): point for point in one.of("expression")} if measure == "value" else {}
 
 
 def _compared(one: Budget, rows: Sequence[Point], style: Format, width: int | None) -> list[str]:
@@ -149,7 +158,7 @@ def _spaced(count: int) -> list[float]:
     return list(range(count)) if count <= MOST_ROWS else [i * (count - 1) / (MOST_ROWS - 1) for i in range(MOST_ROWS)]
 
 
-def _figures(rows: Sequence[Point], by_expression: dict[tuple[Any, ...], Point]) -> Any:
+def _figures(rows: Sequence[Point], by_expression: dict[tuple[Any, ...], Point]) -> Callable[[Shape], Made]:
     """The table's maker: a row for each figure."""
 
     def make(shape: Shape) -> Made:

@@ -16,6 +16,7 @@ from tests.helpers.wired import explore
 TEMPERATURE = {0: "+++-", 1: "+---", 2: "----", 3: "--++", 4: "----", 5: "+---", 6: "----"}
 PERTURBATION = {0: "+---", 1: "----", 2: "+---", 3: "++++", 4: "----", 5: "----", 7: "+---"}
 ARMS = [("greedy", None, {0: "+", 1: "-"}), ("temperature", 0.5, TEMPERATURE), ("perturbation", 0.01, PERTURBATION)]
+PAIRS = "#view=problems"
 GROUPS = {"both": [1, 4], "first": [2, 6], "second": [3], "neither": [5]}
 FACTS = [Facts(True, "1 + 7", 0.125), Facts(False, None, 0.0), Facts(None, None, None)]
 
@@ -25,7 +26,7 @@ def page(tmp_path: Path, open_page: Opener) -> Any:
     """Three arms over eight problems; problem 7 and 8 are drawn by one arm each."""
     make(tmp_path / "r.db", ARMS, facts=FACTS)
     explore(tmp_path / "r.db", tmp_path / "p.html")
-    return open_page(tmp_path / "p.html")
+    return open_page(tmp_path / "p.html", PAIRS)
 
 
 def listed(page: Any) -> list[int]:
@@ -46,7 +47,7 @@ def focused(page: Any) -> str:
 
 def test_group_counts_are_those_of_sql_and_a_click_filters(swept: Path, tmp_path: Path, open_page: Opener) -> None:
     explore(swept, tmp_path / "p.html")
-    page = open_page(tmp_path / "p.html")
+    page = open_page(tmp_path / "p.html", PAIRS)
     first, second = (int(page.locator(f"#{side}").input_value()) for side in ("first", "second"))
     sql = (
         "SELECT a.problem_id, a.c > 0, b.c > 0 FROM solved AS a JOIN solved AS b USING (problem_id, scorer) "
@@ -80,7 +81,7 @@ def test_groups_count_equally_many_draws_of_both_arms(tmp_path: Path, open_page:
     late = {0: "--+-----", 1: "-------+", 2: "+-------"}
     make(tmp_path / "r.db", [("temperature", 0.5, late), ("perturbation", 0.01, {0: "--", 1: "+-", 2: "--"})])
     explore(tmp_path / "r.db", tmp_path / "p.html")
-    page = open_page(tmp_path / "p.html")
+    page = open_page(tmp_path / "p.html", PAIRS)
     assert {group: count(page, group) for group in GROUPS} == {"both": 0, "first": 1, "second": 1, "neither": 1}
     assert "8 and 2 draws per problem: the groups count the first 2 of each" in page.inner_text("#fairness")
 
@@ -115,7 +116,7 @@ def test_votes_have_a_line_for_each_kind_of_ballot(tmp_path: Path, open_page: Op
     tied = {0: "+--+" * 4, 1: "++--" * 4, 2: "+" * 16}
     make(tmp_path / "r.db", [*ARMS[:1], ("temperature", 0.5, tied), ("perturbation", 0.01, tied)], voted=by_two_ways)
     explore(tmp_path / "r.db", tmp_path / "p.html")
-    page = open_page(tmp_path / "p.html")
+    page = open_page(tmp_path / "p.html", PAIRS)
     for role in ("first", "second"):
         # two problems are a tie by value; by expression the 8 wrong answers, which are the same, outvote 8 different ones
         lines = [re.sub(r"\s+", " ", line) for line in page.locator(f"#{role}-votes p").all_inner_texts()]
@@ -173,15 +174,17 @@ def test_a_link_brings_back_everything(page: Any, open_page: Opener, tmp_path: P
         assert which.inner_text("#detail-title") == "Problem 4"
         assert which.input_value("#search") == "target"
         assert which.input_value("#first") == "3"
+    assert re.search(r"first=[0-9a-f]{12}&.*problem=[0-9a-f]{12}$", link)  # the same in another database
     page.go_back()
     assert page.locator("#detail").is_hidden()
-    bad = open_page(tmp_path / "p.html", "#problem=999&first=x&group=%3Cb%3E&sort=-nothing")
+    assert open_page(tmp_path / "p.html", "#problem=4").inner_text("#detail-title") == "Problem 4"
+    bad = open_page(tmp_path / "p.html", "#view=problems&problem=999&first=x&group=%3Cb%3E&sort=-nothing&k=7&curves=x")
     assert listed(bad) == list(range(1, 9))
 
 
 def test_a_problem_shows_its_facts_rates_curve_and_rollouts(page: Any) -> None:
     page.click("#rows tr:nth-child(1)")
-    facts = page.inner_text(".facts").split("\n")
+    facts = page.inner_text("#detail .facts").split("\n")
     assert facts[:6] == ["numbers", "1, 40, 7", "target", "100", "a solution", "1 + 7"]
     assert facts[6:] == ["chance", "12.5%, one random valid answer in 8"]
     rows = page.locator("#rates tbody tr").all_inner_texts()
@@ -200,9 +203,9 @@ def test_a_problem_shows_its_facts_rates_curve_and_rollouts(page: Any) -> None:
     assert re.search(r"draw 0 · seed of the perturbation \d{10,} · 9 tokens · ended by stop", cards[0])
     assert page.locator("#detail section.second mark").all_inner_texts() == ["0 + 0", "1 + 0", "2 + 0", "3 + 0"]
     page.click("#next")
-    assert "none: proven unsolvable" in page.inner_text(".facts")
+    assert "none: proven unsolvable" in page.inner_text("#detail .facts")
     page.click("#next")
-    assert page.inner_text(".facts").count("not known") == 2
+    assert page.inner_text("#detail .facts").count("not known") == 2
     assert focused(page) == "next"
     for _ in range(5):
         page.keyboard.press("Enter")
@@ -228,7 +231,7 @@ def test_everything_can_be_done_with_the_keyboard(page: Any) -> None:
     page.focus("#rows [aria-current]")
     keys.press("ArrowDown")  # the open problem follows the list
     assert (page.inner_text("#detail-title"), focused(page)) == ("Problem 3", "3")
-    assert fragment(page).endswith("problem=3")
+    assert re.search(r"problem=[0-9a-f]{12}$", fragment(page))
     keys.press("Escape")
     assert page.locator("#detail").is_hidden()
     assert focused(page) == "3"
@@ -243,7 +246,7 @@ def test_everything_can_be_done_with_the_keyboard(page: Any) -> None:
 
 def test_every_control_has_a_name_and_landmarks_are_there(page: Any) -> None:
     page.click("#rows tr:nth-child(1)")
-    controls = "[...document.querySelectorAll('button, select, input')].filter(e => !e.hidden)"
+    controls = "[...document.querySelectorAll('button, select, input')].filter(e => e.checkVisibility())"
     names = f"{controls}.map(e => e.innerText || e.ariaLabel || e.labels[0].innerText)"
     assert all(page.evaluate(names))
     for role in ("banner", "main", "contentinfo", "status", "table"):
@@ -313,6 +316,9 @@ def test_the_page_fits_in_light_and_dark_wide_and_narrow(
     light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
     assert light == (scheme == "light")
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) == 0
+    assert len(page.screenshot(full_page=True)) > 10_000
+    page.click("#view-problems")
     assert page.evaluate(wide) == 0
     page.click("#rows tr")
     assert page.evaluate(wide) == 0

@@ -50,4 +50,4 @@ def save_plots(path: Path, chosen: Filter | None, folder: Path) -> list[str]:
 
 def explore(path: Path, out: Path, scorer: str = "countdown", per_cell: int = write.PER_CELL) -> str:
     with closing(open_database(path, snapshot=True)) as connection:
-        return write.explore(read_exploration(connection, scorer), path, out, per_cell)
+        return write.explore(read_exploration(connection, Filter(scorer)), path, out, per_cell)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from esprobe.bundled import MODELS
 from esprobe.bundled.trained import TRAINED
+from esprobe.report.explore.page import SCRIPTS
 from tests.conftest import HANGS_S
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ def test_a_wheel_installed_elsewhere_samples_and_reports(tmp_path: Path) -> None
     assert {f"esprobe/bundled/{model}/model.safetensors" for model in MODELS} <= set(names)
     assert f"esprobe/bundled/{TRAINED}.json" in names
     assert "esprobe/py.typed" in names  # else type checkers take esprobe for untyped
-    assert {f"esprobe/report/explore/{name}" for name in ("page.html.j2", "page.css", "page.js", "detail.js")} <= set(names)
+    assert {f"esprobe/report/explore/{name}" for name in ("page.html.j2", "page.css", *SCRIPTS)} <= set(names)
 
     place = tmp_path / "elsewhere"
     venv.create(place, with_pip=False)

@@ -15,33 +15,12 @@ from esprobe.analysis.which import scorer_of
 from esprobe.report.plots.budget import save_budgets
 from tests.conftest import run_esprobe
 from tests.helpers.errors import one_line_error
-
-SMALL = ("--max-new-tokens", "40")
-TEMPERATURES = ("-T", "0.8,1.2")
-SETTINGS = ("--iterations", 2, "--population", 4, "--problems-per-iteration", 3, "--sigma", 0.02, "--seed", "1,2")
+from tests.helpers.trained import SMALL, problems
 
 
-def problems(path: Path, first: int, count: int) -> Path:
-    """A file of easy problems, each another one."""
-    records = [{"numbers": [i, i + 3, 5], "target": str(2 * i + 8)} for i in range(first, first + count)]
-    path.write_text("\n".join(map(json.dumps, records)))
-    return path
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base sampled on 6 problems to choose on and on 8 to test on, and what was trained on the 6; read it only."""
-    found = tmp_path_factory.mktemp("budget")
-    train, test = problems(found / "train.jsonl", 1, 6), problems(found / "test.jsonl", 30, 8)
-    commands: list[tuple[object, ...]] = [
-        ("train", "--data", train, *SETTINGS, "--evaluate-every", 1, "--test-data", test, "-T", 0.8, "-n", 2),
-        *(("sample-temp", "--data", data, *TEMPERATURES, "-n", 4) for data in (train, test)),
-        *(("sample-perturb", "--data", data, "--sigma", 0.01, "-n", 4) for data in (train, test)),
-    ]
-    for words in commands:
-        done = run_esprobe(*words, *SMALL, cwd=found)
-        assert done.returncode == 0, done.stderr
-    return found
+@pytest.fixture(scope="session")
+def folder(trained: Path) -> Path:
+    return trained
 
 
 @pytest.fixture(scope="module")

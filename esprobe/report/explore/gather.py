@@ -1,16 +1,23 @@
-"""What the page shows besides rollouts, as plain JSON: arms with names and votes, problems, how often each arm solved each.
+"""What the page shows besides rollouts, as plain JSON: arms with figures, problems, how often each arm solved each, the settings.
 
-Knows an exploration and what the page's script reads. Knows neither rollout texts nor HTML.
+Knows an exploration and what the page's script reads. Knows neither rollout texts nor HTML. Trainings are in `training`.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from esprobe.analysis.arms import ArmRow, told_apart
 from esprobe.analysis.exploration import Exploration
+from esprobe.methods import place
+from esprobe.report.explore.shorten import ends
+from esprobe.report.explore.training import trainings
 from esprobe.report.render import visible
-from esprobe.report.words import arm_name
+from esprobe.report.words import arm_name, counted, names_of
+
+DIGITS = 12  # of a digest in links: a clash among a million has a probability of one in 500
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,12 @@ class Core:
     place_of_problem: Mapping[int, int]
 
 
-def core(found: Exploration) -> Core:
-    """Everything but the rollouts."""
+def core(found: Exploration, database: str) -> Core:
+    """Everything but the rollouts. `database`: what the file is called."""
     problems = [
         {
             "id": problem.problem_id,
+            "link": problem.digest[:DIGITS],
             "payload": problem.payload,
             "solvable": None if problem.solvable is None else int(problem.solvable),
             "solution": problem.solution,
@@ -42,6 +50,10 @@ def core(found: Exploration) -> Core:
             "cells": found.cells,
             "first": found.pair[0],
             "second": found.pair[1],
+            "trainings": trainings(found.trainings),
+            "settings": _settings(found.arms),
+            "prompt": found.prompt and found.prompt._asdict(),
+            "origin": found.origin._asdict() | {"database": visible(database)},
         },
         place_of_arm={arm.arm_id: place for place, arm in enumerate(found.arms)},
         place_of_problem={problem.problem_id: place for place, problem in enumerate(found.problems)},
@@ -49,8 +61,41 @@ def core(found: Exploration) -> Core:
 
 
 def _described(found: Exploration) -> list[dict[str, Any]]:
-    """The arms as plain JSON, each with a name that no other has."""
+    """The arms as plain JSON, each with a name that no other has, and a short one for columns and lines."""
     arms = found.arms
+    families = list(dict.fromkeys((arm.root_digest, arm.task) for arm in arms))
+    short, apart = _short_names(arms), told_apart(arms)
+    return [
+        {
+            "id": arm.arm_id,
+            "link": arm.digest[:DIGITS],
+            "name": name,
+            "short": short[arm.arm_id],
+            "task": visible(arm.task),
+            "model": visible(arm.model),
+            "family": families.index((arm.root_digest, arm.task)),
+            "method": visible(arm.method),
+            "kind": place(arm.method),
+            "value": visible(arm_name(arm).removeprefix(arm.method).strip()),
+            "apart": visible(apart.get(arm.arm_id, "")),
+            "trained": visible(f"{counted(arm.steps, 'step')} of training from {arm.root}") if arm.steps else "",
+            "problems": arm.problems,
+            "draws": arm.draws,
+            "solved": arm.problems_solved,
+            "solvable": arm.solvable,
+            "unknown": arm.unknown,
+            "tokens": arm.mean_tokens,
+            "cutOff": arm.cut_off / arm.rollouts,
+            "at": [[k, at.pass_at_k, at.chance, *ends(at.interval)] for k, at in sorted(arm.at.items())],
+            "votes": _votes(found, arm),
+        }
+        for arm, name in zip(arms, _names(arms), strict=True)
+    ]
+
+
+def _names(arms: Iterable[ArmRow]) -> list[str]:
+    """`temperature T 0.6`, with the model before it where there are several, and with settings where these differ."""
+    arms = list(arms)
     several = len({arm.model for arm in arms}) > 1
     apart = told_apart(arms)
     names = []
@@ -59,25 +104,34 @@ def _described(found: Exploration) -> list[dict[str, Any]]:
         value = "" if arm.value is None else f" {label.removeprefix(arm.method).strip()}"
         settings = f" ({apart[arm.arm_id]})" if arm.arm_id in apart else ""
         names.append(visible((f"{arm.model}: " if several else "") + arm.method + value + settings))
-    return [
-        {
-            "id": arm.arm_id,
-            "name": name if names.count(name) == 1 else f"{name} (arm {arm.arm_id})",
-            "model": visible(arm.model),
-            "problems": arm.problems,
-            "draws": arm.draws,
-            "solved": arm.problems_solved,
-            "solvable": arm.solvable,
-            "unknown": arm.unknown,
-            "at": [[k, at.pass_at_k, at.chance] for k, at in sorted(arm.at.items())],
-            "votes": _votes(found, arm),
-        }
-        for arm, name in zip(arms, names, strict=True)
-    ]
+    return [name if names.count(name) == 1 else f"{name} (arm {arm.arm_id})" for arm, name in zip(arms, names, strict=True)]
 
 
-def _votes(found: Exploration, arm: ArmRow) -> dict[str, list[list[float]]]:
-    """Kind of ballot → [k, vote@k] at the k of pass@k; nothing for a single draw, which has nothing to outvote."""
+def _short_names(arms: Iterable[ArmRow]) -> dict[int, str]:
+    """`T 0.6`, where there are several models `es@8 T 0.6`, the last part of its name first."""
+    arms = list(arms)
+    if len({arm.model_digest for arm in arms}) == 1:
+        return {arm_id: visible(name) for arm_id, name in names_of(arms).items()}
+    names = [visible(f"{PurePath(arm.model).name} {arm_name(arm)}") for arm in arms]
+    return {
+        arm.arm_id: name if names.count(name) == 1 else f"{name} #{arm.arm_id}" for arm, name in zip(arms, names, strict=True)
+    }
+
+
+def _votes(found: Exploration, arm: ArmRow) -> dict[str, list[list[Any]]]:
+    """Kind of ballot → [k, vote@k, interval] at the k of pass@k; nothing for a single draw, which has nothing to outvote."""
     votes, ks = found.votes[arm.arm_id], sorted(arm.at)
     curves = {key: [vote for k in ks if (vote := votes.at(key, k)) is not None] for key in found.ballots if arm.draws > 1}
-    return {key: [[vote.k, vote.vote_at_k] for vote in curve] for key, curve in curves.items() if curve}
+    return {key: [[vote.k, vote.vote_at_k, *ends(vote.interval)] for vote in curve] for key, curve in curves.items() if curve}
+
+
+def _settings(arms: Iterable[ArmRow]) -> list[list[Any]]:
+    """[setting, value, places of the arms that have it], the settings of all arms first."""
+    found: dict[tuple[str, str], list[int]] = {}
+    arms = list(arms)
+    for at, arm in enumerate(arms):
+        for key, value in arm.settings.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            found.setdefault((visible(key), visible(text)), []).append(at)
+    rows = [[key, text, places] for (key, text), places in found.items()]
+    return sorted(rows, key=lambda row: (len(row[2]) < len(arms), row[0]))

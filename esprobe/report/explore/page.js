@@ -1,5 +1,5 @@
-// The page around the problem: two arms, four groups, search, sort, the list, the keyboard, and all of it in the fragment.
-// Knows the state and which parts show it; how one problem looks is detail.js.
+// The page around the views: which is open, two arms, four groups, search, sort, the list, the keyboard, all of it in the fragment.
+// Knows the state and which parts show it; how views look is in overview.js, training.js and detail.js.
 
 const byId = (id) => document.getElementById(id);
 const COLUMNS = [
@@ -8,13 +8,15 @@ const COLUMNS = [
   { key: "chance", name: "Chance", number: true, extra: true, of: (i) => problems[i].chance },
   { key: "first", name: "First", number: true, of: (i) => rate(state.first, i) },
   { key: "second", name: "Second", number: true, of: (i) => rate(state.second, i) },
-  { key: "difference", name: "Difference", number: true, extra: true, of: (i) => difference(i) },
+  { key: "difference", name: "Difference, points", number: true, extra: true, of: (i) => difference(i) },
 ];
 const ROWS = 500;
 const words = problems.map((problem) => Object.entries(problem.payload).map(([key, value]) => `${key} ${plain(value)}`).join(" "));
 const haystacks = problems.map((problem, i) => `#${problem.id} ${words[i]} ${problem.solution || ""}`.toLowerCase());
-const places = new Map(problems.map((problem, i) => [String(problem.id), i]));
-const armPlaces = new Map(arms.map((arm, i) => [String(arm.id), i]));
+// By digest, which is the same in every database; by id for people.
+const places = new Map(problems.flatMap((problem, i) => [[String(problem.id), i], [problem.link, i]]));
+const armPlaces = new Map(arms.flatMap((arm, i) => [[String(arm.id), i], [arm.link, i]]));
+const VIEWS = ["overview", "training", "problems"].filter((view) => view !== "training" || core.trainings.length);
 let state, listed = [], most = ROWS;
 
 const rate = (arm, i) => (cells[arm][i] ? cells[arm][i][1] / cells[arm][i][0] : null);
@@ -27,6 +29,8 @@ function difference(i) {
 function readFragment() {
   const given = new URLSearchParams(location.hash.slice(1));
   const sort = given.get("sort") || "id";
+  const problem = places.get(given.get("problem")) ?? null;
+  const view = VIEWS.includes(given.get("view")) ? given.get("view") : problem === null ? "overview" : "problems";
   const known = COLUMNS.find((column) => column.key === sort.replace(/^-/, ""));
   return {
     first: armPlaces.get(given.get("first")) ?? core.first,
@@ -35,18 +39,24 @@ function readFragment() {
     search: given.get("search") || "",
     sort: known ? known.key : "id",
     down: known !== undefined && sort.startsWith("-"),
-    problem: places.get(given.get("problem")) ?? null,
+    problem: view === "problems" ? problem : null,
+    view,
+    k: ks.find((k) => String(k) === given.get("k")) ?? usualK(),
+    curves: ["pass", ...ballots].includes(given.get("curves")) ? given.get("curves") : "pass",
   };
 }
 
 function writeFragment(push) {
   const given = new URLSearchParams();
-  if (state.first !== core.first) given.set("first", arms[state.first].id);
-  if (state.second !== core.second) given.set("second", arms[state.second].id);
+  if (state.view !== "overview" && state.problem === null) given.set("view", state.view);
+  if (state.k !== usualK()) given.set("k", state.k);
+  if (state.curves !== "pass") given.set("curves", state.curves);
+  if (state.first !== core.first) given.set("first", arms[state.first].link);
+  if (state.second !== core.second) given.set("second", arms[state.second].link);
   if (state.group !== "all") given.set("group", state.group);
   if (state.search) given.set("search", state.search);
   if (state.sort !== "id" || state.down) given.set("sort", (state.down ? "-" : "") + state.sort);
-  if (state.problem !== null) given.set("problem", problems[state.problem].id);
+  if (state.problem !== null) given.set("problem", problems[state.problem].link);
   const fragment = `#${given}`;
   if (fragment !== (location.hash || "#")) history[push ? "pushState" : "replaceState"](null, "", fragment);
 }
@@ -78,6 +88,36 @@ function inOrder(a, b) {
 }
 
 function show() {
+  for (const view of VIEWS) {
+    byId(view).hidden = state.view !== view;
+    byId(`view-${view}`).setAttribute("aria-current", state.view === view ? "page" : "false");
+  }
+  ({ overview: showOverview, training: showTraining, problems: showProblems })[state.view]();
+}
+
+function showOverview() {
+  const { k, curves: kind } = state;
+  byId("k").value = String(k);
+  byId("arms").replaceChildren(...armsTable(k, state, (role, arm) => change({ [role]: arm })));
+  byId("doubts").textContent = doubts(k);
+  const used = new Set(ballots);
+  byId("votes-said").textContent = voting(used);
+  for (const one of ["pass", ...ballots]) byId(`curves-${one}`).setAttribute("aria-pressed", String(one === kind));
+  byId("curves").replaceChildren(...curves(kind, state, pictureWidth(byId("curves"), families.length)));
+}
+
+// Pixels for each of several pictures: in two columns where there is room for them, without gaps, edges and padding.
+function pictureWidth(place, count) {
+  const columns = count > 1 && place.clientWidth > 900 ? 2 : 1;
+  return Math.max(260, Math.floor((place.clientWidth - 24 * (columns - 1)) / columns) - 28);
+}
+
+function showTraining() {
+  const place = byId("training");
+  place.replaceChildren(...core.trainings.map((one) => training(one, pictureWidth(place, 2))));
+}
+
+function showProblems() {
   const groups = problems.map((_, i) => groupOf(i, state.first, state.second));
   listed = problems.map((_, i) => i).filter((i) => (state.group === "all" || groups[i] === state.group) && matches(i)).sort(inOrder);
   showArms();
@@ -149,6 +189,7 @@ function showRows() {
   const focused = document.activeElement?.dataset?.row;
   COLUMNS.forEach(({ key, extra }) => {
     const head = byId(`sort-${key}`);
+    if (key === "first" || key === "second") head.lastChild.childNodes[1].textContent = arms[state[key]].short;
     head.setAttribute("aria-sort", state.sort !== key ? "none" : state.down ? "descending" : "ascending");
     head.lastChild.lastChild.textContent = state.sort !== key ? "" : state.down ? " ↓" : " ↑";
     head.hidden = extra && state.problem !== null;
@@ -203,9 +244,21 @@ function showDetail() {
     step("‹ Previous", "previous", at > 0 ? listed[at - 1] : undefined), step("Next ›", "next", listed[at + 1]),
     el("button", { type: "button", id: "close", onclick: close }, "Close"));
   const sides = core.leftOut.perCell ? [rollouts(problem, first, "first"), first === second ? null : rollouts(problem, second, "second")] : [el("p", { className: "quiet" }, "This page was made without rollouts.")];
-  place.replaceChildren(title, facts(problems[problem]), el("h3", null, "pass@k"), curve(problem, first, second),
+  place.replaceChildren(title, facts(problems[problem]), el("h3", null, "pass@k"), curve(problem, first, second, 460),
     el("h3", null, "Solve rate in every arm"), rates(problem, first, second), el("h3", null, "Rollouts"),
     el("div", { className: sides.length > 1 && sides[1] ? "pair" : "" }, ...sides));
+}
+
+function openView(view) {
+  change({ view, problem: null }, true);
+}
+
+// The line of the arm that the pointer or the keyboard is on, in the table or in a picture.
+function light(event) {
+  const leaving = event.type === "mouseout" || event.type === "focusout";
+  const arm = leaving ? undefined : event.target.closest("[data-arm]")?.dataset.arm;
+  for (const one of document.querySelectorAll("#overview [data-arm]")) one.classList.toggle("lit", one.dataset.arm === arm);
+  byId("curves").classList.toggle("dimmed", arm !== undefined);
 }
 
 function openProblem(i) {
@@ -229,6 +282,11 @@ function moveTo(rows, place) {
   now.focus();
 }
 
+function toSearch() {
+  if (state.view !== "problems") openView("problems");
+  byId("search").focus();
+}
+
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = ["INPUT", "SELECT"].includes(event.target.tagName);
@@ -237,7 +295,7 @@ function onKey(event) {
   const steps = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: rows.length - 1 };
   if (event.key === "Escape" && event.target.id === "search" && state.search) change({ search: "" });
   else if (event.key === "Escape" && state.problem !== null) close();
-  else if (event.key === "/" && !typing) byId("search").focus();
+  else if (event.key === "/" && !typing) toSearch();
   else if (event.key === "ArrowDown" && event.target.id === "search") moveTo(rows, 0);
   else if (event.key in steps && here >= 0) moveTo(rows, steps[event.key]);
   else return;
@@ -245,11 +303,20 @@ function onKey(event) {
 }
 
 function start() {
-  byId("about").textContent = `${[...new Set(arms.map((arm) => arm.model))].join(", ")} · ${counted(problems.length, "problem")} · ${counted(arms.length, "arm")} · scored by ${core.scorer}`;
+  const models = [...new Set(arms.map((arm) => arm.model))];
+  byId("about").textContent = `${core.origin.database} · ${models.length > 3 ? counted(models.length, "model") : models.join(", ")} · ${counted(problems.length, "problem")} · ${counted(arms.length, "arm")} · scored by ${core.scorer}`;
   for (const role of ["first", "second"]) {
-    byId(role).append(...arms.map((arm) => el("option", { value: String(arm.id) }, arm.name)));
+    byId(role).append(...arms.map((arm) => el("option", { value: String(arm.id) }, arm.apart ? `${arm.short} (${arm.apart})` : arm.short)));
     byId(role).addEventListener("change", (event) => change({ [role]: armPlaces.get(event.target.value) }));
   }
+  byId("nav").append(...VIEWS.map((view) => el("button", { type: "button", id: `view-${view}`, onclick: () => openView(view) }, { overview: "Overview", training: "Training", problems: "Problem by problem" }[view])));
+  byId("k").append(...ks.map((k) => el("option", { value: String(k) }, many(k))));
+  byId("k").addEventListener("change", (event) => change({ k: Number(event.target.value) }));
+  const labels = { pass: "pass@k", value: ballots.length > 1 ? "vote@k by value" : "vote@k", expression: "vote@k by expression" };
+  byId("kinds").append(...["pass", ...ballots].map((kind) => el("button", { type: "button", id: `curves-${kind}`, onclick: () => change({ curves: kind }) }, labels[kind])));
+  byId("origin").append(howMade());
+  for (const event of ["mouseover", "mouseout", "focusin", "focusout"]) byId("overview").addEventListener(event, light);
+  addEventListener("resize", () => { if (state.view !== "problems") show(); });
   document.body.classList.toggle("single", arms.length === 1);
   byId("swap").addEventListener("click", () => {
     const group = { first: "second", second: "first" }[state.group] || state.group;
@@ -267,7 +334,7 @@ function start() {
   });
   byId("search").addEventListener("input", (event) => change({ search: event.target.value }));
   byId("more").addEventListener("click", () => { most += ROWS; showRows(); });
-  document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); byId("problems").focus(); });
+  document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); byId(state.view === "problems" ? "list" : "main").focus(); });
   document.addEventListener("keydown", onKey);
   addEventListener("hashchange", () => { state = readFragment(); show(); });
   addEventListener("popstate", () => { state = readFragment(); show(); });

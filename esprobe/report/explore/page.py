@@ -20,7 +20,8 @@ from esprobe.report.explore.shorten import ANSWER_BYTES, encoded, shorten, short
 MAX_BYTES = 15_000_000
 MOST_TEXT = 4000  # bytes of a text where there is room
 LEAST_TEXT = 400  # before texts are cut below this, there are fewer of them
-_REST = 120 + ANSWER_BYTES  # bytes of a rollout besides its text, at most
+_REST = 120 + 2 * ANSWER_BYTES  # bytes of a rollout besides its text, at most
+SCRIPTS = ("parts.js", "chart.js", "detail.js", "overview.js", "training.js", "page.js")  # in the order in which they are run
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Page:
     shown: int
 
 
-def build(found: Exploration, per_cell: int) -> Page:
-    """The page, with at most `per_cell` rollouts of each arm × problem."""
-    parts = core(found)
+def build(found: Exploration, database: str, per_cell: int) -> Page:
+    """The page, with at most `per_cell` rollouts of each arm × problem. `database`: what the file is called."""
+    parts = core(found, database)
     core_bytes = len(encoded(parts.json).encode(errors="replace"))
     cells = sum(cell is not None for row in found.cells for cell in row)
     most, limit = _fitting(MAX_BYTES - core_bytes - 100_000 - 60 * len(found.problems), cells, per_cell)
@@ -44,12 +45,12 @@ def build(found: Exploration, per_cell: int) -> Page:
         text = shorten(r.text, limit)
         shortened += not isinstance(text, str)
         shown += 1
-        row = [r.draw, r.correct, r.reason, shorten_answer(r.answer), r.seed, r.tokens, r.finish, text]
+        row = [r.draw, r.correct, r.reason, shorten_answer(r.answer), r.seed, r.tokens, r.finish, text, shorten_answer(r.ballot)]
         blocks[parts.place_of_problem[r.problem_id]].setdefault(parts.place_of_arm[r.arm_id], []).append(row)
 
     left_out = {"rollouts": found.rollouts, "shown": shown, "perCell": most, "asked": per_cell}
     whole = parts.json | {"leftOut": left_out | {"shortened": shortened, "textBytes": limit}}
-    style, script = _asset("page.css"), _asset("detail.js") + _asset("page.js")
+    style, script = _asset("page.css"), "".join(map(_asset, SCRIPTS))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     html = environment.from_string(_asset("page.html.j2")).render(
         models=sorted({arm["model"] for arm in parts.json["arms"]}),

@@ -2,6 +2,9 @@
 
 import json
 import math
+from typing import Any
+
+from esprobe.stats.intervals import Interval
 
 ANSWER_BYTES = 240
 _MOST_EXACT = 2**53  # whole numbers beyond are rounded by a browser
@@ -28,6 +31,11 @@ def _exact(value: object) -> object:
     if isinstance(value, dict):
         return {key: _exact(one) for key, one in value.items()}
     return [_exact(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def ends(interval: Interval | None) -> list[Any]:
+    """Low end, high end, and why the interval is not trustworthy; nothing where there is no interval."""
+    return [] if interval is None else [interval.low, interval.high, interval.doubt]
 
 
 def shorten(text: str, limit: int) -> Cut:

@@ -29,7 +29,7 @@ def explore(found: Exploration, database: Path, out: Path, per_cell: int = PER_C
     """
     if _holds_results(out, database):
         raise UserError(f"{out}: is a database or belongs to one; name another file with --out")
-    page = build(found, per_cell)
+    page = build(found, database.name, per_cell)
     try:
         write_whole(out, page.content)
     except OSError as error:
