@@ -52,7 +52,7 @@ TrainFileOption = Annotated[
         help="With --select: the problems to choose on; random halves without it. With --budget: what is not tested.",
     ),
 ]
-PageArmsOption = Annotated[list[int] | None, typer.Option("--arm", help="Only this arm_id (repeatable).")]
+PageArmsOption = Annotated[list[int] | None, _shown("--arm", help="Only the arm with this id, see `esprobe arms` (repeatable).")]
 ShownArmsOption = Annotated[
     list[int] | None,
     _shown(

@@ -169,7 +169,7 @@ def explore(
     value: ShownValuesOption = None,
     arm: PageArmsOption = None,
 ) -> None:
-    """Write one HTML file for browsing: two arms side by side, problem by problem, with their rollouts."""
+    """Write one HTML file for browsing: all arms and their curves; two of them problem by problem, with rollouts."""
     from contextlib import closing
 
     from esprobe.analysis.arms import Filter
