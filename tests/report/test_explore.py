@@ -283,7 +283,7 @@ def test_the_command_writes_the_page_and_says_how_much_is_in_it(swept: Path, tmp
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"esprobe\.html: 0\.\d MB with 5 arms, 12 problems and \d+ of 300 rollouts\n", done.stdout)
     assert (tmp_path / "esprobe.html").read_text().startswith("<!doctype html>")
-    assert f"[default: {PER_CELL}]" in esprobe("explore", "--help", env={"COLUMNS": "200"}).stdout
+    assert f"at most. [{PER_CELL}]" in esprobe("explore", "--help", env={"COLUMNS": "200"}).stdout
 
 
 def test_arms_are_chosen_as_in_the_report(swept: Path, tmp_path: Path, esprobe: Run) -> None:
