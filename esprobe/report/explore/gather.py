@@ -112,7 +112,7 @@ def _short_names(arms: Iterable[ArmRow]) -> dict[int, str]:
     arms = list(arms)
     if len({arm.model_digest for arm in arms}) == 1:
         return {arm_id: visible(name) for arm_id, name in names_of(arms).items()}
-    names = [visible(f"{PurePath(arm.model).name} {arm_name(arm)}") for arm in arms]
+    names = [visible(f"{PurePath(arm.model).name or arm.model} {arm_name(arm)}") for arm in arms]
     return {
         arm.arm_id: name if names.count(name) == 1 else f"{name} #{arm.arm_id}" for arm, name in zip(arms, names, strict=True)
     }
