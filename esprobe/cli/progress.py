@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from esprobe.cli.pace import Pace
 from esprobe.pipeline.meter import Advance, Meter, Quiet
+from esprobe.report.encoding import encodable
 
 PLAIN_EVERY_S = 10.0
 PLAIN_SHARE = 0.05  # of the time that has passed, where that is longer: a night's log has hundreds of lines, not thousands
@@ -37,7 +38,7 @@ class Plain(Quiet):
     def say(self, line: str) -> None:
         """See Meter."""
         with suppress(OSError, ValueError):  # its reader has gone, the disk is full, or it is closed
-            print(line, file=sys.stderr, flush=True)
+            print(encodable(line), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from esprobe.cli.pace import Pace
 from esprobe.pipeline.meter import Advance
+from esprobe.report.encoding import encodable
 
 PER_SECOND = 4  # how often the line is drawn
 
@@ -19,7 +20,7 @@ class Bar:
 
     def __init__(self) -> None:
         """Draws on standard error."""
-        self.pace: Pace | None = None  # of the work that is going on
+        self.going: list[Pace] = []  # works that have begun and are not finished, the one that moved last at the end
         self.console = Console(stderr=True)
         self.live = Live(console=self.console, refresh_per_second=PER_SECOND, transient=True, get_renderable=self._line)
 
@@ -29,34 +30,37 @@ class Bar:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stops drawing, and leaves a line of what was done."""
-        self._finish()
+        """Stops drawing, and leaves a line of what was done of works that are not finished."""
+        for pace in self.going:
+            if pace.done:
+                self.say(pace.summary(time.monotonic()))
+        self.going.clear()
         self.live.stop()
 
     def start(self, parts: Mapping[str, int], unit: str) -> Advance:
-        """See Meter."""
-        self._finish()
-        self.pace = pace = Pace(parts, unit, time.monotonic())
+        """See Meter. The line is of the work that moved last: a training goes on after one of its models was evaluated."""
+        pace = Pace(parts, unit, time.monotonic())
+        self.going.append(pace)
 
         def advance(part: str, count: int) -> None:
             now = time.monotonic()
             if pace.advance(part, count, now) and len(pace.parts) > 1:
                 self.say(f"{part}: {pace.parts[part]:,} {unit}")
+            finished = pace.done >= pace.total
+            self.going = [other for other in self.going if other is not pace] + ([] if finished else [pace])
+            if finished:
+                self.say(pace.summary(now))
 
         return advance
 
     def say(self, line: str) -> None:
         """See Meter."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def _finish(self) -> None:
-        pace, self.pace = self.pace, None
-        if pace is not None and pace.done:
-            self.say(pace.summary(time.monotonic()))
+        self.console.print(encodable(line, self.console.encoding), markup=False, highlight=False, soft_wrap=True)
 
     def _line(self) -> Text:
-        if (pace := self.pace) is None:
+        if not (going := self.going):
             return Text("")
+        pace = going[-1]
         columns, text = pace.line(self.console.width, time.monotonic())
         return Text.assemble(*self._bar(pace, columns), text, no_wrap=True, overflow="crop", end="")
 

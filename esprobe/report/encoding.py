@@ -22,9 +22,9 @@ def show_anything() -> None:
         sys.stdout.reconfigure(errors="esprobe")  # type: ignore[union-attr]
 
 
-def encodable(text: str) -> str:
-    """The text with substitutes for what standard output's encoding lacks."""
-    encoding = _encoding()
+def encodable(text: str, encoding: str = "") -> str:
+    """The text with substitutes for what the encoding lacks; without one, standard output's."""
+    encoding = encoding.lower() or _encoding()
     return text if encoding == "utf-8" else text.encode(encoding, "esprobe").decode(encoding)
 
 
