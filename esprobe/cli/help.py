@@ -107,7 +107,8 @@ def _entry(param: Any) -> Entry:
     name = ", ".join(names) if len(names[0]) == 2 else "    " + ", ".join(names)
     value = "" if param.is_flag else f" {param.metavar or 'VALUE'}"
     default = "" if param.is_flag or param.multiple or param.default in (None, "") else f" [{param.default}]"
-    return name + value, f"{param.help or ''}{default}{STARRED if param.envvar else ''}"
+    required = " (required)" if param.required else ""
+    return name + value, f"{param.help or ''}{required}{default}{STARRED if param.envvar else ''}"
 
 
 def _notes(ctx: Any, params: Sequence[Any]) -> list[str]:
