@@ -14,12 +14,14 @@ from esprobe.analysis.arms import ArmRow, Filter
 from esprobe.analysis.best import Counts, choose, of_models, share
 from esprobe.analysis.few import ChosenRollout, few_rollouts
 from esprobe.analysis.overview import Overview, read_overview
+from esprobe.analysis.plotted import differences, models_that_solve
 from esprobe.analysis.problems import ProblemRow, read_problems
 from esprobe.analysis.runs import Origin, read_origin
 from esprobe.analysis.trainings import Trainings, read_trainings
 from esprobe.analysis.verdicts import read_firsts
 from esprobe.analysis.votes import ArmVotes, Key
 from esprobe.errors import UserError
+from esprobe.stats.paired import Difference
 from esprobe.tasks.registry import find_task
 
 
@@ -44,8 +46,8 @@ class Exploration:
     """Everything of one scorer. `cells[arm][problem]`, by their places here, is None where the arm never drew the problem.
 
     `votes`: by arm; `ballots`: the kinds that there are. `pair`: the places of the two arms to open with; the same twice if there
-    is one arm. `prompt`: one problem as its task asks it, None where the arms were asked in other words.
-    The connection stays open for the texts.
+    is one arm. `differences`: of the pair, by k. `prompt`: one problem as its task asks it, None where the arms were asked in
+    other words. The connection stays open for the texts.
     """
 
     connection: sqlite3.Connection
@@ -56,9 +58,15 @@ class Exploration:
     problems: list[ProblemRow]
     cells: list[list[Tries | None]]
     pair: tuple[int, int]
+    differences: tuple[Difference, ...]
     trainings: Trainings
     origin: Origin
     prompt: Prompt | None
+
+    @property
+    def models(self) -> set[str]:
+        """The digests of the arms' models."""
+        return {arm.model_digest for arm in self.arms}
 
     @property
     def rollouts(self) -> int:
@@ -75,6 +83,7 @@ def read_exploration(connection: sqlite3.Connection, chosen: Filter) -> Explorat
     scorer = chosen.scorer
     seen = read_overview(connection, chosen, votes=True)
     problems = read_problems(connection, scorer, seen.problems)
+    pair = opening_pair(seen.arms, seen.counts)
     return Exploration(
         connection=connection,
         scorer=scorer,
@@ -83,11 +92,22 @@ def read_exploration(connection: sqlite3.Connection, chosen: Filter) -> Explorat
         ballots=seen.ballots,
         problems=problems,
         cells=_cells(seen, read_firsts(connection, scorer), problems),
-        pair=opening_pair(seen.arms, seen.counts),
+        pair=pair,
+        differences=_differences(connection, seen, [seen.arms[i] for i in pair]),
         trainings=read_trainings(connection, chosen),
         origin=read_origin(connection),
         prompt=_prompt(seen.arms, problems),
     )
+
+
+def _differences(connection: sqlite3.Connection, seen: Overview, pair: Sequence[ArmRow]) -> tuple[Difference, ...]:
+    """First − second at k = 1, 2, 4, … and as many draws as both have; nothing of one arm alone, or without shared problems."""
+    first, second = pair
+    shared = None if first is second else share(seen.counts[first.arm_id], seen.counts[second.arm_id])
+    if shared is None:
+        return ()
+    solved_by = {arm.arm_id: models_that_solve(connection, seen.scorer, arm) for arm in pair if arm.shares_draws}
+    return differences(seen.tried, pair, shared, solved_by)
 
 
 def _prompt(arms: Sequence[ArmRow], problems: Sequence[ProblemRow]) -> Prompt | None:

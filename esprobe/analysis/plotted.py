@@ -136,7 +136,7 @@ def _plotted(connection: sqlite3.Connection, seen: Overview, found: ModelOnTask)
     choice = choose(found.arms, seen.counts) or choose(found.arms, seen.counts, kinds=(IMPORTED.name,))
     k = choice.k if choice else max(depth(seen.counts[arm.arm_id]) for arm in found.arms)
     perturbed = [arm for arm in found.arms if arm.shares_draws]
-    solved_by = {arm.arm_id: _solved_by(connection, seen.scorer, arm) for arm in perturbed}
+    solved_by = {arm.arm_id: models_that_solve(connection, seen.scorer, arm) for arm in perturbed}
     return PlotData(
         found=found,
         accuracies={arm.arm_id: complete_accuracies(connection, seen.scorer, arm.arm_id, arm.problems) for arm in perturbed},
@@ -147,7 +147,8 @@ def _plotted(connection: sqlite3.Connection, seen: Overview, found: ModelOnTask)
     )
 
 
-def _solved_by(connection: sqlite3.Connection, scorer: str, arm: ArmRow) -> dict[int, list[int]]:
+def models_that_solve(connection: sqlite3.Connection, scorer: str, arm: ArmRow) -> dict[int, list[int]]:
+    """Problem → places of the arm's draws that solve it."""
     verdicts = read_verdicts(connection, scorer, arm.arm_id)
     return {problem: [place for place, right in each if right] for problem, each in verdicts.items()}
 
@@ -185,18 +186,21 @@ def _best(
         depth=shared.depth,
         correct={problem: tuple(right[problem] for right in within) for problem in shared.problems},
         impossible=len(impossible & set(shared.problems)),
-        differences=_differences(found, arms, shared, solved_by),
+        differences=differences(found.tried, arms, shared, solved_by),
     )
 
 
-def _differences(
-    found: ModelOnTask, arms: Sequence[ArmRow], shared: Shared, solved_by: Mapping[int, Mapping[int, Sequence[int]]]
+def differences(
+    every: Mapping[int, Sequence[Tried]],
+    arms: Sequence[ArmRow],
+    shared: Shared,
+    solved_by: Mapping[int, Mapping[int, Sequence[int]]],
 ) -> tuple[Difference, ...]:
     """First − second at each k, problem by problem, as `report --compare` has it."""
     if len(arms) < 2:
         return ()
     met = set(shared.problems)
-    tried = [[problem for problem in found.tried[arm.arm_id] if problem.problem_id in met] for arm in arms]
+    tried = [[problem for problem in every[arm.arm_id] if problem.problem_id in met] for arm in arms]
     cells = [list(counts(each).values()) for each in tried]
     perturbed = [(arm, each) for arm, each in zip(arms, tried, strict=True) if arm.shares_draws]
     return tuple(

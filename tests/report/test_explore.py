@@ -130,6 +130,19 @@ def test_the_page_opens_with_the_arms_that_the_comparison_names(swept: Path, tmp
     assert [core["arms"][core[side]]["id"] for side in ("first", "second")] == [compared.first.arm_id, compared.second.arm_id]
 
 
+def test_the_page_says_what_the_comparison_finds(swept: Path, tmp_path: Path) -> None:
+    explore(swept, tmp_path / "p.html")
+    core, _ = data(tmp_path / "p.html")
+    (compared,) = compare(reading.open_database(swept), Filter())
+    last = compared.steps[-1].difference
+    assert f"at k = {last.k}" in core["found"]
+    low, high = sorted(abs(round(100 * end, 1)) for end in last.interval)
+    for points in (abs(last.difference) * 100, low, high):
+        assert f"{points:.1f}" in core["found"]
+    explore(make(tmp_path / "one.db", PAIR[:1]), tmp_path / "p.html")
+    assert data(tmp_path / "p.html")[0]["found"] == ""
+
+
 def test_an_arm_with_more_draws_is_not_opened_for_having_had_more_tries(tmp_path: Path) -> None:
     more = ("temperature", 0.9, dict.fromkeys(range(3), "-" * 9 + "+"))  # solves all, with ten draws
     few = ("temperature", 0.5, {0: "++--", 1: "++--", 2: "----"})

@@ -3,7 +3,7 @@
 // Knows series of points, not what they are of: {name, tone, colour, points: [[x, share, low, high]], band, mark}.
 
 const SCALES = { double: Math.log2, log: Math.log10, linear: (x) => x };
-const LETTER = 6.1; // width of a letter at 11 px, nearly
+const LETTER = 6.4; // width of a letter at 11 px, nearly
 const LINE = 13; // least distance of two names
 
 const clipped = (name, most) => (name.length <= most ? name : `${name.slice(0, Math.ceil(most / 2) - 1)}…${name.slice(-Math.floor(most / 2))}`);

@@ -10,10 +10,13 @@ from pathlib import PurePath
 from typing import Any
 
 from esprobe.analysis.arms import ArmRow, told_apart
+from esprobe.analysis.best import of_models
 from esprobe.analysis.exploration import Exploration
 from esprobe.methods import place
 from esprobe.report.explore.shorten import ends
 from esprobe.report.explore.training import trainings
+from esprobe.report.plots.findings import difference_found
+from esprobe.report.plots.findings import told_apart as told_apart_at
 from esprobe.report.render import visible
 from esprobe.report.words import arm_name, counted, names_of
 
@@ -50,6 +53,7 @@ def core(found: Exploration, database: str) -> Core:
             "cells": found.cells,
             "first": found.pair[0],
             "second": found.pair[1],
+            "found": _finding(found),
             "trainings": trainings(found.trainings),
             "settings": _settings(found.arms),
             "prompt": found.prompt and found.prompt._asdict(),
@@ -64,6 +68,7 @@ def _described(found: Exploration) -> list[dict[str, Any]]:
     """The arms as plain JSON, each with a name that no other has, and a short one for columns and lines."""
     arms = found.arms
     families = list(dict.fromkeys((arm.root_digest, arm.task) for arm in arms))
+    alone = {key: visible(name) for group in of_models(arms) for key, name in names_of(group).items()}
     short, apart = _short_names(arms), told_apart(arms)
     return [
         {
@@ -71,6 +76,7 @@ def _described(found: Exploration) -> list[dict[str, Any]]:
             "link": arm.digest[:DIGITS],
             "name": name,
             "short": short[arm.arm_id],
+            "alone": alone[arm.arm_id],
             "task": visible(arm.task),
             "model": visible(arm.model),
             "family": families.index((arm.root_digest, arm.task)),
@@ -116,6 +122,19 @@ def _short_names(arms: Iterable[ArmRow]) -> dict[int, str]:
     return {
         arm.arm_id: name if names.count(name) == 1 else f"{name} #{arm.arm_id}" for arm, name in zip(arms, names, strict=True)
     }
+
+
+def _finding(found: Exploration) -> str:
+    """What the paired difference of the two arms to open with says, at as many draws as both have; empty without a difference."""
+    if not found.differences:
+        return ""
+    arms = [found.arms[i] for i in found.pair]
+    alike = arms[0].model_digest == arms[1].model_digest
+    named = names_of(arms) if alike else _short_names(found.arms)
+    first, second = (visible(named[arm.arm_id]) for arm in arms)
+    model = f"{visible(arms[0].model)}: " if alike and len(found.models) > 1 else ""
+    text = model + difference_found(first, second, found.differences[-1])
+    return f"{text}; {told_apart_at(first, second, found.differences)}." if len(found.differences) > 1 else f"{text}."
 
 
 def _votes(found: Exploration, arm: ArmRow) -> dict[str, list[list[Any]]]:

@@ -92,23 +92,24 @@ function panel(family, kind, pair, width) {
   if (!mine.length) return null;
   const solving = mine.filter((i) => arms[i].solved > 0);
   const idle = mine.filter((i) => !arms[i].solved);
+  const models = [...new Set(family.map((i) => arms[i].model))];
+  const name = models.length > 1 ? "short" : "alone"; // the model is in the picture's title
   const single = solving.filter((i) => arms[i].draws === 1);
   const series = solving.map((i) => ({
-    name: arms[i].short, tone: `kind-${arms[i].kind}`, colour: colourOf(i), arm: String(i), points: curveOf(arms[i], kind),
+    name: arms[i][name], tone: `kind-${arms[i].kind}`, colour: colourOf(i), arm: String(i), points: curveOf(arms[i], kind),
     band: arms[i].draws > 1 && (i === pair.first || i === pair.second), mark: arms[i].draws === 1 ? "diamond" : solving.length > 8 ? "none" : "dot",
     label: arms[i].draws === 1 && single.length <= 3,
   }));
   const deepest = arms[mine.reduce((a, b) => (arms[b].draws > arms[a].draws ? b : a))];
   if (kind === "pass" && solving.length) series.push(...nothingNeeded(deepest));
-  const names = [...new Set(family.map((i) => arms[i].model))];
-  const title = `${clipped(names[0], 60)}${names.length > 1 ? ` and ${counted(names.length - 1, "trained model")}` : ""}`;
+  const title = `${clipped(models[0], 60)}${models.length > 1 ? ` and ${counted(models.length - 1, "trained model")}` : ""}`;
   const what = kind === "pass" ? "pass@k" : `vote@k by ${kind}`;
   const best = [...solving].sort((a, b) => curveOf(arms[b], kind).at(-1)[1] - curveOf(arms[a], kind).at(-1)[1])[0];
-  const about = best === undefined ? "" : `${what} of ${counted(solving.length, "arm")}, best at its last k: ${arms[best].short}, ${percent(curveOf(arms[best], kind).at(-1)[1])}`;
+  const about = best === undefined ? "" : `${what} of ${counted(solving.length, "arm")}, best at its last k: ${arms[best][name]}, ${percent(curveOf(arms[best], kind).at(-1)[1])}`;
   const height = Math.max(320, 90 + LINE * series.length);
   return el("figure", null, el("figcaption", null, families.length > 1 ? title : what),
     solving.length ? chart({ series, about, title: "k, draws (each step doubles)", width, height }) : null,
-    idle.length ? el("p", { className: "quiet idle" }, `Solves no problem, so not drawn: ${idle.map((i) => arms[i].short).join(", ")}.`) : null);
+    idle.length ? el("p", { className: "quiet idle" }, `Solves no problem, so not drawn: ${idle.map((i) => arms[i][name]).join(", ")}.`) : null);
 }
 
 // What guessing scores, and how many problems can be solved, at the k of an arm.

@@ -314,6 +314,7 @@ function start() {
   byId("k").addEventListener("change", (event) => change({ k: Number(event.target.value) }));
   const labels = { pass: "pass@k", value: ballots.length > 1 ? "vote@k by value" : "vote@k", expression: "vote@k by expression" };
   byId("kinds").append(...["pass", ...ballots].map((kind) => el("button", { type: "button", id: `curves-${kind}`, onclick: () => change({ curves: kind }) }, labels[kind])));
+  byId("found").textContent = core.found;
   byId("origin").append(howMade());
   for (const event of ["mouseover", "mouseout", "focusin", "focusout"]) byId("overview").addEventListener(event, light);
   addEventListener("resize", () => { if (state.view !== "problems") show(); });
