@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from esprobe.analysis.arms import ArmRow, AtK
 from esprobe.analysis.plotted import PlotData
+from esprobe.arms import trained_name
 from esprobe.methods import GREEDY
 from esprobe.stats.paired import Difference, paired_difference
 
@@ -27,9 +28,9 @@ class Line:
 class Across:
     """Models of one task. `greedy`: (place, share of the shared problems that greedy decoding solves).
 
-    `lines`: the best arm of each method of each model. `best`: the best line of the best model and the best line of another, at
-    the largest k that all lines have, with their difference, paired by problem. `left_out`: models that share no problem with
-    these, or beyond MOST.
+    `lines`: the best arm of each method of each model. `best`: the best line and the best one of another model, if possible not
+    of the same training, at the largest k that all lines have, with their difference, paired by problem. `left_out`: models that
+    share too few problems with these, or beyond MOST.
     """
 
     task: str
@@ -108,8 +109,14 @@ def _best(kept: Sequence[PlotData], lines: Sequence[Line], shared: frozenset[int
     shares = {line.arm.arm_id: next(at.pass_at_k for at in line.curve if at.k == k) for line in lines}
     ranked = sorted(lines, key=lambda line: -shares[line.arm.arm_id])
     first = ranked[0]
-    second = next(line for line in ranked if line.place != first.place)
+    kin = [line for line in ranked if line.place != first.place]
+    second = next((line for line in kin if _training(line.arm) != _training(first.arm)), kin[0])
     return first, second, _difference(kept, (first, second), shared, k)
+
+
+def _training(arm: ArmRow) -> tuple[str, str]:
+    """What the iterations of one training have in common; a model that was not trained here has it alone."""
+    return (arm.root_digest, trained_name(arm.model)[0]) if arm.steps else (arm.model_digest, "")
 
 
 def _difference(kept: Sequence[PlotData], pair: tuple[Line, Line], shared: frozenset[int], k: int) -> Difference:

@@ -27,7 +27,6 @@ PlotsOption = Annotated[
 PlotOption = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME",
         help="Save only this plot (repeatable), such as pass-at-k-overlaid; here without --plots.",
         rich_help_panel="Output",
     ),

@@ -66,7 +66,7 @@ def report(
         scorer = scorer_of(connection, task, scorer)
         chosen = Filter(scorer, model, tuple(method or ()), tuple(value or ()), task, tuple(arm or ()))
         if compare:
-            _print_comparison(connection, chosen, arm or (), k or (), style)
+            _print_comparison(connection, chosen, (arm or (), k or ()), style, pictures)
         elif select:
             _print_selection(connection, chosen, k or (), train, style, pictures)
         elif budget:
@@ -104,11 +104,25 @@ def _print_report(connection: Connection, chosen: "Filter", ks: Sequence[int], s
     print_as(make_report(read_overview(connection, chosen, ks, votes=True), style), style)
 
 
-def _print_comparison(connection: Connection, chosen: "Filter", pair: Sequence[int], ks: Sequence[int], style: Format) -> None:
+def _print_comparison(
+    connection: Connection,
+    chosen: "Filter",
+    of: tuple[Sequence[int], Sequence[int]],
+    style: Format,
+    pictures: Pictures | None,
+) -> None:
+    """`of`: the pair of arms, if any, and the k."""
     from esprobe.analysis.comparison import compare
     from esprobe.report.comparison_text import compare_report
 
-    print_as(compare_report(compare(connection, chosen, pair, ks), chosen.scorer, style), style)
+    found = compare(connection, chosen, *of)
+    print_as(compare_report(found, chosen.scorer, style), style)
+    if pictures is not None:
+        from esprobe.report.plots.compared import save_comparisons
+
+        lines = save_comparisons(found, chosen.scorer, *pictures)
+        if lines:
+            _print_files(lines, style)
 
 
 def _print_selection(

@@ -46,12 +46,14 @@ class Made:
     problems: range | None = None
 
 
-def make(path: Path, arms: Sequence[Made], problems: int = 40) -> Path:
-    """A database of such arms; every 20th problem but the first is impossible."""
+def make(path: Path, arms: Sequence[Made], problems: int = 40, kinds: int = 0) -> Path:
+    """A database of such arms; every 20th problem but the first is impossible. `kinds`: of how many kinds problems are known."""
     rng, store = random.Random(1), Store(path)
     asked = [TASK.problem({"numbers": [3, i + 1], "target": str(i)}) for i in range(problems)]
     solvable = [i % 20 != 19 for i in range(problems)]
-    store.add_problems([(p, Facts(s, None, 0.03 * s)) for p, s in zip(asked, solvable, strict=True)])
+    strata = [f"{2 + i % kinds} numbers" if kinds else None for i in range(problems)]
+    facts = [Facts(s, None, 0.03 * s, stratum) for s, stratum in zip(solvable, strata, strict=True)]
+    store.add_problems(list(zip(asked, facts, strict=True)))
     ids = store.problem_ids(asked)
     run_id = store.start_run("made by a test", {}, {})
     for arm in arms:

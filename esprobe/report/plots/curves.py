@@ -16,6 +16,7 @@ from esprobe.report.plots.findings import difference_found, listed, most_found
 from esprobe.report.plots.labels import SIZE, End, at_ends, room
 from esprobe.report.words import plural
 
+MANY = 12  # lines from which all but the best are thin
 Curves = Mapping[int, Sequence[Point]]  # by arm
 
 
@@ -131,7 +132,10 @@ def draw_curves(subject: Subject, axes: Axes, arms: Sequence[ArmRow], curves: Cu
     for arm in arms:
         points, colour = curves[arm.arm_id], colours[arm.arm_id]
         ks, shares = [point.k for point in points], [point.share for point in points]
-        axes.plot(ks, shares, label=subject.labels[arm.arm_id], clip_on=False, zorder=3, **style.look(arm.method, colour))
+        look = style.look(arm.method, colour)
+        if len(arms) > MANY and arm not in wide:
+            look |= {"lw": 0.8, "marker": ""}
+        axes.plot(ks, shares, label=subject.labels[arm.arm_id], clip_on=False, zorder=3, **look)
         ends.append(End(ks[-1], shares[-1], subject.labels[arm.arm_id], colour))
         if arm in wide:
             low, high = zip(*(point.band or (point.share, point.share) for point in points), strict=True)

@@ -111,7 +111,7 @@ def _difference(axes: Axes, pair: Pair) -> None:
     style.draws_axis(axes, ks[-1])
     axes.yaxis.set_major_locator(MaxNLocator(nbins=8))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: points(share).removesuffix(".0")))
-    axes.set_ylabel(f"{pair.first.name} − {pair.second.name}, percentage points")
+    axes.set_ylabel("difference, percentage points")
     for side, place, at in ((pair.first, "top", 0.985), (pair.second, "bottom", 0.015)):
         axes.text(
             0.03, at, f"{side.name} better", transform=axes.transAxes, va=place, color=side.look["color"], fontsize=8, zorder=5

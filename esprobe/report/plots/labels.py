@@ -6,9 +6,10 @@ Knows axes and text. Must not know what the lines mean.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from textwrap import fill
 
 from matplotlib.axes import Axes
+
+from esprobe.report.plots.style import wrapped
 
 SIZE = 8.0  # points
 LINE = 1.3 * SIZE  # points from one line of text to the next
@@ -59,7 +60,7 @@ def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: 
 
 def at_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
     """Writes the names to the right of the axes of a figure of `height` inches, each with a thin line to its line's end."""
-    texts = [fill(end.text, WIDEST) for end in ends]
+    texts = [wrapped(end.text, WIDEST) for end in ends]
     bottom, top = axes.get_ylim()
     line = LINE / (72 * height * USED)  # as a share of the axes
     heights = [line * (1 + text.count("\n")) for text in texts]
@@ -128,10 +129,8 @@ def beside(places: Sequence[tuple[float, float]], widths: Sequence[float], right
             if away or dx != -width / 2
         ]
         boxes = [(x + dx, x + dx + width, y + dy - LINE / 2, y + dy + LINE / 2) for dx, dy in spots]
-        free = [
-            i for i, box in enumerate(boxes) if box[1] <= right + 40 and box[0] >= 0 and not any(_meet(box, t) for t in taken)
-        ]
-        chosen = free[0] if free else 0
+        inside = [i for i, box in enumerate(boxes) if box[0] >= 0 and box[1] <= right]
+        chosen = next((i for i in inside if not any(_meet(boxes[i], other) for other in taken)), 0)
         taken.append(boxes[chosen])
         found.append(spots[chosen])
     return found

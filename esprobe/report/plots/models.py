@@ -44,7 +44,8 @@ def models_at_k(one: Across, scorer: str) -> Figure:
             where = [point.band is not None for point in points]
             axes.fill_between(ks, low, high, where=where, color=look["color"], alpha=0.15, lw=0, zorder=1)
         ends.append(End(ks[-1], points[-1].share, name, look["color"]))
-    _greedy(axes, one, max([point.share for points in curves.values() for point in points if point.k <= 2]))
+    beside = max(2.0, max(line.curve[-1].k for line in one.lines) ** 0.45)  # the names are as wide
+    _greedy(axes, one, max(point.high for points in curves.values() for point in points if point.k <= beside))
     at_ends(axes, [*ends, *chance_line(axes, curves.values())], height)
     axes.set_ylabel("pass@k, mean over problems")
     return made

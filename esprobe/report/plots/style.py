@@ -3,6 +3,7 @@
 Knows matplotlib, not what is plotted.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import fill
@@ -70,9 +71,15 @@ def figure(
     """A figure with a title above, small notes below, and so many axes side by side, which share y unless told otherwise."""
     made = Figure(figsize=(8.4, height), layout="constrained")
     FigureCanvasAgg(made)
-    made.suptitle("\n".join(fill(line, 98) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
+    made.suptitle("\n".join(wrapped(line, 98) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
     made.supxlabel(fill(" · ".join(notes), 130), x=0.012, ha="left", fontsize=7.5, color="#444444")
     return made, list(made.subplots(1, columns, sharey=share_y, squeeze=False)[0])
+
+
+def wrapped(text: str, width: int) -> str:
+    """The text in lines of this width, none of which ends within `[1.0, 2.0]`, `T 0.4` or `k = 8`."""
+    whole = re.sub(r"\[[^\]]*\]|[Tσ] (?=[\d.])|k = (?=\d)", lambda found: found[0].replace(" ", "\u00a0"), text)
+    return fill(whole, width).replace("\u00a0", " ")
 
 
 def percent(axes: Axes, axis: str = "y", top: float = 1.0) -> None:
@@ -86,10 +93,11 @@ def percent(axes: Axes, axis: str = "y", top: float = 1.0) -> None:
 
 
 def draws_axis(axes: Axes, most: int) -> None:
-    """The k of pass@k on a logarithmic axis of base 2, with its powers of two written out."""
+    """The k of pass@k on a logarithmic axis of base 2, with its powers of two written out, and the last k where it has room."""
     axes.set_xscale("log", base=2)
     powers = [2**i for i in range(most.bit_length())]
-    axes.xaxis.set_major_locator(FixedLocator(powers[:: 1 + len(powers) // 11]))
+    ticks = powers[:: 1 + len(powers) // 11]
+    axes.xaxis.set_major_locator(FixedLocator([*ticks, most] if most > 1.35 * powers[-1] else ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{int(k):,}"))
     axes.set_xlim(1, max(most, 2))
@@ -139,7 +147,7 @@ def legend(axes: Axes, beside: Axes | None = None, title: str | None = None) -> 
     if found:
         (beside or axes).legend(
             [handle for handle, _ in found],
-            [fill(text, 34) for _, text in found],
+            [wrapped(text, 34) for _, text in found],
             loc="upper left",
             bbox_to_anchor=(1.03, 1.0),
             borderaxespad=0,

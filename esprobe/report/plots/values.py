@@ -131,9 +131,9 @@ def by_kind(subject: Subject) -> Figure | str:
     ]
     height = room(len(arms) + 1)
     title = f"{_over_kinds(subject, arms, names, found[k])}\n{subtitle(subject, arms)}"
-    made, panels = style.figure(title, notes, columns=len(ks), height=height)
-    style.share_axis(panels[0], max(point.share for each in found[k].values() for point in each))
+    made, panels = style.figure(title, notes, columns=len(ks), height=height, share_y=False)
     for at, axes in zip(ks, panels, strict=True):
+        style.share_axis(axes, max(point.high for each in found[at].values() for point in each))
         ends = []
         for arm, colour in _coloured(subject, arms):
             points = found[at][arm.arm_id]
