@@ -72,7 +72,7 @@ def figure(
     made = Figure(figsize=(8.4, height), layout="constrained")
     FigureCanvasAgg(made)
     made.suptitle("\n".join(wrapped(line, 98) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
-    made.supxlabel(fill(" · ".join(notes), 130), x=0.012, ha="left", fontsize=7.5, color="#444444")
+    made.supxlabel(fill(" · ".join(notes), 138), x=0.012, ha="left", fontsize=7.5, color="#444444")
     return made, list(made.subplots(1, columns, sharey=share_y, squeeze=False)[0])
 
 
