@@ -67,6 +67,7 @@ def save(made: Figure, path: Path) -> list[Path]:
     for kind, how in _KINDS.items():
         content = BytesIO()
         made.savefig(content, format=kind, **how)
+        made.set_layout_engine("none")  # the other formats have the layout of the first, which takes as long as drawing
         paths.append(path.with_name(f"{path.name}.{kind}"))
         write_whole(paths[-1], content.getvalue(), follow=False)
     return paths

@@ -71,7 +71,7 @@ def figure(
     """A figure with a title above, small notes below, and so many axes side by side, which share y unless told otherwise."""
     made = Figure(figsize=(8.4, height), layout="constrained")
     FigureCanvasAgg(made)
-    made.suptitle("\n".join(wrapped(line, 98) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
+    made.suptitle("\n".join(wrapped(line, 104) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
     made.supxlabel(fill(" · ".join(notes), 138), x=0.012, ha="left", fontsize=7.5, color="#444444")
     return made, list(made.subplots(1, columns, sharey=share_y, squeeze=False)[0])
 
