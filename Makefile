@@ -10,7 +10,7 @@ DEMO := $(BIN)/esprobe --db .demo/demo.db
 BUDGET := HF_HUB_OFFLINE=1 $(BIN)/esprobe --db .demo/budget.db
 BASE := --model countdown-tiny-base
 CHOICE := --training-problems --limit 64
-PICTURES := countdown-tiny-pass-at-k-overlaid countdown-tiny-pass-at-k-over-values es-budget  # the README's
+PICTURES := countdown-tiny-pass-at-k-overlaid countdown-tiny-pass-at-k-over-values  # the README's
 
 # The CPU build of vLLM needs packages of its own, so its tests have an environment of their own.
 VLLM_BIN := .venv-vllm/bin
