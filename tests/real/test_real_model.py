@@ -90,13 +90,14 @@ EASY = [*((f"Write \\boxed{{{n}}} and nothing else.", n) for n in (7, 12, 3)), (
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the same two iterations by both backends, and greedy texts of what came out; `easy.jsonl` beside it."""
+    """`BACKEND.db` of each with the same two iterations, and greedy texts of what came out; `easy.jsonl` beside them."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "easy.jsonl").write_text("".join(json.dumps({"question": q, "answer": f"#### {a}"}) + "\n" for q, a in EASY))
     training = ["train", "--iterations", "2", "--population", "4", "--problems-per-iteration", "4", "--sigma", "0.005"]
     for backend in BACKENDS:
-        run(folder, *training, "--learning-rate", "0.005", "--model", MODEL, "--name", backend, *on_easy(backend))
-        run(folder, "sample-temp", "--model", f"{backend}@2", "-T", "1", "-n", "1", *on_easy(backend))
+        db = ["--db", f"{backend}.db"]
+        run(folder, *db, *training, "--learning-rate", "0.005", "--model", MODEL, *on_easy(backend))
+        run(folder, *db, "sample-temp", "--model", "es@2", "-T", "1", "-n", "1", *on_easy(backend))
     return folder
 
 
@@ -110,17 +111,18 @@ def run(folder: Path, *words: str) -> None:
 
 
 def test_both_backends_train_the_same_model(trained: Path) -> None:
-    sql = "SELECT name, digest, updates FROM model WHERE name LIKE '%@2' ORDER BY name"
-    [(_, ours, updates), (_, vllm, _)] = rows(trained / "esprobe.db", sql)
-    assert any(json.loads(updates)["coefficients"])
-    assert ours == vllm
+    sql = "SELECT name, digest, updates FROM model WHERE name LIKE 'es@%' ORDER BY name"
+    made = [rows(trained / f"{backend}.db", sql) for backend in BACKENDS]
+    assert [name for name, _, _ in made[0]] == ["es@1", "es@2"]
+    assert any(any(json.loads(updates)["coefficients"]) for _, _, updates in made[0])
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_exported_model_says_what_the_trained_one_says(trained: Path, backend: str) -> None:
-    run(trained, "export-model", f"{backend}@2", "--out", f"{backend}-2")
-    run(trained, "--db", f"{backend}.db", "sample-temp", "--model", f"{backend}-2", "-T", "1", "-n", "1", *on_easy(backend))
-    sql = "SELECT payload, text FROM rollout_text WHERE method = 'greedy' AND model LIKE ? ORDER BY payload"
-    said = rows(trained / "esprobe.db", sql, f"{backend}@2")
+    run(trained, "--db", f"{backend}.db", "export-model", "es@2", "--out", backend)
+    run(trained, "--db", f"of-{backend}.db", "sample-temp", "--model", backend, "-T", "1", "-n", "1", *on_easy(backend))
+    sql = "SELECT payload, text FROM rollout_text WHERE method = 'greedy' ORDER BY payload"
+    said = rows(trained / f"{backend}.db", sql)
     assert len(said) == len(EASY)
-    assert said == rows(trained / f"{backend}.db", sql, "%")
+    assert said == rows(trained / f"of-{backend}.db", sql)
