@@ -172,5 +172,5 @@ def applied(text: str = "") -> Iterator[None]:
         rcParams.update(RC)  # type: ignore[arg-type]
         if text:
             rcParams["font.family"] = families(text)[0]
-            filterwarnings("ignore", message="Glyph .* missing from font")  # which is said in our own words
+            filterwarnings("ignore", message="Glyph .* missing from")  # which is said in our own words
         yield
