@@ -1,6 +1,8 @@
 """What the page opens on, in a real browser: all arms in a table, curves with a switch to votes, trainings, links, keyboard."""
 
 import re
+import sqlite3
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -160,3 +162,17 @@ def test_thirty_arms_of_two_models_have_lines_with_names_apart(tmp_path: Path, o
         "new Set([...document.querySelectorAll('#curves .series polyline')].map(e => getComputedStyle(e).stroke)).size"
     )
     assert colours == 31
+
+
+@pytest.mark.parametrize("width", [390, 800, 1400])
+def test_long_and_hostile_names_of_models_fit(page: Any, tmp_path: Path, open_page: Opener, width: int) -> None:
+    name = "/home/someone/<img src=x onerror=alert(1)>" + "long-name-" * 12
+    with closing(sqlite3.connect(tmp_path / "r.db")) as connection, connection:
+        connection.execute("UPDATE model SET name = ?", [name])
+        connection.execute("INSERT INTO model (digest, name) VALUES ('e', ?)", [f"{name}-2"])
+        connection.execute("UPDATE arm SET model_id = 2 WHERE id = 4")
+    explore(tmp_path / "r.db", tmp_path / "p.html")
+    for link in ("", "#view=problems", "#problem=1", "#problem=1&second=3"):
+        shown = open_page(tmp_path / "p.html", link, viewport={"width": width, "height": 800})
+        assert shown.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0, link
+        assert shown.locator("img").count() == 0

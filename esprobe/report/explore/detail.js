@@ -22,10 +22,16 @@ function groupOf(problem, first, second) {
   return x ? (y ? "both" : "first") : y ? "second" : "neither";
 }
 
+// An arm's short name next to another's, without the model where that is the same.
+function nameBeside(arm, other) {
+  const [one, two] = [arms[arm], arms[other]];
+  return one.model === two.model && (arm === other || one.alone !== two.alone) ? one.alone : one.short;
+}
+
 function groupName(group, first, second) {
   if (first === second) return group === "both" ? "Solved" : "Not solved";
   if (group === "both" || group === "neither") return group === "both" ? "Both" : "Neither";
-  return `Only ${arms[group === "first" ? first : second].short}`;
+  return `Only ${group === "first" ? nameBeside(first, second) : nameBeside(second, first)}`;
 }
 
 function facts(problem) {
@@ -61,7 +67,7 @@ function curve(problem, first, second, width) {
   const most = Math.max(...lines.map(([, arm]) => cells[arm][problem][0]));
   const series = lines.map(([tone, arm]) => {
     const [n, c] = cells[arm][problem];
-    return { tone, name: arms[arm].short, at: new Map(budgets(n).map((k) => [k, passAtK(n, c, k)])) };
+    return { tone, name: nameBeside(arm, arm === first ? second : first), at: new Map(budgets(n).map((k) => [k, passAtK(n, c, k)])) };
   });
   const chance = problems[problem].chance;
   if (chance !== null) series.push({ tone: "chance", name: "chance", at: new Map(budgets(most).map((k) => [k, 1 - (1 - chance) ** k])) });

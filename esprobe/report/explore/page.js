@@ -189,7 +189,7 @@ function showRows() {
   const focused = document.activeElement?.dataset?.row;
   COLUMNS.forEach(({ key, extra }) => {
     const head = byId(`sort-${key}`);
-    if (key === "first" || key === "second") head.lastChild.childNodes[1].textContent = arms[state[key]].short;
+    if (key === "first" || key === "second") head.lastChild.childNodes[1].textContent = nameBeside(state[key], state[key === "first" ? "second" : "first"]);
     head.setAttribute("aria-sort", state.sort !== key ? "none" : state.down ? "descending" : "ascending");
     head.lastChild.lastChild.textContent = state.sort !== key ? "" : state.down ? " ↓" : " ↑";
     head.hidden = extra && state.problem !== null;
