@@ -95,9 +95,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "easy.jsonl").write_text("".join(json.dumps({"question": q, "answer": f"#### {a}"}) + "\n" for q, a in EASY))
     training = ["train", "--iterations", "2", "--population", "4", "--problems-per-iteration", "4", "--sigma", "0.005"]
     for backend in BACKENDS:
-        db = ["--db", f"{backend}.db"]
-        run(folder, *db, *training, "--learning-rate", "0.005", "--model", MODEL, *on_easy(backend))
-        run(folder, *db, "sample-temp", "--model", "es@2", "-T", "1", "-n", "1", *on_easy(backend))
+        evaluated = [*training, "--learning-rate", "0.005", "--test-data", "easy.jsonl"]
+        run(folder, "--db", f"{backend}.db", *evaluated, "--model", MODEL, *on_easy(backend))
     return folder
 
 
@@ -122,7 +121,7 @@ def test_both_backends_train_the_same_model(trained: Path) -> None:
 def test_an_exported_model_says_what_the_trained_one_says(trained: Path, backend: str) -> None:
     run(trained, "--db", f"{backend}.db", "export-model", "es@2", "--out", backend)
     run(trained, "--db", f"of-{backend}.db", "sample-temp", "--model", backend, "-T", "1", "-n", "1", *on_easy(backend))
-    sql = "SELECT payload, text FROM rollout_text WHERE method = 'greedy' ORDER BY payload"
-    said = rows(trained / f"{backend}.db", sql)
+    sql = "SELECT payload, text FROM rollout_text WHERE method = 'greedy' {} ORDER BY payload"
+    said = rows(trained / f"{backend}.db", sql.format("AND model = 'es@2'"))
     assert len(said) == len(EASY)
-    assert said == rows(trained / f"of-{backend}.db", sql)
+    assert said == rows(trained / f"of-{backend}.db", sql.format(""))
