@@ -137,9 +137,9 @@ function howMade() {
   add("rollouts", many(core.leftOut.rollouts));
   const packages = Object.entries(versions).map(([name, all]) => `${name} ${all.join(", ")}`);
   if (packages.length) add("versions", visible(packages.join(" · ")));
-  for (const [key, value, places] of core.settings) add(key.replaceAll("_", " "), value || "–", places.length === arms.length ? null : el("span", { className: "quiet" }, `  ${listed3(places)}`));
+  for (const [key, value, places] of core.settings) add(key.replaceAll("_", " "), value || "–", places.length === arms.length ? null : el("span", { className: "quiet" }, `  ${armsOf(places)}`));
   if (core.prompt) add(`prompt of problem ${core.prompt.problem_id}`, el("pre", null, visible([...core.prompt.messages, core.prompt.prefill].filter(Boolean).join("\n\n"))));
   return list;
 }
 
-const listed3 = (places) => (places.length > 6 ? counted(places.length, "arm") : places.map((i) => arms[i].short).join(", "));
+const armsOf = (places) => (places.length > 6 ? counted(places.length, "arm") : places.map((i) => arms[i].short).join(", "));

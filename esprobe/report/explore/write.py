@@ -1,4 +1,4 @@
-"""The page for browsing: one HTML file that shows two arms problem by problem, with real rollouts.
+"""The page for browsing: one HTML file with an overview of all arms, and two of them problem by problem, with real rollouts.
 
 Ties together what it shows (`gather`) and how that becomes a file (`page`). Knows no task: a problem is shown by whatever its
 payload contains.
