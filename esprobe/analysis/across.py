@@ -104,8 +104,7 @@ def _best(kept: Sequence[PlotData], lines: Sequence[Line], shared: frozenset[int
     """The two best lines of different models, and their difference; None where but one model is left."""
     if len(kept) < 2:
         return None
-    k = min(line.curve[-1].k for line in lines)
-    k = max(at.k for at in lines[0].curve if at.k <= k)
+    k = max(set.intersection(*({at.k for at in line.curve} for line in lines)))  # 1 at least
     shares = {line.arm.arm_id: next(at.pass_at_k for at in line.curve if at.k == k) for line in lines}
     ranked = sorted(lines, key=lambda line: -shares[line.arm.arm_id])
     first = ranked[0]

@@ -18,7 +18,7 @@ from esprobe.analysis.across import read_across
 from esprobe.analysis.arms import Filter, estimate
 from esprobe.analysis.comparison import compare
 from esprobe.analysis.plotted import read_plotted
-from esprobe.report.plots import curves, difference, findings, models, style, values
+from esprobe.report.plots import curves, difference, findings, models, style, values, votes
 from esprobe.report.plots.data import Point, Subject, subjects
 from esprobe.report.plots.fonts import families
 from esprobe.report.plots.labels import beside, spread
@@ -175,6 +175,18 @@ def test_models_are_compared_on_the_problems_that_all_have(tmp_path: Path) -> No
     assert read_across(read_plotted(reading.open_database(path), overview(path))) == []
 
 
+def test_models_of_unequal_depths_are_compared_where_both_have_a_figure(tmp_path: Path) -> None:
+    arms = [Made("temperature", 0.6, 5, 0.4, "a"), Made("temperature", 0.6, 16, 0.1, "b")]
+    (one,) = read_across(read_plotted(reading.open_database(path := make(tmp_path / "r.db", arms)), overview(path)))
+    assert one.best is not None
+    assert one.best[2].k == 4  # b has none at 5
+
+
+def test_votes_of_arms_of_unequal_depths_are_all_in_the_title(tmp_path: Path) -> None:
+    (subject,) = subjects_of(make(tmp_path / "r.db", [Made("temperature", 0.4, 8, 0.9), Made("temperature", 0.8, 5, 0.1)]))
+    assert title(drawn(votes.vote_at_k(subject))).count("T 0.4 solves most at k = 5") == 2
+
+
 @pytest.mark.parametrize(
     ("at", "says"),
     [
@@ -190,7 +202,7 @@ def test_models_are_compared_on_the_problems_that_all_have(tmp_path: Path) -> No
         ),
         (
             Difference(4, 0.5, 0.4, 0.1, Interval(0.05, 0.15, "few models (4)"), 0.1),
-            "A above B by 10.0 points at k = 4 [5.0, 15.0] (not trustworthy: few models (4))",
+            "A and B cannot be told apart at k = 4: 10.0 points [5.0, 15.0] (not trustworthy: few models (4))",
         ),
     ],
 )

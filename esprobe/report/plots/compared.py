@@ -59,6 +59,8 @@ def _names(one: Comparison) -> tuple[str, str]:
     """Of arms of one model their own; of two models with the models' names."""
     if one.first.model != one.second.model:
         first, second = (style.short(f"{PurePath(arm.model).name} {arm_name(arm)}") for arm in (one.first, one.second))
+        if first == second:
+            first, second = f"{first} #{one.first.arm_id}", f"{second} #{one.second.arm_id}"
         return shown(first), shown(second)
     first, second = names_of([one.first, one.second]).values()
     return shown(first), shown(second)

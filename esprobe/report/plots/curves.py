@@ -97,8 +97,9 @@ def banded(subject: Subject, arms: Sequence[ArmRow]) -> list[ArmRow]:
     if len(arms) <= 2:
         return list(arms)
     best = subject.data.best
-    if best and len({arm.method for arm in arms}) > 1:
-        return [arm for arm in arms if arm.arm_id in {one.arm_id for one in best.arms}]
+    chosen = [arm for arm in arms if best and arm.arm_id in {one.arm_id for one in best.arms}]
+    if chosen and len({arm.method for arm in arms}) > 1:
+        return chosen
     k = min(subject.data.depth(arm) for arm in arms)
     shares = {arm.arm_id: point.share for arm in arms if (point := at_k(subject, arm, k))}
     return sorted(arms, key=lambda arm: -shares.get(arm.arm_id, 0.0))[:2]

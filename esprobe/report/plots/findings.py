@@ -17,11 +17,13 @@ def difference_found(first: str, second: str, at: Difference) -> str:
     size = at.difference
     if size < 0:
         first, second, size, low, high = second, first, -size, -high, -low
+    if isclose(size, 0, abs_tol=1e-9) and at.interval is None:
+        return f"{first} and {second} solve equally much at k = {at.k:,}"
     if at.interval is None:
         return f"{first} above {second} by {_points(size)} points at k = {at.k:,}, without an interval: a single perturbed model"
     ends = f"[{_points(low)}, {_points(high)}]"
     doubt = "" if at.interval.trustworthy else f" (not trustworthy: {at.interval.doubt})"
-    if low <= 0:
+    if low <= 0 or doubt:
         return f"{first} and {second} cannot be told apart at k = {at.k:,}: {_points(size)} points {ends}{doubt}"
     return f"{first} above {second} by {_points(size)} points at k = {at.k:,} {ends}{doubt}"
 

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from esprobe.analysis.across import Across, Line
+from esprobe.analysis.across import MOST, Across, Line
 from esprobe.report.plots import style
 from esprobe.report.plots.curves import chance_line
 from esprobe.report.plots.data import Point
@@ -28,7 +28,9 @@ def models_at_k(one: Across, scorer: str) -> Figure:
         "the best arms of each model, chosen on these problems, which flatters them",
     ]
     if one.left_out:
-        notes.append(f"left out, with other problems: {listed([_called(name) for name in one.left_out], most=5)}")
+        notes.append(
+            f"left out, with other problems or beyond {MOST} models: {listed([_called(name) for name in one.left_out], most=5)}"
+        )
     height = room(len(one.lines) + 2)
     made, (axes,) = style.figure(f"{_found(one)}\n{_about(one)}", notes, height=height)
     highs = [point.high if arm_id in wide else point.share for arm_id, points in curves.items() for point in points]
@@ -58,7 +60,7 @@ def _greedy(axes: Axes, one: Across, above: float) -> None:
         colour = style.MODELS[place]
         axes.plot([1], [share], "D", color=colour, ms=6, mec="white", zorder=5, clip_on=False)
         axes.annotate(
-            f"◆ {_called(one.models[place])}, greedy: {percent(share)}",
+            f"◆ {_model(one, place)}, greedy: {percent(share)}",
             xy=(1, share),
             xytext=(8, min(above, 0.7 * top) + (0.06 + 0.045 * i) * top),
             textcoords=("offset points", "data"),
@@ -82,7 +84,13 @@ def _about(one: Across) -> str:
 
 def _name(one: Across, line: Line) -> str:
     """`es@8 T 0.4`."""
-    return f"{_called(one.models[line.place])} {shown(arm_name(line.arm))}"
+    return f"{_model(one, line.place)} {shown(arm_name(line.arm))}"
+
+
+def _model(one: Across, place: int) -> str:
+    """A name that no other of the models has: with its number where two folders are called alike."""
+    names = [_called(model) for model in one.models]
+    return names[place] if names.count(names[place]) == 1 else f"{names[place]} ({place + 1})"
 
 
 def _called(model: str) -> str:

@@ -4,6 +4,7 @@ Knows a subject's data and the style. A function returns a figure, or in a few w
 """
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from textwrap import fill
 
 from matplotlib.axes import Axes
@@ -167,9 +168,11 @@ def _chance_of_kinds(axes: Axes, points: Sequence[Point]) -> list[End]:
 def _over_kinds(subject: Subject, arms: Sequence[ArmRow], names: Sequence[str], found: Mapping[int, Sequence[Point]]) -> str:
     """How far the best arm falls between the kind that it solves best and the one that it solves least."""
     k = subject.data.k
-    arm = max(arms, key=lambda arm: found[arm.arm_id][0].share)
+    arm = max(arms, key=lambda arm: fmean(point.share for point in found[arm.arm_id]))
     points = found[arm.arm_id]
     most, least = (pick(range(len(names)), key=lambda i: points[i].share) for pick in (max, min))
+    if most == least:
+        return f"{subject.labels[arm.arm_id]} at k = {k:,} solves {percent(points[0].share)} of each kind"
     parts = []
     for point, name in ((points[most], names[most]), (points[least], names[least])):
         guessing = "" if point.chance is None else f", guessing {percent(point.chance)}"

@@ -11,8 +11,8 @@ from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.votes import KEYS, Key
 from esprobe.methods import SAMPLED
 from esprobe.report.plots import style
-from esprobe.report.plots.curves import Curves, banded, ceiling_line, draw_curves, greedy_marks, highest, subtitle
-from esprobe.report.plots.data import Point, Subject, curve
+from esprobe.report.plots.curves import banded, ceiling_line, draw_curves, greedy_marks, highest, subtitle
+from esprobe.report.plots.data import Point, Subject, at_k, curve
 from esprobe.report.plots.findings import listed, most_found
 from esprobe.report.plots.labels import at_ends, room
 
@@ -34,7 +34,7 @@ def vote_at_k(subject: Subject) -> Figure | str:
         *_other_ballots(subject, arms, kinds),
     ]
     height = room(len(arms) + 1)
-    made, axes = style.figure(f"{_found(subject, arms, votes, passes)}\n{subtitle(subject, arms)}", notes, 2, height)
+    made, axes = style.figure(f"{_found(subject, arms, kinds[0])}\n{subtitle(subject, arms)}", notes, 2, height)
     style.share_axis(axes[0], max(highest(passes.values()), highest(filter(None, votes.values()))))
     for ax, title, curves in zip(axes, ("pass@k, with a verifier", f"vote@k by {kinds[0]}"), (passes, votes), strict=True):
         style.draws_axis(ax, max(data.depth(arm) for arm in arms))
@@ -47,17 +47,24 @@ def vote_at_k(subject: Subject) -> Figure | str:
     return made
 
 
-def _found(subject: Subject, arms: Sequence[ArmRow], votes: Curves, passes: Curves) -> str:
+def _found(subject: Subject, arms: Sequence[ArmRow], key: Key) -> str:
     """The best vote at the largest k that all arms have, and what the best arm has with a verifier."""
     k = min(subject.data.depth(arm) for arm in arms)
-    best = [most_found(*_at(subject, arms, curves, k)) for curves in (votes, passes) if _at(subject, arms, curves, k)[1]]
-    without = best[0].partition(", guessing")[0]  # which a vote does not beat by chance
-    return f"By vote {without}" + (f"; with a verifier {best[1]}" if len(best) > 1 else "")
+    votes = {arm.arm_id: _vote_at(subject, arm, key, k) for arm in arms}
+    voting = [arm for arm in arms if votes[arm.arm_id]]
+    passes = [point for arm in arms if (point := at_k(subject, arm, k))]
+    solving = most_found([subject.labels[arm.arm_id] for arm in arms], passes)
+    if not voting:
+        return solving
+    found = most_found([subject.labels[arm.arm_id] for arm in voting], [point for point in votes.values() if point])
+    without = found.partition(", guessing")[0]  # which a vote does not beat by chance
+    return f"By vote {without}; with a verifier {solving}"
 
 
-def _at(subject: Subject, arms: Sequence[ArmRow], curves: Curves, k: int) -> tuple[list[str], list[Point]]:
-    found = [(subject.labels[arm.arm_id], point) for arm in arms for point in curves[arm.arm_id] if point.k == k]
-    return [name for name, _ in found], [point for _, point in found]
+def _vote_at(subject: Subject, arm: ArmRow, key: Key, k: int) -> Point | None:
+    votes = subject.data.found.votes.get(arm.arm_id)
+    vote = votes and votes.at(key, k)
+    return Point.voted(vote) if vote else None
 
 
 def _votes(subject: Subject, arm: ArmRow, key: Key) -> list[Point]:
