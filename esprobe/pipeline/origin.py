@@ -3,7 +3,7 @@
 Knows the names of trained models, and what the database or the package has of them. Must not know how updates are applied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,17 +36,17 @@ class Origin:
             raise UserError(f"{self.name} was trained from {self.root}, whose files have changed since; bring the old ones back")
 
 
-def origin(db: Path, model: str) -> Origin | None:
+def origin(db: Path, model: str, look: Callable[[Path], Store] = Store) -> Origin | None:
     """The trained model that `NAME@ITERATION` is in the database or ships as; None for any other name, and `NAME@0`'s root.
 
-    Raises UserError if there is no such model.
+    `look` opens the database. Raises UserError if there is no such model.
     """
     if (shipped_at := shipped_iteration(model)) is not None:
         return _of_shipped(model, shipped_at)
     name, iteration = trained_name(model)
     if iteration is None or Path(model).exists():
         return None
-    store = Store(db) if db.exists() else None
+    store = look(db) if db.exists() else None
     try:
         found = find_trained(store, model if iteration else f"{name}@1") if store else None
     finally:

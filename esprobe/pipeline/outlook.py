@@ -26,7 +26,7 @@ from esprobe.store.trained import find_trained
 
 def outlook(sweep: Sweep, db: Path, pool: Pool) -> Outlook:
     """What `sample` would do with this sweep. Raises UserError as it would."""
-    prepared = of_origin(sweep, pool, origin(db, sweep.model))
+    prepared = of_origin(sweep, pool, origin(db, sweep.model, Glance))
     with _glance(db) as store:
         lacking = _lacking(store, prepared.setting, prepared.arms)
         problems = len(prepared.setting.problems)
@@ -38,16 +38,16 @@ def train_outlook(
     trainings: Sequence[Training], sweep: Sweep, db: Path, pool: Pool, evaluation: Evaluation | None = None
 ) -> Outlook:
     """What `train_all` would do. Raises UserError as it would."""
-    root = origin(db, sweep.model)
+    root = origin(db, sweep.model, Glance)
     prepared = of_origin(sweep, pool, root)
     tests = of_origin(evaluation.sweep, pool, root) if evaluation else None
     with _glance(db) as store:
         parts = []
-        for training in trainings:
+        for i, training in enumerate(trainings):
             line = _models(store, training, prepared, root or root_of(prepared))
             parts.append(_iterations(store, training, prepared, line))
             if evaluation and tests:
-                parts.append(_evaluations(store, training, evaluation, tests, line))
+                parts.append(_evaluations(store, training, evaluation, tests, line, root=i == 0))
         return _outlook(prepared, parts, (root or root_of(prepared)).root_digest, store)
 
 
@@ -78,9 +78,10 @@ def _iterations(store: Store | None, training: Training, prepared: Prepared, lin
 
 
 def _evaluations(
-    store: Store | None, training: Training, evaluation: Evaluation, tests: Prepared, line: Sequence[Origin]
+    store: Store | None, training: Training, evaluation: Evaluation, tests: Prepared, line: Sequence[Origin], *, root: bool
 ) -> ArmOutlook:
-    due = {i for i in range(training.iterations) if evaluation.due(i)} | {training.iterations}
+    """With the root or without it, which several trainings share."""
+    due = {i for i in range(0 if root else 1, training.iterations) if evaluation.due(i)} | {training.iterations}
     each = sum(arm.draws for arm in tests.arms) * len(tests.setting.problems)
     lacking = each * sum(i >= len(line) for i in due)
     for model in (line[i] for i in due if i < len(line)):

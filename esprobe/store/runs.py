@@ -67,7 +67,10 @@ class Runs(Database):
                 connection.exec_driver_sql(_NOTE, (message, run_id))
 
     def pace_of(self, model_digest: str) -> tuple[float | None, float | None]:
-        """(tokens per rollout, rollouts per second) of the last run that was done with this model; None where there is none."""
+        """(tokens per rollout, rollouts per second) of the last run that was done with this model; None where there is none.
+
+        A run's pace is that of all its rollouts, those of other models of a training included.
+        """
         with self.reading() as connection:
             found = connection.exec_driver_sql(_PACE, (model_digest,)).first()
             return (None, None) if found is None else (found[0], found[1])
@@ -79,7 +82,8 @@ class Runs(Database):
 
 
 _PACE = """
-SELECT avg(tokens), count(*) / nullif((julianday(ended) - julianday(started)) * 86400, 0)
+SELECT avg(tokens), (SELECT count(*) FROM rollout AS every WHERE every.run_id = run.id)
+  / nullif((julianday(ended) - julianday(started)) * 86400, 0)
 FROM rollout JOIN run ON run.id = run_id
 WHERE state = 'done' AND arm_id IN (SELECT arm.id FROM arm JOIN model ON model.id = model_id WHERE model.digest = ?)
 GROUP BY run_id ORDER BY run_id DESC LIMIT 1
