@@ -21,14 +21,14 @@ class Doomed:
 
 
 def find_doomed(store: Store, arm_id: int) -> Doomed:
-    """The arm. Raises UserError where there is none, a trained model was made of it, or a run still writes to it."""
+    """The arm. Raises UserError where there is none, a trained model was made of it, or a run may still write to it."""
     with store.reading() as connection:
         arm = connection.exec_driver_sql(_ARM, (arm_id,)).first()
         if arm is None:
             raise UserError(f"{store.path}: there is no arm {arm_id}; `esprobe arms` lists them")
         if (made := connection.exec_driver_sql("SELECT name FROM model WHERE arm_id = ?", (arm_id,)).scalar()) is not None:
             raise UserError(f"arm {arm_id} has the members that {made} was made of; without them it could not be explained")
-        if (run := connection.exec_driver_sql(_RUNNING, (arm_id,)).scalar()) is not None:
+        if (run := connection.exec_driver_sql("SELECT id FROM run WHERE state = 'running'").scalar()) is not None:
             raise UserError(
                 f"run {run} may still write to arm {arm_id}; stop it, or wait until `esprobe runs` says that it is done"
             )
@@ -56,4 +56,3 @@ _ARM = """
 SELECT arm.id, model.name, method, value, (SELECT count(*) FROM rollout WHERE arm_id = arm.id)
 FROM arm JOIN model ON model.id = model_id WHERE arm.id = ?
 """
-_RUNNING = "SELECT run.id FROM run WHERE state = 'running' AND id IN (SELECT run_id FROM rollout WHERE arm_id = ?)"
