@@ -124,8 +124,8 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
     samplers, choice, left_out = samplers_of(read, family, anchor, tested)
     if not samplers:
         raise UserError(
-            f"{family.root} has no rollouts on the {len(tested):,} problems that {training.name} is tested on; "
-            f"`esprobe sample-temp --model {family.root} --data FILE` with the file of these problems"
+            f"{called(family.root)} has no rollouts on the {len(tested):,} problems that {training.name} is tested on; "
+            f"`esprobe sample-temp --model {called(family.root)} --data FILE` with the file of these problems"
         )
     offers = Samplers(samplers, len(choice), len(tested))
     measures = [m for m in MEASURES if m == "pass" or all(s.has(m) for s in samplers)]

@@ -46,7 +46,7 @@ def read_trainings(connection: sqlite3.Connection, chosen: Filter) -> Trainings:
     try:
         compared = tuple(budgets(connection, chosen, MARGIN, None))
     except UserError as error:
-        filtered = chosen.model or chosen.arms
-        return Trainings((), (), "") if filtered else Trainings(tuple(found), (), str(error))
+        hidden = chosen.model or chosen.arms or not found
+        return Trainings((), (), "") if hidden else Trainings(tuple(found), (), str(error))
     names = {line.name for one in compared for line in one.training.lines}
     return Trainings(tuple(one for one in found if one.name in names), compared, "")
