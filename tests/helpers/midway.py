@@ -62,8 +62,8 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def engines_of(pid: int) -> list[int]:
-    """The process ids of the engines on Ray that the process has started; other sweeps' are none of them."""
-    return [child for child, name in descendants(pid).items() if name.startswith("ray::Remote")]
+    """The process ids of the engines, on Ray or vLLM's, that the process has started; other sweeps' are none of them."""
+    return [child for child, name in descendants(pid).items() if name.startswith(("ray::Remote", "VLLM::EngineCore"))]
 
 
 def cpu_seconds(pid: int) -> float:

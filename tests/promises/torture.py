@@ -1,9 +1,9 @@
-"""Kills a sweep or a training on two engines with SIGKILL, again and again, lets it finish, and compares it with a calm one.
+"""Kills a sweep or a training with SIGKILL, again and again, lets it finish, and compares it with a calm one.
 
-Run it with `make torture`, or `python -m tests.promises.torture sweep --kills 50` (or `training`; `--backend vllm`). A victim is
-the command itself or one of its engines; the moment is random: any since the start, any once rollouts are being written, or any
-within a write. A victim is stopped first (SIGSTOP), so that it can be said whether it held SQLite's write lock at the moment of
-its death.
+Run it with `make torture`, or `python -m tests.promises.torture sweep --kills 50` (or `training`; `--backend vllm --engines 1`
+where vLLM is but not Ray). A victim is the command itself or one of its engines; the moment is random: any since the start, any
+once rollouts are being written, or any within a write. A victim is stopped first (SIGSTOP), so that it can be said whether it
+held SQLite's write lock at the moment of its death.
 """
 
 import argparse
@@ -132,8 +132,9 @@ def compare(db: Path, calm: Path) -> None:
 class Torture:
     """Kills, and counts what it killed."""
 
-    def __init__(self, db: Path, work: Work, seed: int) -> None:
-        self.db, self.work, self.rng = db, work, random.Random(seed)
+    def __init__(self, db: Path, work: Work, running: int, seed: int) -> None:
+        """`running`: so many engines at a time."""
+        self.db, self.work, self.running, self.rng = db, work, running, random.Random(seed)
         self.commands = self.engines = self.hits = self.torn = 0
 
     @property
@@ -142,7 +143,7 @@ class Torture:
 
     def life(self, size: int) -> bool:
         """Starts the command and kills some of its engines, then itself; whether it finished before that."""
-        process = subprocess.Popen(self.work.command(self.db, size, 2), stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(self.work.command(self.db, size, self.running), stderr=subprocess.PIPE, text=True)
         rng = self.rng
         if rng.random() < 0.2:
             self.wait(process, lambda: False, rng.uniform(0, 8))  # while it starts, perhaps
@@ -198,12 +199,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--backend", default="transformers")
+    parser.add_argument("--engines", type=int, default=2)
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     begun, work = time.monotonic(), replace(WORKS[options.work], backend=options.backend)
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         db, calm, size = Path(name) / "killed.db", Path(name) / "calm.db", work.step
-        torture = Torture(db, work, options.seed)
+        torture = Torture(db, work, options.engines, options.seed)
         while torture.kills < options.kills or (not torture.hits and torture.kills < 2 * options.kills):
             if torture.life(size):
                 size += work.step
@@ -211,7 +213,7 @@ def main() -> None:
                 f"{torture.kills} kills, {torture.hits} within a write; {count(db):,} rollouts, {time.monotonic() - begun:.0f} s",
                 flush=True,
             )
-        subprocess.run(work.command(db, size, 2), check=True)
+        subprocess.run(work.command(db, size, options.engines), check=True)
         subprocess.run(work.command(calm, size, 1), check=True)
         compare(db, calm)
         with closing(sqlite3.connect(db)) as connection:
