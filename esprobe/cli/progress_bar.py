@@ -41,6 +41,7 @@ class Bar:
         """See Meter. The line is of the work that moved last: a training goes on after one of its models was evaluated."""
         pace = Pace(parts, unit, time.monotonic())
         self.going.append(pace)
+        self.live.refresh()  # at once, since a short work ends before the next drawing
 
         def advance(part: str, count: int) -> None:
             now = time.monotonic()
