@@ -61,7 +61,7 @@ def test_the_commands_of_the_documents_run_as_typed(tmp_path: Path, published: P
         if line.startswith("make "):
             continue
         used = {k: v for k, v in env.items() if k != "ESPROBE_MODEL" or "--preset paper" in line}
-        fewer = re.sub(r"-n \d{3,}", "-n 2", line)
+        fewer = re.sub(r"(-n|--population) (?:\d{3,}|64)", r"\1 2", line)
         done = subprocess.run(fewer, shell=True, cwd=tmp_path, env=used, capture_output=True, text=True, timeout=HANGS_S)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout.strip(), line
