@@ -78,8 +78,11 @@ def test_an_interrupted_sweep_equals_one_that_was_not(swept: Path, tmp_path: Pat
 def test_report_plots_and_page_are_made_of_it(swept: Path, tmp_path: Path) -> None:
     done = run_esprobe("--db", swept, "report", "--format", "json", "--plots", tmp_path / "plots")
     assert done.returncode == 0, done.stderr
-    assert {record["problems"] for record in json.loads(done.stdout)} == {PROMPTS}
-    assert list((tmp_path / "plots").glob("*.png"))
+    records = json.loads(done.stdout)
+    assert {record["problems"] for record in records} == {PROMPTS}
+    solved = any(record["correct"] for record in records)
+    assert bool(list((tmp_path / "plots").glob("*.png"))) == solved
+    assert solved or "no draw of any arm is correct" in done.stderr  # of a model that solves nothing nothing is drawn
     page = run_esprobe("--db", swept, "explore", "--out", tmp_path / "page.html")
     assert page.returncode == 0, page.stderr
     assert f"{PROMPTS} problems" in page.stdout
