@@ -39,14 +39,18 @@ def delete_arm(store: Store, arm_id: int) -> Doomed:
     """Deletes the arm with its rollouts, verdicts, draws and prompts, all or nothing; models, problems and runs stay."""
     try:
         with store.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
             # nothing refers to what is deleted, and looking for it would read all verdicts once for each rollout
-            connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")  # type: ignore[union-attr]
-            with connection.begin():  # takes the write lock
-                doomed = find_doomed(store, arm_id)
-                for table in ("score", "rollout", "draw", "prompt"):
-                    connection.exec_driver_sql(f"DELETE FROM {table} WHERE arm_id = ?", (arm_id,))
-                connection.exec_driver_sql("DELETE FROM arm WHERE id = ?", (arm_id,))
-            connection.invalidate()  # another user of this connection would miss the keys
+            driver.execute("PRAGMA foreign_keys = OFF")
+            try:
+                with connection.begin():  # takes the write lock
+                    doomed = find_doomed(store, arm_id)
+                    for table in ("score", "rollout", "draw", "prompt"):
+                        connection.exec_driver_sql(f"DELETE FROM {table} WHERE arm_id = ?", (arm_id,))
+                    connection.exec_driver_sql("DELETE FROM arm WHERE id = ?", (arm_id,))
+            finally:
+                driver.execute("PRAGMA foreign_keys = ON")  # the next user of this connection has the keys
     except DBAPIError as error:
         raise UserError(unwritable(store.path, error)) from None
     return doomed
