@@ -116,7 +116,7 @@ def budgets(connection: sqlite3.Connection, chosen: Filter, margin: float, train
 
 def _passes(family: Family, training: TrainingFamily, model: str | None) -> bool:
     names = [family.root, training.name, *(line.name for line in training.lines)]
-    return model is None or any(trained_name(model)[0].lower() in name.lower() for name in names)
+    return model is None or any(trained_name(called(model))[0].lower() in name.lower() for name in names)
 
 
 def _budget(read: Reader, family: Family, training: TrainingFamily, margin: float) -> Budget:
@@ -124,15 +124,15 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
     samplers, choice, left_out = samplers_of(read, family, anchor, tested)
     if not samplers:
         raise UserError(
-            f"{called(family.root)} has no rollouts on the {len(tested):,} problems that {training.name} is tested on; "
-            f"`esprobe sample-temp --model {called(family.root)} --data FILE` with the file of these problems"
+            f"{family.root} has no rollouts on the {len(tested):,} problems that {training.name} is tested on; "
+            "`esprobe sample-temp` with that --model and the file of these problems as --data makes some"
         )
     offers = Samplers(samplers, len(choice), len(tested))
     measures = [m for m in MEASURES if m == "pass" or all(s.has(m) for s in samplers)]
     trained = list(_trained(read, family, training, anchor, (tested, choice), measures))
-    verdicts = [_verdict(one, each, offers, len(tested), margin, called(family.root)) for one, each in trained]
+    verdicts = [_verdict(one, each, offers, len(tested), margin, family.root) for one, each in trained]
     return Budget(
-        base=called(family.root),
+        base=family.root,
         task=anchor.task,
         scorer=read.chosen.scorer,
         training=training,
@@ -140,7 +140,7 @@ def _budget(read: Reader, family: Family, training: TrainingFamily, margin: floa
         choice=len(choice),
         trained_on=len(training.used),
         margin=margin,
-        points=(*_points(offers, measures, len(tested), called(family.root)), *(one for one, _ in trained)),
+        points=(*_points(offers, measures, len(tested), family.root), *(one for one, _ in trained)),
         verdicts=tuple(verdict for verdict in verdicts if verdict is not None),
         candidates=tuple(sampler.arm for sampler in samplers),
         left_out=tuple(left_out),

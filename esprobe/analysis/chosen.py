@@ -46,8 +46,8 @@ class Halves:
     """Arms chosen on one half of the problems with one half of the draws, and compared on the other half of both.
 
     `k` is half of the k by which the best arms were chosen, since each half has half of the draws, or less where models have
-    several samples, since all of a model's are in one half; `flattered`: the difference
-    of the best arms at this k on the same problems, with all draws. `same`: how often the choice was these two arms.
+    several samples, since all of a model's are in one half; `flattered`: the difference of the best arms at this k on the same
+    problems, with all draws. `same`: how often the choice was these two arms.
     """
 
     k: int

@@ -109,7 +109,7 @@ def read_families(connection: sqlite3.Connection, scorer: str) -> list[Family]:
     trained = _trained(rows, connection)
     root_of = {model_id: _root(rows, model_id) for model_id in rows}
     return [
-        Family(name, digest, _trainings({i: one for i, one in trained.items() if root_of[i] == model_id}, rows), arms)
+        Family(called(name), digest, _trainings({i: one for i, one in trained.items() if root_of[i] == model_id}, rows), arms)
         for model_id, digest, name, parent, *_ in rows.values()
         if parent is None
     ]
