@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esprobe.analysis.arms import ArmRow, AtK
-from esprobe.analysis.plotted import PlotData
+from esprobe.analysis.plotted import PlotData, difference_at
 from esprobe.arms import trained_name
 from esprobe.methods import GREEDY
-from esprobe.stats.paired import Difference, paired_difference
+from esprobe.stats.paired import Difference
 
 MOST = 8  # models that one picture can tell apart
 
@@ -110,15 +110,11 @@ def _best(kept: Sequence[PlotData], lines: Sequence[Line], shared: frozenset[int
     first = ranked[0]
     kin = [line for line in ranked if line.place != first.place]
     second = next((line for line in kin if _training(line.arm) != _training(first.arm)), kin[0])
-    return first, second, _difference(kept, (first, second), shared, k)
+    tried = [kept[line.place].on(line.arm, shared) for line in (first, second)]
+    solved_by = {line.arm.arm_id: kept[line.place].solved_by.get(line.arm.arm_id, {}) for line in (first, second)}
+    return first, second, difference_at((first.arm, second.arm), tried, solved_by, k)
 
 
 def _training(arm: ArmRow) -> tuple[str, str]:
     """What the iterations of one training have in common; a model that was not trained here has it alone."""
     return (arm.root_digest, trained_name(arm.model)[0]) if arm.steps else (arm.model_digest, "")
-
-
-def _difference(kept: Sequence[PlotData], pair: tuple[Line, Line], shared: frozenset[int], k: int) -> Difference:
-    cells = [kept[line.place].cells(line.arm, shared) for line in pair]
-    added = [kept[line.place].added_by_models(line.arm, shared, k) for line in pair if line.arm.shares_draws]
-    return paired_difference(cells[0], cells[1], k, added)

@@ -13,7 +13,7 @@ from esprobe.analysis.best import Shared, choose, depth, share
 from esprobe.analysis.overview import ModelOnTask, Overview
 from esprobe.analysis.verdicts import complete_accuracies, counts_within, read_verdicts
 from esprobe.methods import IMPORTED, SAMPLED, Method
-from esprobe.stats.intervals import Cell, SharedDraws, by_draw, shared_draws
+from esprobe.stats.intervals import SharedDraws, by_draw, shared_draws
 from esprobe.stats.paired import Difference, Overlap, overlap, paired_difference, powers_of_two
 
 SAMPLED_NAMES = tuple(method.name for method in SAMPLED)
@@ -100,14 +100,6 @@ class PlotData:
     def on(self, arm: ArmRow, problems: Collection[int]) -> list[Tried]:
         """Those of the arm's problems that are among these, in order of their ids."""
         return [problem for problem in self.found.tried[arm.arm_id] if problem.problem_id in problems]
-
-    def cells(self, arm: ArmRow, problems: Collection[int]) -> list[Cell]:
-        """The arm's draws and correct draws on these problems, in order of their ids."""
-        return list(counts(self.on(arm, problems)).values())
-
-    def added_by_models(self, arm: ArmRow, problems: Collection[int], k: int) -> SharedDraws:
-        """What the models of a perturbation arm add to the variance of pass@k over these problems."""
-        return _added_by_models(arm, self.on(arm, problems), self.solved_by[arm.arm_id], k)
 
     def strata(self, arm: ArmRow, k: int) -> dict[str, AtK]:
         """pass@k on each kind of problem; empty where the arm's problems are of one kind, or one of them has fewer draws."""
@@ -201,11 +193,13 @@ def differences(
         return ()
     met = set(shared.problems)
     tried = [[problem for problem in every[arm.arm_id] if problem.problem_id in met] for arm in arms]
-    cells = [list(counts(each).values()) for each in tried]
+    return tuple(difference_at(arms, tried, solved_by, k) for k in powers_of_two(shared.depth))
+
+
+def difference_at(
+    arms: Sequence[ArmRow], tried: Sequence[Sequence[Tried]], solved_by: Mapping[int, Mapping[int, Sequence[int]]], k: int
+) -> Difference:
+    """First − second at one k, on the same problems of both arms, in the same order."""
+    first, second = (list(counts(each).values()) for each in tried)
     perturbed = [(arm, each) for arm, each in zip(arms, tried, strict=True) if arm.shares_draws]
-    return tuple(
-        paired_difference(
-            cells[0], cells[1], k, [_added_by_models(arm, each, solved_by[arm.arm_id], k) for arm, each in perturbed]
-        )
-        for k in powers_of_two(shared.depth)
-    )
+    return paired_difference(first, second, k, [_added_by_models(arm, each, solved_by[arm.arm_id], k) for arm, each in perturbed])

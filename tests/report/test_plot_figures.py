@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -54,7 +55,8 @@ def title(made: Figure) -> str:
 
 def line(axes: Axes, name: str) -> tuple[list[float], list[float]]:
     (found,) = [one for one in axes.lines if one.get_label() == name]
-    return list(map(float, found.get_xdata())), list(map(float, found.get_ydata()))  # type: ignore[arg-type]
+    ks, shares = found.get_data()
+    return np.asarray(ks, dtype=float).tolist(), np.asarray(shares, dtype=float).tolist()
 
 
 def notes(made: Figure) -> str:
@@ -100,7 +102,7 @@ def test_every_line_is_named_at_its_end_and_no_name_covers_another(swept: Path) 
     assert {subject.labels[arm.arm_id] for arm in subject.drawn} <= {text.get_text() for text in ends}
     with style.applied():
         made.draw_without_rendering()
-        renderer = made.canvas.get_renderer()  # type: ignore[attr-defined]
+        renderer = FigureCanvasAgg(made).get_renderer()
         boxes = [Text.get_window_extent(text, renderer) for text in ends]  # without the lines that lead to them
         heights = sorted((box.y0, box.y1) for box in boxes)
     assert len(heights) == len(subject.drawn) + 2  # chance, ceiling

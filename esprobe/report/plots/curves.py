@@ -4,11 +4,13 @@ Knows a subject's data and the style. A function returns a figure, or in a few w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from esprobe.analysis.arms import ArmRow
+from esprobe.analysis.plotted import BestArms
 from esprobe.methods import GREEDY, SAMPLED, Method
 from esprobe.report.plots import style
 from esprobe.report.plots.data import Point, Subject, at_k, curve
@@ -45,14 +47,22 @@ def overlaid(subject: Subject) -> Figure | str:
 
 def best_against_best(subject: Subject) -> Figure | str:
     """The best arm of each method."""
+    best = best_pair(subject)
+    if isinstance(best, str):
+        return best
+    line = describe(subject, f"{len(best.correct):,}", f"{best.depth:,}") + " each"
+    curves = {arm.arm_id: [*map(Point.passed, subject.data.shared_curve(arm, best))] for arm in best.arms}
+    return _figure(subject, f"{_between(subject)}\n{line}", best.arms, curves, chosen_notes(subject))
+
+
+def best_pair(subject: Subject) -> BestArms | str:
+    """The best temperature and the best perturbation arm; or why there is nothing to see of them."""
     best = subject.data.best
     if best is None or len(best.arms) < 2 or best.k < 2:
         return "needs a temperature and a perturbation arm with at least 2 draws and problems in common"
     if not any(any(right) for right in best.correct.values()):
         return "no draw of either arm is correct"
-    line = describe(subject, f"{len(best.correct):,}", f"{best.depth:,}") + " each"
-    curves = {arm.arm_id: [*map(Point.passed, subject.data.shared_curve(arm, best))] for arm in best.arms}
-    return _figure(subject, f"{_between(subject)}\n{line}", best.arms, curves, chosen_notes(subject))
+    return best
 
 
 def chosen_notes(subject: Subject) -> list[str]:
@@ -131,17 +141,21 @@ def draw_curves(subject: Subject, axes: Axes, arms: Sequence[ArmRow], curves: Cu
     """One line for each arm, with bands of the arms in `wide`; returns the lines' ends."""
     colours, ends = style.of_arms(subject.drawn), []
     for arm in arms:
-        points, colour = curves[arm.arm_id], colours[arm.arm_id]
-        ks, shares = [point.k for point in points], [point.share for point in points]
-        look = style.look(arm.method, colour)
+        look = style.look(arm.method, colours[arm.arm_id])
         if len(arms) > MANY and arm not in wide:
             look |= {"lw": 0.8, "marker": ""}
-        axes.plot(ks, shares, label=subject.labels[arm.arm_id], clip_on=False, zorder=3, **look)
-        ends.append(End(ks[-1], shares[-1], subject.labels[arm.arm_id], colour))
-        if arm in wide:
-            low, high = zip(*(point.band or (point.share, point.share) for point in points), strict=True)
-            axes.fill_between(ks, low, high, where=[p.band is not None for p in points], color=colour, alpha=0.15, lw=0, zorder=1)
+        ends.append(draw_curve(axes, curves[arm.arm_id], subject.labels[arm.arm_id], look, banded=arm in wide))
     return ends
+
+
+def draw_curve(axes: Axes, points: Sequence[Point], name: str, look: Mapping[str, Any], *, banded: bool = False) -> End:
+    """One line, perhaps with the band of its intervals that are to be trusted; returns its end."""
+    ks, shares, colour = [point.k for point in points], [point.share for point in points], look["color"]
+    axes.plot(ks, shares, label=name, clip_on=False, zorder=3, **look)
+    if banded:
+        low, high = zip(*(point.band or (point.share, point.share) for point in points), strict=True)
+        axes.fill_between(ks, low, high, where=[p.band is not None for p in points], color=colour, alpha=0.15, lw=0, zorder=1)
+    return End(ks[-1], shares[-1], name, colour)
 
 
 def chance_line(axes: Axes, curves: Iterable[Sequence[Point]]) -> list[End]:

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from esprobe.report.plots import style
-from esprobe.report.plots.curves import chosen_notes, describe
-from esprobe.report.plots.data import Subject
+from esprobe.report.plots.curves import best_pair, chance_line, chosen_notes, describe, draw_curve, highest
+from esprobe.report.plots.data import Point, Subject
 from esprobe.report.plots.findings import difference_found, told_apart
-from esprobe.report.plots.labels import End, at_ends
+from esprobe.report.plots.labels import at_ends
 from esprobe.report.words import points
 from esprobe.stats.paired import Difference
 
@@ -42,11 +42,9 @@ class Pair:
 
 def paired_difference(subject: Subject) -> Figure | str:
     """The best temperature and the best perturbation arm."""
-    best = subject.data.best
-    if best is None or len(best.arms) < 2 or best.depth < 2:
-        return "needs a temperature and a perturbation arm with at least 2 draws and problems in common"
-    if not any(any(right) for right in best.correct.values()):
-        return "no draw of either arm is correct"
+    best = best_pair(subject)
+    if isinstance(best, str):
+        return best
     colours = style.of_arms(subject.drawn)
     first, second = (
         Side(subject.labels[arm.arm_id], style.look(arm.method, colours.get(arm.arm_id, style.GREY))) for arm in best.arms
@@ -74,20 +72,14 @@ def draw_pair(pair: Pair) -> Figure:
 
 
 def _curves(axes: Axes, pair: Pair) -> None:
-    ks = [at.k for at in pair.at]
-    sides = ((pair.first, [at.first for at in pair.at]), (pair.second, [at.second for at in pair.at]))
-    style.share_axis(axes, max(max(shares) for _, shares in sides))
-    style.draws_axis(axes, ks[-1])
-    ends = []
-    for side, shares in sides:
-        axes.plot(ks, shares, label=side.name, clip_on=False, zorder=3, **side.look)
-        ends.append(End(ks[-1], shares[-1], side.name, side.look["color"]))
-    chances = [chance for chance in pair.chance if chance is not None]
-    if len(chances) == len(ks):
-        axes.fill_between(ks, chances, color=style.LIGHT, lw=0, zorder=0)
-        axes.plot(ks, chances, color=style.GREY, lw=1.2, ls="-.", zorder=1, label="chance")
-        ends.append(End(ks[-1], min(chances[-1], axes.get_ylim()[1]), "chance", style.GREY))
-    at_ends(axes, ends, style.HEIGHT)
+    both = zip(pair.at, pair.chance, strict=True)
+    first, second = zip(
+        *((Point(at.k, at.first, None, chance), Point(at.k, at.second, None, chance)) for at, chance in both), strict=True
+    )
+    style.share_axis(axes, highest([first, second]))
+    style.draws_axis(axes, first[-1].k)
+    ends = [draw_curve(axes, points, side.name, side.look) for side, points in ((pair.first, first), (pair.second, second))]
+    at_ends(axes, [*ends, *chance_line(axes, [first])], style.HEIGHT)
     axes.set_ylabel("pass@k, mean over problems")
 
 

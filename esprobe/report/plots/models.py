@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from esprobe.analysis.across import MOST, Across, Line
 from esprobe.report.plots import style
-from esprobe.report.plots.curves import chance_line
+from esprobe.report.plots.curves import chance_line, draw_curve
 from esprobe.report.plots.data import Point
 from esprobe.report.plots.findings import difference_found, listed
-from esprobe.report.plots.labels import SIZE, End, at_ends, room
+from esprobe.report.plots.labels import SIZE, at_ends, room
 from esprobe.report.render import shown
 from esprobe.report.words import arm_name, counted, percent
 
@@ -38,14 +38,8 @@ def models_at_k(one: Across, scorer: str) -> Figure:
     style.draws_axis(axes, max(line.curve[-1].k for line in one.lines))
     ends = []
     for line in one.lines:
-        points, look = curves[line.arm.arm_id], style.look(line.arm.method, style.MODELS[line.place])
-        ks, name = [point.k for point in points], _name(one, line)
-        axes.plot(ks, [point.share for point in points], label=name, clip_on=False, zorder=3, **look)
-        if line.arm.arm_id in wide:
-            low, high = zip(*(point.band or (point.share, point.share) for point in points), strict=True)
-            where = [point.band is not None for point in points]
-            axes.fill_between(ks, low, high, where=where, color=look["color"], alpha=0.15, lw=0, zorder=1)
-        ends.append(End(ks[-1], points[-1].share, name, look["color"]))
+        look = style.look(line.arm.method, style.MODELS[line.place])
+        ends.append(draw_curve(axes, curves[line.arm.arm_id], _name(one, line), look, banded=line.arm.arm_id in wide))
     beside = max(2.0, max(line.curve[-1].k for line in one.lines) ** 0.45)  # the names are as wide
     _greedy(axes, one, max(point.high for points in curves.values() for point in points if point.k <= beside))
     at_ends(axes, [*ends, *chance_line(axes, curves.values())], height)
