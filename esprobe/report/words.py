@@ -76,7 +76,10 @@ def arm_name(arm: ArmRow | ListedArm) -> str:
 
 def names_of(arms: Sequence[ArmRow]) -> dict[int, str]:
     """Arm id → a short name that no other of these arms has: `T 0.6`, or `T 0.6 #12` with its id where two are alike."""
-    names = [arm_name(arm) for arm in arms]
-    return {
-        arm.arm_id: name if names.count(name) == 1 else f"{name} #{arm.arm_id}" for arm, name in zip(arms, names, strict=True)
-    }
+    ids = [arm.arm_id for arm in arms]
+    return dict(zip(ids, distinct([arm_name(arm) for arm in arms], ids), strict=True))
+
+
+def distinct(names: Sequence[str], numbers: Sequence[int]) -> list[str]:
+    """The names, each with its number where another one is alike: `T 0.6 #12`."""
+    return [name if names.count(name) == 1 else f"{name} #{number}" for name, number in zip(names, numbers, strict=True)]

@@ -18,7 +18,7 @@ from esprobe.report.explore.training import trainings
 from esprobe.report.plots.findings import difference_found
 from esprobe.report.plots.findings import told_apart as told_apart_at
 from esprobe.report.render import visible
-from esprobe.report.words import arm_name, counted, names_of
+from esprobe.report.words import arm_name, counted, distinct, names_of
 
 DIGITS = 12  # of a digest in links: a clash among a million has a probability of one in 500
 
@@ -119,9 +119,8 @@ def _short_names(arms: Iterable[ArmRow]) -> dict[int, str]:
     if len({arm.model_digest for arm in arms}) == 1:
         return {arm_id: visible(name) for arm_id, name in names_of(arms).items()}
     names = [visible(f"{PurePath(arm.model).name or arm.model} {arm_name(arm)}") for arm in arms]
-    return {
-        arm.arm_id: name if names.count(name) == 1 else f"{name} #{arm.arm_id}" for arm, name in zip(arms, names, strict=True)
-    }
+    ids = [arm.arm_id for arm in arms]
+    return dict(zip(ids, distinct(names, ids), strict=True))
 
 
 def _finding(found: Exploration) -> str:

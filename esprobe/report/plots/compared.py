@@ -15,7 +15,7 @@ from esprobe.report.plots import style
 from esprobe.report.plots.difference import Pair, Side, draw_pair
 from esprobe.report.plots.output import drawing_into, save_each
 from esprobe.report.render import shown
-from esprobe.report.words import arm_name, counted, names_of
+from esprobe.report.words import arm_name, counted, distinct, names_of
 
 PLOT = "paired-difference"
 
@@ -58,9 +58,8 @@ def _draw(one: Comparison, scorer: str) -> Figure | str:
 def _names(one: Comparison) -> tuple[str, str]:
     """Of arms of one model their own; of two models with the models' names."""
     if one.first.model != one.second.model:
-        first, second = (style.short(f"{PurePath(arm.model).name} {arm_name(arm)}") for arm in (one.first, one.second))
-        if first == second:
-            first, second = f"{first} #{one.first.arm_id}", f"{second} #{one.second.arm_id}"
+        names = [style.short(f"{PurePath(arm.model).name} {arm_name(arm)}") for arm in (one.first, one.second)]
+        first, second = distinct(names, [one.first.arm_id, one.second.arm_id])
         return shown(first), shown(second)
     first, second = names_of([one.first, one.second]).values()
     return shown(first), shown(second)

@@ -15,7 +15,7 @@ from esprobe.report.plots.data import Point
 from esprobe.report.plots.findings import difference_found, listed
 from esprobe.report.plots.labels import SIZE, at_ends, room
 from esprobe.report.render import shown
-from esprobe.report.words import arm_name, counted, percent
+from esprobe.report.words import arm_name, counted, distinct, percent
 
 
 def models_at_k(one: Across, scorer: str) -> Figure:
@@ -83,8 +83,7 @@ def _name(one: Across, line: Line) -> str:
 
 def _model(one: Across, place: int) -> str:
     """A name that no other of the models has: with its number where two folders are called alike."""
-    names = [_called(model) for model in one.models]
-    return names[place] if names.count(names[place]) == 1 else f"{names[place]} ({place + 1})"
+    return distinct([_called(model) for model in one.models], range(1, len(one.models) + 1))[place]
 
 
 def _called(model: str) -> str:
