@@ -46,13 +46,16 @@ class Made:
     problems: range | None = None
 
 
-def make(path: Path, arms: Sequence[Made], problems: int = 40, kinds: int = 0) -> Path:
-    """A database of such arms; every 20th problem but the first is impossible. `kinds`: of how many kinds problems are known."""
+def make(path: Path, arms: Sequence[Made], problems: int = 40, kinds: int = 0, chance: float | None = 0.03) -> Path:
+    """A database of such arms; every 20th problem but the first is impossible. `kinds`: of how many kinds problems are known.
+
+    `chance` is that of the others.
+    """
     rng, store = random.Random(1), Store(path)
     asked = [TASK.problem({"numbers": [3, i + 1], "target": str(i)}) for i in range(problems)]
     solvable = [i % 20 != 19 for i in range(problems)]
     strata = [f"{2 + i % kinds} numbers" if kinds else None for i in range(problems)]
-    facts = [Facts(s, None, 0.03 * s, stratum) for s, stratum in zip(solvable, strata, strict=True)]
+    facts = [Facts(s, None, None if chance is None else chance * s, stratum) for s, stratum in zip(solvable, strata, strict=True)]
     store.add_problems(list(zip(asked, facts, strict=True)))
     ids = store.problem_ids(asked)
     run_id = store.start_run("made by a test", {}, {})
@@ -200,6 +203,15 @@ def test_what_stands_in_the_plots(drawn: Drawn) -> None:
     assert "pass@1 pass@8 pass@64" in said["pass-at-k-over-values"]
     assert "flatters both" in said["best-against-best"]
     assert "proven to have no solution" in said["solve-overlap"]
+
+
+@pytest.mark.parametrize("chance", [0.03, None])
+def test_chance_is_named_where_it_is_drawn(tmp_path: Path, chance: float | None) -> None:
+    save_plots(make(tmp_path / "r.db", [GREEDY, *TWELVE[4:9]], kinds=2, chance=chance), Filter(), tmp_path)
+    said = {path.stem.removeprefix("countdown-tiny-"): words(path) for path in tmp_path.glob("*.svg")}
+    naming = {name for name, text in said.items() if "chance" in text}
+    assert said.keys() >= CURVES | BY_KIND | {"pass-at-k-over-values"}
+    assert naming == (CURVES | BY_KIND | {"pass-at-k-over-values", "paired-difference"} if chance else set())
 
 
 def test_arms_that_exclude_other_tokens_are_not_joined(tmp_path: Path) -> None:

@@ -72,13 +72,13 @@ def figure(
     made = Figure(figsize=(8.4, height), layout="constrained")
     FigureCanvasAgg(made)
     made.suptitle("\n".join(wrapped(line, 104) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
-    made.supxlabel(fill(" · ".join(notes), 138), x=0.012, ha="left", fontsize=7.5, color="#444444")
+    made.supxlabel(wrapped(" · ".join(notes), 138), x=0.012, ha="left", fontsize=7.5, color="#444444")
     return made, list(made.subplots(1, columns, sharey=share_y, squeeze=False)[0])
 
 
 def wrapped(text: str, width: int) -> str:
-    """The text in lines of this width, none of which ends within `[1.0, 2.0]`, `T 0.4` or `k = 8`."""
-    whole = re.sub(r"\[[^\]]*\]|[Tσ] (?=[\d.])|k = (?=\d)", lambda found: found[0].replace(" ", "\u00a0"), text)
+    """The text in lines of this width, none of which ends within `[1.0, 2.0]`, `T 0.4` or `k = 8`, or after `◆`."""
+    whole = re.sub(r"\[[^\]]*\]|[Tσ] (?=[\d.])|k = (?=\d)|◆ ", lambda found: found[0].replace(" ", "\u00a0"), text)
     return fill(whole, width).replace("\u00a0", " ")
 
 

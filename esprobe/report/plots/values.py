@@ -35,11 +35,13 @@ def over_values(subject: Subject) -> Figure | str:
         return "no draw of these arms is correct"
     most = min(max(data.depth(arm) for arm in data.of(panel)) for panel in panels)
     ks = sorted({1, most} | {k for k in DEFAULT_KS if k < most})
+    points = [point for arm in arms for k in ks if (point := at_k(subject, arm, k))]
     bars = "bars: 95% intervals, where they are trustworthy"
-    notes = [f"scored by {subject.scorer}", bars, "thin dash-dotted: chance at the same k", *_greedy_note(subject)]
+    notes = [f"scored by {subject.scorer}", bars, *_greedy_note(subject)]
+    if any(point.chance is not None for point in points):
+        notes.insert(2, "thin dash-dotted: chance at the same k")
     title = "; ".join(_best_value(subject, panel, most) for panel in panels)
     made, axes = style.figure(f"{title}\n{subtitle(subject, arms)}", notes, columns=len(panels))
-    points = [point for arm in arms for k in ks if (point := at_k(subject, arm, k))]
     style.share_axis(axes[0], max(point.high for point in points))
     for panel, ax in zip(panels, axes, strict=True):
         found = [arm for arm in data.of(panel) if arm.value is not None]
@@ -128,8 +130,9 @@ def by_kind(subject: Subject) -> Figure | str:
     notes = [
         f"scored by {subject.scorer}",
         f"bars: 95% intervals of {listed([subject.labels[arm.arm_id] for arm in arms if arm.arm_id in wide])}",
-        "dash-dotted: chance",
     ]
+    if _all_known(found[k][arms[0].arm_id]):
+        notes.append("dash-dotted: chance")
     height = room(len(arms) + 1)
     title = f"{_over_kinds(subject, arms, names, found[k])}\n{subtitle(subject, arms)}"
     made, panels = style.figure(title, notes, columns=len(ks), height=height, share_y=False)
@@ -157,10 +160,15 @@ def _coloured(subject: Subject, arms: Sequence[ArmRow]) -> list[tuple[ArmRow, st
     return [(arm, colours[arm.arm_id]) for arm in arms]
 
 
+def _all_known(points: Sequence[Point]) -> bool:
+    """Whether guessing is known of every kind, so that there is a line of chance."""
+    return all(point.chance is not None for point in points)
+
+
 def _chance_of_kinds(axes: Axes, points: Sequence[Point]) -> list[End]:
-    shares = [point.chance for point in points if point.chance is not None]
-    if len(shares) < len(points):
+    if not _all_known(points):
         return []
+    shares = [point.chance for point in points if point.chance is not None]
     axes.plot(range(len(shares)), shares, color=style.GREY, lw=1.2, ls="-.", zorder=1)
     return [End(len(shares) - 1, min(shares[-1], axes.get_ylim()[1]), "chance", style.GREY)]
 
