@@ -4,10 +4,9 @@ vLLM imports this module in every worker process before it loads the model, and 
 weights and noise; must not know prompts, tokens or sampling.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
-from math import nan, prod
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from vllm.v1.kv_cache_interface import KVCacheConfig
 
 from esprobe.arms import BASE, NoiseScheme, Perturbation, Update, Weights
 from esprobe.engines import vllm_cpu_sampling
+from esprobe.engines.vllm_contents import checkpoint_files, content, elements, padding, parameters, wrap
+from esprobe.engines.vllm_places import Places
 from esprobe.weights import perturb
 from esprobe.weights import rounding as noise_rounding
 from esprobe.weights.update import Base
 
-CHUNK = 1 << 22  # elements at a time when contents are summed up
 SPARE_BYTES = 2 << 30  # of an accelerator's memory: what making noise and running the model need, apart from a second copy
 
 pack_cpu_linear = layers.dispatch_cpu_unquantized_gemm
@@ -57,7 +57,7 @@ def load_and_look(loader: Any, model: Any, model_config: Any) -> None:
     vLLM's own check leaves linear layers out, and what is not loaded is whatever was in memory. Quantized models have
     parameters that no checkpoint has, and are left to that check.
     """
-    watched = {} if model_config.quantization else _parameters(model)
+    watched = {} if model_config.quantization else parameters(model)
     for weight in watched.values():
         weight.fill_(nan)
     load_weights(loader, model, model_config)
@@ -143,7 +143,7 @@ class LiveWeights:
     def __init__(self, model: Any, folder: Path, dtype: torch.dtype, alone: bool) -> None:
         """`dtype` is the engine's; `alone` says that this worker has all of the model and not a shard of it."""
         self.model, self.folder, self.dtype, self.alone = model, folder, dtype, alone
-        self.live: dict[str, Tensor] = _parameters(model)
+        self.live: dict[str, Tensor] = parameters(model)
         self.device = next(iter(self.live.values())).device
         # Asked of the engine, since it unties where checkpoint and config disagree, as transformers does.
         self.tied = not any(name.endswith("lm_head.weight") for name in self.live)
@@ -153,6 +153,7 @@ class LiveWeights:
         self.base = Base(self.read_checkpoint, self.device)  # by the checkpoint's names; empty until it is needed
         self.parameters: dict[str, Tensor] = {}  # the base by the engine's names; empty until `shared-seed` needs it
         self.proven = False
+        self.places: dict[str, Tensor] | None = None  # by the checkpoint's names, once it is proven that they are right
         self.current = BASE
 
     def set(self, weights: Weights) -> None:
@@ -178,18 +179,21 @@ class LiveWeights:
                 weight.copy_(self.parameters[name])
             return
         self.open_checkpoint()
-        streamed = 0
+        if self.places and self.beside():
+            self.write_places(perturbation)
+        elif perturbation is None or self.proven:
+            self.write(self.stream(perturbation))
+        else:
+            self.prove(perturbation)
 
-        def pairs() -> Iterator[tuple[str, Tensor]]:
-            nonlocal streamed
-            for name, weight in self.stream(perturbation):
-                if not self.proven:
-                    streamed = _wrap(streamed + content(weight))
-                yield name, weight
-
-        self.write(pairs())
-        if perturbation is not None and not self.proven:
-            self.prove(streamed)
+    def write_places(self, perturbation: Perturbation | None) -> None:
+        """Writes them where the loader would: without a copy on the way, and without the loader's work for each tensor."""
+        assert self.places is not None
+        if perturbation is not None:
+            perturb.perturb_all(self.places, self.base.weights, perturbation)
+            return
+        for name, weight in self.base.weights.items():
+            self.places[name].copy_(weight)
 
     def write(self, pairs: Iterator[tuple[str, Tensor]]) -> None:
         """Hands (checkpoint name, tensor) to the model's own loader, which fuses and shards them."""
@@ -226,10 +230,10 @@ class LiveWeights:
         if few:
             raise NotTheWholeModelError(f"vLLM keeps {few[0]!r} in too few bits for noise")
         files = checkpoint_files(self.folder, self.tied)
-        self.wanted = sum(_elements(path, name) for name, path in files.items())
-        padding = sum(_padding(self.model).values())
-        if self.alone and self.held - padding != self.wanted:
-            raise NotTheWholeModelError(f"vLLM has {self.held - padding:,} weights, the checkpoint {self.wanted:,}")
+        self.wanted = sum(elements(path, name) for name, path in files.items())
+        filling = sum(padding(self.model).values())
+        if self.alone and self.held - filling != self.wanted:
+            raise NotTheWholeModelError(f"vLLM has {self.held - filling:,} weights, the checkpoint {self.wanted:,}")
 
     def open_checkpoint(self) -> None:
         """Reads the base from the checkpoint, once, and checks that reloading it restores every parameter bit for bit."""
@@ -261,18 +265,41 @@ class LiveWeights:
                         found[name] = keep(tensor.to(dtype))
         return found
 
-    def prove(self, streamed: int) -> None:
-        """After a perturbation: the model's weights are those that were streamed, element for element in some order.
+    def prove(self, perturbation: Perturbation) -> None:
+        """Writes a perturbation: the model's weights are then those that were streamed, element for element in some order.
 
         One of several shards has only a part of them; for it the reload, which reached every element, is the proof.
         """
-        if self.alone:
-            held = 0
-            for weight in self.live.values():
-                held = _wrap(held + content(weight))
-            if held != streamed:
-                raise NotTheWholeModelError("vLLM's weights after a perturbation are not the perturbed ones")
+        streamed, places = 0, Places()
+
+        def counted() -> Iterator[tuple[str, Tensor]]:
+            nonlocal streamed
+            for name, weight in self.stream(perturbation):
+                streamed = wrap(streamed + content(weight))
+                yield name, weight
+
+        pairs = places.watched(counted())
+        with places:
+            self.write(pairs)
+        if self.alone and wrap(sum(map(content, self.live.values()))) != streamed:
+            raise NotTheWholeModelError("vLLM's weights after a perturbation are not the perturbed ones")
+        self.learn(places, perturbation)
         self.proven = True
+
+    def learn(self, places: Places, perturbation: Perturbation) -> None:
+        """Keeps the places that the loader was seen to use, if writing there makes the same weights, bit for bit."""
+        prints = {name: content(weight, ordered=True) for name, weight in self.live.items()}
+        self.places = places.found(self.live, {name: weight.numel() for name, weight in self.base.weights.items()})
+        if not self.places or not self.beside():
+            return
+        self.write_places(perturbation)
+        if any(content(weight, ordered=True) != prints[name] for name, weight in self.live.items()):
+            self.places = None
+            self.write(self.stream(perturbation))
+
+    def beside(self) -> bool:
+        """Whether the base is where the live weights are, and not in the host's memory for want of room."""
+        return all(weight.device == self.device for weight in self.base.weights.values())
 
     def open_parameters(self) -> None:
         """Copies the base in the engine's layout, once, from an engine with base weights."""
@@ -287,68 +314,6 @@ class LiveWeights:
         """The published scheme: in the engine's order, fused as the engine has them, in their own dtype."""
         for name, weight in self.live.items():
             perturb.perturb(weight, self.parameters[name].to(self.device, non_blocking=True), name, perturbation)
-
-
-def checkpoint_files(folder: Path, tied: bool) -> dict[str, Path]:
-    """Which file contains each tensor of a model's checkpoint that is a parameter of the model."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        found = {name: folder / file for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()}
-    else:
-        found = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            with safe_open(path, framework="pt") as file:
-                found |= dict.fromkeys(file.keys(), path)
-    # Old checkpoints contain the rotary frequencies, which are no parameter; a tied head is the embedding under a second name.
-    return {
-        name: path
-        for name, path in found.items()
-        if "rotary_emb." not in name and not (tied and name.split(".")[-2:] == ["lm_head", "weight"])
-    }
-
-
-def content(tensor: Tensor, ordered: bool = False) -> int:
-    """A 64-bit sum over the float32 values of a tensor, zeros adding nothing: of the values alone, or of their places as well."""
-    flat, total = tensor.detach().reshape(-1), 0
-    for start in range(0, len(flat), CHUNK):
-        bits = flat[start : start + CHUNK].float().view(torch.int32).long()
-        bits = bits * 0x1E3779B97F4A7C15  # int64 wraps around; any mixing will do that is the same on every device
-        bits = (bits ^ (bits >> 31)) * 0x2545F4914F6CDD1D
-        if ordered:
-            bits = bits * (2 * torch.arange(start, start + len(bits), device=bits.device) + 1)
-        total += int(bits.sum())
-    return _wrap(total)
-
-
-def _wrap(total: int) -> int:
-    return total & 0xFFFFFFFFFFFFFFFF
-
-
-def _parameters(model: Any) -> dict[str, Tensor]:
-    """The floating-point parameters in the engine's order, each storage once."""
-    found: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, parameter in model.named_parameters():
-        place = parameter.data_ptr()
-        if parameter.is_floating_point() and not (place and place in seen):  # an empty tensor has no place
-            found[name] = parameter.data
-            seen.add(place)
-    return found
-
-
-def _padding(model: Any) -> dict[int, int]:
-    """Elements that vLLM adds to fill up the vocabulary, by storage: an embedding has rows that no token has."""
-    return {
-        module.weight.data_ptr(): (len(module.weight) - module.org_vocab_size) * module.weight.shape[1]
-        for module in model.modules()
-        if hasattr(module, "num_embeddings_padded") and hasattr(module, "org_vocab_size") and module.weight.ndim == 2
-    }
-
-
-def _elements(path: Path, name: str) -> int:
-    with safe_open(path, framework="pt") as file:
-        piece = file.get_slice(name)
-        return prod(piece.get_shape()) if piece.get_dtype().startswith(("F", "BF")) else 0  # F32, F16, BF16
 
 
 def _keeper(device: torch.device, needed: int) -> Callable[[Tensor], Tensor]:

@@ -7,6 +7,8 @@ same, the normals differ by less than 1e-6. Import it only where Triton is insta
 # A kernel's arguments are Triton's own, which has no types for them.
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
 
+from collections.abc import Mapping, Sequence
+
 import torch
 import triton
 import triton.language as tl
@@ -14,9 +16,9 @@ import triton.language as tl
 from esprobe.arms import Perturbation
 from esprobe.weights.philox import parameter_key
 
-# Philox blocks (of four elements) per program, two to a thread.
-BLOCK = 256
-WARPS = 4
+# Philox blocks (of four elements) per program, two to a thread; of many parameters in one launch, four to a thread.
+BLOCK, WARPS = 256, 4
+BLOCK_OF_MANY, WARPS_OF_MANY = 1024, 8
 
 _LN2_HIGH = tl.constexpr(0.693359375)  # ln 2 in two parts: ten bits, so that its products with 0 … −32 are exact,
 _LN2_LOW = tl.constexpr(-2.12194440e-4)  # and the rest
@@ -31,8 +33,18 @@ _SQRT_HALF_BITS = tl.constexpr(0x3F3504F3)  # √½ as float32
 @triton.jit
 def words(key, block):
     """Philox4x32-10 words 0 … 3, uint32, of the blocks (n,), int64, under a 64-bit key whose low word is the first key word."""
-    low, high = block.to(tl.uint32), (block >> 32).to(tl.uint32)
-    return tl.philox(key, low, high, low * 0, low * 0)
+    key = key.to(tl.uint64)  # an interpreter takes a small one for 32 bits
+    k0, k1 = key.to(tl.uint32), (key >> 32).to(tl.uint32)
+    c0, c1 = block.to(tl.uint32), (block >> 32).to(tl.uint32)
+    c2, c3 = c0 * 0, c0 * 0
+    for _ in tl.static_range(10):
+        # one instruction for both halves of a product, where `tl.philox` has one for each
+        p0, p1 = c0.to(tl.uint64) * 0xD2511F53, c2.to(tl.uint64) * 0xCD9E8D57
+        c0, c1 = (p1 >> 32).to(tl.uint32) ^ c1 ^ k0, p1.to(tl.uint32)
+        c2, c3 = (p0 >> 32).to(tl.uint32) ^ c3 ^ k1, p0.to(tl.uint32)
+        k0 += 0x9E3779B9
+        k1 += 0xBB67AE85
+    return c0, c1, c2, c3
 
 
 @triton.jit
@@ -133,3 +145,65 @@ def perturb_iid(out: torch.Tensor, base: torch.Tensor, name: str, perturbation: 
                 num_warps=WARPS,
                 enable_fp_fusion=False,
             )
+
+
+@triton.jit
+def _perturb_all(out_like, base_like, table, owner, sigma, blocks: tl.constexpr):
+    """`_perturb` for many parameters: `owner` (programs,) has each program's row of `table` (parameters, 5), int64.
+
+    A row: addresses of out and base, Philox blocks, key, and the parameter's first program. All whole blocks, and of the dtypes
+    of `out_like` and `base_like`.
+    """
+    program = tl.program_id(0)
+    row = table + 5 * tl.load(owner + program)
+    first = (program - tl.load(row + 4)) * blocks  # int64, as the table is
+    out = tl.load(row).to(tl.pointer_type(out_like.dtype.element_ty)) + 4 * first
+    base = tl.load(row + 1).to(tl.pointer_type(base_like.dtype.element_ty)) + 4 * first
+    block = tl.arange(0, blocks)
+    element = block[:, None] * 4 + tl.arange(0, 4)[None, :]
+    inside = (block < tl.load(row + 2) - first)[:, None]  # the same for a block's four, which are one access
+    weight = tl.load(tl.multiple_of(base, 16) + element, mask=inside)
+    value = weight.to(tl.float32) + sigma * normals(tl.load(row + 3), first + block)
+    tl.store(tl.multiple_of(out, 16) + element, value.to(out_like.dtype.element_ty), mask=inside)
+
+
+def perturb_iid_all(out: Mapping[str, torch.Tensor], base: Mapping[str, torch.Tensor], perturbation: Perturbation) -> None:
+    """`perturb_iid` for every parameter of `base`, by name, in one launch: a launch each would take longer than the noise."""
+    alike: dict[tuple[torch.dtype, torch.dtype], list[str]] = {}
+    for name, weight in base.items():
+        target = out[name]
+        if weight.numel() % 4 or (weight.data_ptr() | target.data_ptr()) % 16:
+            perturb_iid(target, weight, name, perturbation)
+        elif weight.numel():
+            alike.setdefault((target.dtype, weight.dtype), []).append(name)
+    for names in alike.values():
+        _launch_all([out[name] for name in names], [base[name] for name in names], names, perturbation)
+
+
+def _launch_all(
+    out: Sequence[torch.Tensor], base: Sequence[torch.Tensor], names: Sequence[str], perturbation: Perturbation
+) -> None:
+    if not all(tensor.is_contiguous() for tensor in (*out, *base)):
+        raise ValueError("the kernel needs contiguous tensors")
+    device = base[0].device
+    rows, programs, begun = [], [], 0
+    for target, weight, name in zip(out, base, names, strict=True):
+        low, high = parameter_key(perturbation.seed, name)
+        blocks = weight.numel() // 4
+        signed = high - (high >> 31 << 32)  # of the table's int64
+        rows.append((target.data_ptr(), weight.data_ptr(), blocks, signed << 32 | low, begun))
+        programs.append(triton.cdiv(blocks, BLOCK_OF_MANY))
+        begun += programs[-1]
+    owner = torch.arange(len(rows), dtype=torch.int32, device=device)
+    owner = owner.repeat_interleave(torch.tensor(programs, device=device), output_size=begun)
+    with torch.cuda.device_of(base[0]):
+        _perturb_all[(begun,)](
+            out[0],
+            base[0],
+            torch.tensor(rows, dtype=torch.int64, device=device),
+            owner,
+            perturbation.sigma,
+            blocks=BLOCK_OF_MANY,
+            num_warps=WARPS_OF_MANY,
+            enable_fp_fusion=False,
+        )

@@ -116,10 +116,15 @@ def runs(base: "Mapping[str, Tensor]") -> Iterator[list[str]]:
 
 
 def perturb_all(out: "Mapping[str, Tensor]", base: "Mapping[str, Tensor]", perturbation: Perturbation) -> None:
-    """`perturb` for every parameter, by name. On a CPU the `iid` noise of small ones is made together.
+    """`perturb` for every parameter, by name. On a CPU the `iid` noise of small ones is made together, on a GPU that of all.
 
     A block costs some 150 operations whatever its length, so the many short parameters of a small model are one block.
     """
+    if perturbation.scheme == "iid" and _has_triton() and all(weight.is_cuda for weight in base.values()):
+        from esprobe.weights.kernel import perturb_iid_all
+
+        perturb_iid_all(out, base, perturbation)
+        return
     together: list[str] = []
     for name, weight in base.items():
         if perturbation.scheme != "iid" or weight.device.type != "cpu" or weight.numel() > CHUNK:

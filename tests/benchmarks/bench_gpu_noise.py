@@ -17,23 +17,26 @@ LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, VOCABULARY = 24, 896, 4864, 14, 2, 151936 
 ROUNDS, WARM_UP = 25, 3
 SPIN = 100_000_000  # clock cycles, some 50 ms: longer than it takes to enqueue all launches of one round
 PERTURBATION = Perturbation("iid", 42, 0.001)
+ROOFLINE = "device copy of as many bytes (roofline)"
+SINGLY = "our kernel, a launch per parameter"
 
 
-def shapes() -> dict[str, tuple[int, ...]]:
-    """Checkpoint name → shape: 290 parameters, 494,032,768 elements."""
-    kv = HIDDEN // HEADS * KV_HEADS
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (VOCABULARY, HIDDEN), "model.norm.weight": (HIDDEN,)}
-    for layer in range(LAYERS):
+def shapes(
+    layers: int = LAYERS, hidden: int = HIDDEN, ffn: int = FFN, vocabulary: int = VOCABULARY, kv: int = HIDDEN // HEADS * KV_HEADS
+) -> dict[str, tuple[int, ...]]:
+    """Checkpoint name → shape; of Qwen2.5-0.5B, 290 parameters with 494,032,768 elements."""
+    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, hidden), "model.norm.weight": (hidden,)}
+    for layer in range(layers):
         for name, rows, columns in (
-            *(("self_attn.q_proj", HIDDEN, HIDDEN), ("self_attn.k_proj", kv, HIDDEN), ("self_attn.v_proj", kv, HIDDEN)),
-            *(("self_attn.o_proj", HIDDEN, HIDDEN), ("mlp.gate_proj", FFN, HIDDEN), ("mlp.up_proj", FFN, HIDDEN)),
-            ("mlp.down_proj", HIDDEN, FFN),
+            *(("self_attn.q_proj", hidden, hidden), ("self_attn.k_proj", kv, hidden), ("self_attn.v_proj", kv, hidden)),
+            *(("self_attn.o_proj", hidden, hidden), ("mlp.gate_proj", ffn, hidden), ("mlp.up_proj", ffn, hidden)),
+            ("mlp.down_proj", hidden, ffn),
         ):
             found[f"model.layers.{layer}.{name}.weight"] = (rows, columns)
             if name.endswith(("q_proj", "k_proj", "v_proj")):
                 found[f"model.layers.{layer}.{name}.bias"] = (rows,)
         for name in ("input_layernorm", "post_attention_layernorm"):
-            found[f"model.layers.{layer}.{name}.weight"] = (HIDDEN,)
+            found[f"model.layers.{layer}.{name}.weight"] = (hidden,)
     return found
 
 
@@ -84,9 +87,12 @@ def rows() -> list[Row]:
     out = {name: torch.empty_like(weight) for name, weight in base.items()}
     elements = sum(weight.numel() for weight in base.values())
 
-    def ours() -> None:
+    def one_by_one() -> None:
         for name, weight in base.items():
             perturb_iid(out[name], weight, name, PERTURBATION)
+
+    def ours() -> None:
+        perturb.perturb_all(out, base, PERTURBATION)
 
     host = {name: weight.cpu() for name, weight in base.items()}
 
@@ -104,7 +110,12 @@ def rows() -> list[Row]:
 
     published()  # before ours, so that `out` has ours when it is compared
     measured = {}
-    for label, work in (("device copy of as many bytes (roofline)", copy), ("published way", published), ("our kernel", ours)):
+    for label, work in (
+        ("device copy of as many bytes (roofline)", copy),
+        ("published way", published),
+        (SINGLY, one_by_one),
+        ("our kernel", ours),
+    ):
         measured[label] = device_times(work), wall_times(work)
 
     name = "model.layers.23.mlp.down_proj.weight"
@@ -113,7 +124,7 @@ def rows() -> list[Row]:
     equal = (out[name].cpu() == expected).double().mean().item()
 
     moved = 2 * elements * flat.element_size()
-    floor = statistics.median(measured["device copy of as many bytes (roofline)"][0])
+    floor = statistics.median(measured[ROOFLINE][0])
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float16, {len(base)} parameters, {elements:,} elements")
     print(f"measured copy bandwidth {moved / floor / 1e6:,.0f} GB/s, {moved / 1e9:.2f} GB to move; medians of {ROUNDS} (min–max)")
     print(f"{'':42}{'device ms':>26}{'wall ms':>26}{'× roofline':>12}")

@@ -17,6 +17,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+import torch
+
 from esprobe.engines import vllm_backend
 from esprobe.pipeline import sample, writer
 from esprobe.pipeline.meter import Quiet
@@ -65,6 +67,8 @@ class Clock:
         try:
             yield
         finally:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()  # what a part has only enqueued is its own time as well
             end = perf_counter()
             main = threading.current_thread() is threading.main_thread()
             self.spans.append(Span(part, main, start, end, end - start - self.local.inside))
@@ -117,6 +121,7 @@ def table(clock: Clock) -> str:
             *(line(part, parts.pop(part)) for part in DECODING),
             *(line(part, seconds) for part, seconds in parts.most_common()),
             line("lost between decoding calls", end - begin - decoding),
+            f"{draws / (end - begin) * 60:,.1f} draws a minute",
             "during the decoding, in the writer's thread:",
             *(line(part, seconds) for part, seconds in behind.most_common()),
         ]
@@ -124,15 +129,28 @@ def table(clock: Clock) -> str:
 
 
 def main() -> None:
-    """Runs a sweep of the bundled model and prints the table."""
+    """Runs a sweep and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=11, help="one more than are timed")
     parser.add_argument("--problems", type=int, default=128)
     parser.add_argument("--sigma", type=float, default=0.01)
+    parser.add_argument("--model", default="countdown-tiny", help="a model's name or folder")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--max-new-tokens", type=int, default=64)
     asked = parser.parse_args()
     clock = watched()
     with TemporaryDirectory() as folder:
-        sweep = Sweep("perturbation", (asked.sigma,), asked.draws, backend="vllm", limit=asked.problems, greedy=False)
+        sweep = Sweep(
+            "perturbation",
+            (asked.sigma,),
+            asked.draws,
+            model=asked.model,
+            dtype=asked.dtype,
+            max_new_tokens=asked.max_new_tokens,
+            backend="vllm",
+            limit=asked.problems,
+            greedy=False,
+        )
         sample.sample(sweep, Path(folder) / "bench.db", "bench_gap", Quiet())
     print(table(clock))
 

@@ -74,6 +74,21 @@ def test_every_live_weight_is_base_plus_noise_bit_for_bit(pair: Pair) -> None:
     assert all(torch.equal(weight, base[name]) for name, weight in live.items())
 
 
+def test_weights_go_straight_to_where_the_loader_puts_them(pair: Pair) -> None:
+    pair.vllm.set_weights(draw(0))
+    live, written = pair.live(), {}
+    places = live.places
+    assert places is not None
+    assert len(places) == len(live.base.weights)
+    for way in (places, None):
+        live.places = way
+        pair.vllm.set_weights(draw(6, 0.02))
+        written[way is None] = {name: weight.clone() for name, weight in live.live.items()}
+        pair.vllm.set_weights(BASE)
+    live.places = places
+    assert all(torch.equal(weight, written[True][name]) for name, weight in written[False].items())
+
+
 def test_a_trained_model_is_the_transformers_backends(pair: Pair) -> None:
     one, two = Update((3, 4), (0.004, -0.002)), Update((5,), (1e-3,))
     base = ours(pair, BASE)

@@ -96,6 +96,17 @@ def perturbed(device, base, perturbation):
     return out.cpu(), base.cpu()
 
 
+def all_at_once(device, base, perturbation):
+    """Whether one launch writes what a launch per parameter writes, by name, and leaves the bases alone."""
+    given = {name: weight.to(device) for name, weight in base.items()}
+    together = {name: torch.full_like(weight, torch.nan) for name, weight in given.items()}
+    kernel.perturb_iid_all(together, given, perturbation)
+    singly = {name: torch.full_like(weight, torch.nan) for name, weight in given.items()}
+    for name, weight in given.items():
+        kernel.perturb_iid(singly[name], weight, name, perturbation)
+    return {n: torch.equal(together[n], singly[n]) and torch.equal(given[n].cpu(), base[n]) for n in base}
+
+
 @pytest.fixture(scope="session")
 def interpreter():
     with pytest.MonkeyPatch.context() as environment:
@@ -196,12 +207,25 @@ def test_the_sum_is_noise_perturbs_rounded_once(run, request, dtype, sigma):
     assert (out.float() <= rounded(exact + slack)).all()
 
 
+@pytest.mark.parametrize("seed", [0, 42, 2**52 + 7])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_all_parameters_in_one_launch_get_what_each_gets_by_itself(run, dtype, seed):
+    generator = torch.Generator().manual_seed(3)
+    sizes = (4, 1024, 1028, 3, 4099, 0, 3 * 4096, 2052)  # whole programs, parts of them, and what is no whole block
+    base = {f"layers.{i}": (torch.randn(size, generator=generator) * 0.05).to(dtype) for i, size in enumerate(sizes)}
+    base["of another dtype"] = torch.randn(5000, generator=generator)
+    base["shifted"] = torch.randn(4097, generator=generator).to(dtype)[1:]  # where no 16 bytes begin
+    assert run(all_at_once, base, Perturbation("iid", seed, 0.01)) == dict.fromkeys(base, True)
+
+
 def test_what_the_kernel_cannot_do_is_refused():
     base = torch.zeros(8, 8)
     with pytest.raises(ValueError, match="iid noise only"):
         kernel.perturb_iid(base, base, "w", Perturbation("shared-seed", 0, 0.1))
     with pytest.raises(ValueError, match="contiguous"):
         kernel.perturb_iid(base.T[:4], base.T[:4], "w", Perturbation("iid", 0, 0.1))
+    with pytest.raises(ValueError, match="contiguous"):
+        kernel.perturb_iid_all({"w": base.T}, {"w": base}, Perturbation("iid", 0, 0.1))
     with pytest.raises(ValueError, match="multiple of 4"):
         kernel.perturb_iid(base, base, "w", Perturbation("iid", 0, 0.1), start=2)
 
