@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from esprobe.report import render as rendering
 
+ONCE = False  # whether a round is enough: it shows that a benchmark runs, and its figures say little
+
 
 @dataclass(frozen=True)
 class Row:
@@ -42,7 +44,7 @@ def times(ratio: float | None) -> str:
 def in_turns(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """What each work returns in each round. In turns, so that whatever else the machine does meets all alike."""
     found: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds):
+    for _ in range(1 if ONCE else rounds):
         for name, work in works.items():
             found[name].append(work())
     return found
