@@ -132,7 +132,7 @@ def read_arms(connection: sqlite3.Connection, scorer: str) -> list[ArmRow]:
         at.setdefault(arm_id, {})[rest[0]] = AtK(*rest)
     columns, rows = query(connection, _SUMMARY, [scorer])
     if not rows:
-        raise UserError(f"no rollouts scored by {scorer!r} yet; run `esprobe sample-temp`, or `esprobe score --scorer …`")
+        raise _unscored(connection, scorer)
     arms = []
     for row in rows:
         fields = dict(zip(columns, row, strict=True))
@@ -141,6 +141,16 @@ def read_arms(connection: sqlite3.Connection, scorer: str) -> list[ArmRow]:
         fields["rounding"] = json.loads(fields["rounding"] or "null")
         arms.append(ArmRow(**fields, at=at[fields["arm_id"]]))
     return sorted(arms, key=_place)  # stable: then by value
+
+
+def _unscored(connection: sqlite3.Connection, scorer: str) -> UserError:
+    """The error where the scorer has no verdicts; names those that have, for a task's own scorer bears the task's name."""
+    there = [name for (name,) in query(connection, "SELECT DISTINCT scorer FROM score ORDER BY scorer")[1]]
+    if not there:
+        return UserError(f"no rollouts scored by {scorer!r} yet; run `esprobe sample-temp`, or `esprobe score --scorer …`")
+    return UserError(
+        f"no rollouts scored by {scorer!r} yet; there are verdicts of {', '.join(there)}; `esprobe score --scorer …` makes others"
+    )
 
 
 def _place(arm: ArmRow) -> tuple[Any, ...]:

@@ -29,7 +29,7 @@ def score(
     from contextlib import closing
 
     from esprobe.analysis.reading import open_database
-    from esprobe.analysis.which import scorer_of
+    from esprobe.analysis.which import tasks
     from esprobe.cli.progress import meter
     from esprobe.pipeline.rescore import rescore
     from esprobe.report import words
@@ -37,13 +37,16 @@ def score(
 
     db, quiet = ctx.obj
     interruption.continues = True
+    others: list[str] = []
     with meter(quiet) as shown, explained(db):
         if scorer is None:
             with closing(open_database(db)) as connection:
-                scorer = scorer_of(connection, None, None)
+                scorer, *others = tasks(connection)  # each task's own scorer has its name
         count = rescore(db, scorer, all_, shown)
     if not quiet:
         print(f"{words.counted(count, 'rollout')} scored by {scorer}")
+    if others:
+        print(f"one task at a time; --scorer scores another: {rendering.shown(', '.join(others))}", file=sys.stderr)
 
 
 @app.command("import", epilog="Example: esprobe import rollouts.jsonl --model my-es-checkpoint --label run-1")

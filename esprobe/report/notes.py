@@ -145,6 +145,8 @@ def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str])
 
 def _vote_doubts(seen: Overview, ks: Sequence[int], names: Mapping[int, str]) -> Iterator[str]:
     """Perturbation arms with too few blocks of models to show how much votes of other models would differ."""
+    if "value" not in seen.ballots:
+        return
     found: dict[int, list[str]] = {}  # how many blocks → arm and k
     for arm in seen.arms:
         for k in ks:

@@ -135,6 +135,14 @@ def text_of(record: Mapping[str, Any], *names: str) -> str:
     return text
 
 
+def plain(value: Any) -> Any:
+    """A number as JSON writes it, and any other value as it is; a number with more digits than Python writes out, too."""
+    try:
+        return str(value) if type(value) in (int, float) else value
+    except ValueError:
+        return value
+
+
 def is_utf8(text: str) -> bool:
     """Whether it can be written as UTF-8, which half a surrogate pair cannot."""
     try:

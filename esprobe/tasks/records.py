@@ -12,6 +12,10 @@ from esprobe.errors import UserError
 from esprobe.tasks.base import Problem, Task
 
 Records = list[tuple[str, Any]]  # (place, record)
+_PACKED = {  # how such files begin → what to say of them
+    b"PAR1": "a Parquet file; make JSON Lines of it: pandas.read_parquet(FILE).to_json(OUT, orient='records', lines=True)",
+    b"\x1f\x8b": "compressed by gzip; unpack it first: gunzip FILE",
+}
 MAX_BYTES = 1 << 30  # of a file of records, which is read as a whole
 
 
@@ -72,6 +76,9 @@ def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+        for start, what in _PACKED.items():
+            if content.startswith(start):
+                raise UserError(f"{path}: {what}")
         if len(content) > MAX_BYTES:
             raise UserError(f"{path}: has more than {MAX_BYTES >> 20:,} MiB; cut it into several files")
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

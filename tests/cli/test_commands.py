@@ -98,7 +98,8 @@ def test_what_cannot_be_done_is_one_line_and_status_1(esprobe: Run, tmp_path: Pa
 def test_errors_of_a_results_database_are_one_line(esprobe: Run, swept: Path) -> None:
     for words, says in [
         (["report", "--model", "nobody"], "no arm passes"),
-        (["report", "--scorer", "nobody"], "no rollouts scored by 'nobody'"),
+        (["report", "--scorer", "nobody"], "no rollouts scored by 'nobody' yet; there are verdicts of countdown;"),
+        (["report", "--task", "gsm"], "there are verdicts of countdown;"),
         (["score", "--scorer", "nobody"], "there is no scorer 'nobody'"),
         (["sql", "select no_such_thing"], "no such column"),
         (["sql", "drop table score"], "only queries are allowed"),

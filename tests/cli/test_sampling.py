@@ -201,6 +201,9 @@ def test_score_import_runs_and_sql(esprobe: Run, swept: Path, tmp_path: Path) ->
     assert "\x1b" not in esprobe("sql", "select text from rollout_text where model = 'theirs'").stdout
     assert esprobe("runs", "--format", "csv").stdout.count(",done,") == 3
     assert "theirs" in esprobe("report", "--model", "theirs").stdout
+    (tmp_path / "word.jsonl").write_text('{"question": "?", "answer": "#### 3", "draw": 0, "text": "#### 3"}\n')
+    assert esprobe("import", tmp_path / "word.jsonl", "--task", "gsm8k").returncode == 0
+    assert "one task at a time; --scorer scores another: gsm8k" in esprobe("score").stderr
     lines.write_text(lines.read_text() + '{"numbers": [44, 19, 35], "target": 98, "draw": 0, "text": "other"}\n')
     refused = esprobe("import", lines, "--model", "theirs", "--method", "temperature", "--value", "0.7")
     assert refused.returncode == 1

@@ -27,6 +27,8 @@ from tests.helpers.terminal import numbers, on_terminal
 from tests.helpers.wired import compare_report, load_arms, report, save_plots
 
 RIGHT, WRONG = Score(True, "correct", "2", "2", 1.0), Score(False, "wrong_value", "1", "1", 0.0)
+SILENT = Score(False, "no_answer", None, None, 0.0)
+JUDGED, ENDED = {"+": RIGHT, "o": SILENT}, {"n": "nan", "l": "length"}
 EASY = Facts(True, "1 + 7", 0.25, "3 numbers", 10)
 HARD = Facts(True, "1 + 7", 0.01, "4 numbers", 500)
 IMPOSSIBLE = Facts(False, None, 0.0, "3 numbers", 10)
@@ -35,7 +37,7 @@ UNKNOWN = Facts(None, None, None, "6 numbers", None)
 
 @dataclass(frozen=True)
 class Made:
-    """An arm: of each problem the verdicts of its draws, `+` correct and `-` wrong, `n` ended as nan, `l` cut off."""
+    """An arm: of each problem the verdicts of its draws, `+` correct, `-` wrong, `o` no answer, `n` ended as nan, `l` cut off."""
 
     method: str
     value: float | None
@@ -53,7 +55,7 @@ def make(path: Path, facts: Sequence[Facts], arms: Sequence[Made], scorer: str =
     for arm in arms:
         arm_id = store.arm_id(Arm(arm.model, arm.model, arm.method, arm.value, {"task": "countdown", **dict(arm.settings)}))  # type: ignore[arg-type]
         rows = [
-            RolloutRow(draw, ids[i], "text", 3, {"n": "nan", "l": "length"}.get(c, "stop"), RIGHT if c == "+" else WRONG)
+            RolloutRow(draw, ids[i], "text", 3, ENDED.get(c, "stop"), JUDGED.get(c, WRONG))
             for i, drawn in enumerate(arm.verdicts)
             for draw, c in enumerate(drawn)
         ]
@@ -257,6 +259,12 @@ def test_a_terminal_shows_every_arm_and_no_number_cut(swept: Path, columns: int)
     hidden = re.search(r"\(hidden: ([^;]+);", " ".join(text.split()))
     for column in ("draws", "solved", "tokens"):
         assert (column in (hidden[1] if hidden else "")) != bool(re.search(rf"\b{column}  |  {column}$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("verdicts", ["+-", "oo"])
+def test_votes_are_doubted_where_there_are_any(verdicts: str, tmp_path: Path) -> None:
+    text = shown(make(tmp_path / "r.db", [EASY, HARD], [Made("perturbation", 0.1, [verdicts] * 2)]))
+    assert ("vote@k" in text) == ("1 block: vote@k" in text) == (verdicts != "oo")
 
 
 @pytest.mark.parametrize("columns", [40, 60, 120])

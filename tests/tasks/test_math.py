@@ -116,9 +116,11 @@ def test_any_box_gets_a_verdict(pieces: list[str]) -> None:
         ({"problem": "?", "answer": "2", "solution": "no"}, "2"),
         ({"problem": "?", "solution": r"so \boxed{1} or \boxed{\frac{1}{2}}."}, r"\frac{1}{2}"),
         ({"question": "?", "answer": " x "}, "x"),
+        ({"problem": "?", "answer": 204}, "204"),
+        ({"problem": "?", "answer": 0.5}, "0.5"),
     ],
 )
-def test_the_gold_answer_is_given_or_boxed(record: dict[str, str], answer: str) -> None:
+def test_the_gold_answer_is_given_or_boxed(record: dict[str, Any], answer: str) -> None:
     problem = Math().problem(record)
     assert problem.payload == {"problem": "?", "answer": answer}
     assert Math().problem(problem.payload) == problem
@@ -128,6 +130,8 @@ def test_the_gold_answer_is_given_or_boxed(record: dict[str, str], answer: str) 
     ("record", "says"),
     [
         ({"problem": "?"}, 'there is no "answer" or "solution"; the record has problem'),
+        ({"problem": "?", "answer": True}, '"answer" must be a text'),
+        ({"problem": "?", "answer": 10**5000}, '"answer" must be a text'),
         ({"problem": "?", "solution": "two"}, "the gold answer must be"),
         ({"problem": "?", "answer": "2" * 2000}, "the gold answer must be"),
         ({"answer": "2"}, 'there is no "problem" or "question"'),

@@ -96,9 +96,9 @@ def test_options_reach_the_data_set_and_the_payload() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"words": "3"}, "it has no option words; options: max_words"),
+        ({"words": "3"}, "it has no option words; options: max_words=15, min_words=5"),
         ({"min_words": "0"}, "min_words"),
-        ({"min_words": "many"}, "reasoning-gym/letter_counting: "),
+        ({"min_words": "many"}, "options: max_words=15, min_words=5"),
         ({"size": "3"}, "--limit says how many"),
         ({"seed": "x"}, "seed must be a whole number"),
         ({"style": "loud"}, "think or direct"),
@@ -112,6 +112,24 @@ def test_options_that_it_has_not_are_refused(options: dict[str, str], says: str)
 def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"reasoning-gym/letters: there is no such data set; there are .*letter_counting"):
         task("letters").own(1)
+
+
+ENTRY = {"question": "?", "answer": "3", "metadata": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "says"),
+    [
+        ("letters", ENTRY, "there is no such data set"),
+        ("composite", ENTRY, "Must specify at least one dataset"),
+        ("game_of_life_halting", ENTRY, "the library calls any answer to it right"),
+        ("letter_counting", ENTRY | {"options": {"words": 3}}, "it has no option words"),
+    ],
+)
+def test_an_entry_whose_answers_cannot_be_scored_is_refused(name: str, record: Any, says: str) -> None:
+    with pytest.raises(UserError, match=f"reasoning-gym/{name}: {says}"):
+        task(name).problem(record)
+    assert task("letter_counting").problem(ENTRY).payload == ENTRY | {"options": {}}
 
 
 def test_its_countdown_problems_go_to_our_scorer_and_solver() -> None:

@@ -1,5 +1,6 @@
 """Records are read from the forms in which data sets lie about: arrays, lines, columns and CSV."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,20 @@ def test_a_broken_csv_is_refused_with_its_line(tmp_path: Path, text: str, says: 
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(UserError, match=says):
         read_records(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"PAR1\x15\x04PAR1", "a Parquet file; make JSON Lines of it"),
+        (gzip.compress(json.dumps(ROWS).encode()), "gunzip"),
+        (b"\xff\xfe", "cannot be read as text"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused_with_the_way_out(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(UserError, match=says):
+        read_records(tmp_path / "a")
 
 
 @given(st.lists(st.fixed_dictionaries({"a": st.text(max_size=5), "b": st.integers()}), min_size=1, max_size=5))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from esprobe.errors import UserError
-from esprobe.tasks.base import Facts, Payload, Problem, Scorer, lacking, object_of, short, text_of
+from esprobe.tasks.base import Facts, Payload, Problem, Scorer, lacking, object_of, plain, short, text_of
 from esprobe.tasks.gsm8k import scorers
 
 INSTRUCTIONS = "Reason step by step, and put your final answer, a number, within \\boxed{}."
@@ -69,9 +69,5 @@ class Gsm8k:
 
 def _after_hashes(answer: Any) -> str:
     """The part of a record's answer that is the number; a number of JSON's as it writes it."""
-    if type(answer) in (int, float):
-        try:
-            return str(answer)
-        except ValueError:  # more digits than Python writes out
-            return ""
+    answer = plain(answer)
     return answer.rpartition("####")[2].strip() if isinstance(answer, str) else ""

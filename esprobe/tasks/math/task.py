@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from esprobe.errors import UserError
-from esprobe.tasks.base import TIMEOUT, Facts, Payload, Problem, Score, Scorer, object_of, text_of
+from esprobe.tasks.base import TIMEOUT, Facts, Payload, Problem, Score, Scorer, object_of, plain, text_of
 from esprobe.tasks.killable import FailedError, Killable, StoppedError
 from esprobe.tasks.wrapped import last_boxed
 
@@ -42,7 +42,7 @@ class Math:
         record = object_of(record, EXAMPLE)
         problem = text_of(record, "problem", "question")
         if "answer" in record:
-            answer = text_of(record, "answer").strip()
+            answer = text_of({"answer": plain(record["answer"])}, "answer").strip()
         else:
             boxed = last_boxed(text_of(record, "answer", "solution"))
             answer = "" if boxed is None else boxed.content.strip()

@@ -6,7 +6,7 @@ The library evaluates answers as Python in places; here they are expressions at 
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ import sympy.parsing.sympy_parser
 from reasoning_gym.factory import DATASETS
 
 from esprobe.tasks import guarded
+from esprobe.tasks.base import short
 
 LEAST_SIZE = 1000  # a few data sets make other entries where they are of another size, so most requests ask for one size
 NONSENSE = "?!"  # an answer to no problem
@@ -39,19 +40,42 @@ _guard()
 
 def make(name: str, options: Mapping[str, Any], seed: int, count: int) -> dict[str, Any]:
     """`entries`: the first `count` of the data set, frozen; or `refused`: why there are none."""
+    made = _created(name, options, seed, max(LEAST_SIZE, count))
+    return {"refused": made} if isinstance(made, str) else {"entries": [freeze(made[i]) for i in range(count)]}
+
+
+def refusal(name: str, options: Mapping[str, Any]) -> str | None:
+    """Why answers to the data set under these options cannot be scored; None where they can."""
+    made = _created(name, options, 0, LEAST_SIZE)
+    return made if isinstance(made, str) else None
+
+
+def _created(name: str, options: Mapping[str, Any], seed: int, size: int) -> Any:
+    """The data set, or as a text why there is none."""
     if name not in DATASETS:
-        return {"refused": f"there is no such data set; there are {', '.join(sorted(DATASETS))}"}
-    known = sorted(field.name for field in fields(DATASETS[name][1]) if field.name not in ("seed", "size"))
+        return f"there is no such data set; there are {', '.join(sorted(DATASETS))}"
+    known = _defaults(name)
     for key in options:
         if key not in known:
-            return {"refused": f"it has no option {key}; options: {', '.join(known)}"}
+            return f"it has no option {key}; options: {', '.join(known.values())}"
     try:
-        made = reasoning_gym.create_dataset(name, seed=seed, size=max(LEAST_SIZE, count), **options)
+        made = reasoning_gym.create_dataset(name, seed=seed, size=size, **options)
     except (AssertionError, TypeError, ValueError) as error:  # what its own checks of options raise
-        return {"refused": str(error) or type(error).__name__}
+        says = str(error) or type(error).__name__
+        return says if isinstance(error, AssertionError) else f"{says}; options: {', '.join(known.values())}"
     if _takes_anything(made):
-        return {"refused": "the library calls any answer to it right, so there is nothing to measure"}
-    return {"entries": [freeze(made[i]) for i in range(count)]}
+        return "the library calls any answer to it right, so there is nothing to measure"
+    return made
+
+
+def _defaults(name: str) -> dict[str, str]:
+    """Option → `option=default` in short, by name; the option alone where it has no default."""
+    found = {}
+    for field in sorted(fields(DATASETS[name][1]), key=lambda field: field.name):
+        if field.name not in ("seed", "size"):
+            default = field.default if field.default_factory is MISSING else field.default_factory()
+            found[field.name] = field.name if default is MISSING else f"{field.name}={short(default)}"
+    return found
 
 
 def _takes_anything(made: Any) -> bool:

@@ -69,7 +69,7 @@ class ReasoningGym:
         """`options`: those of the data set, `seed` of the problems, and `style`, think or direct. Raises UserError."""
         LIBRARY.check()
         if not re.fullmatch(r"\w+", data_set):
-            raise UserError(f"{data_set!r} is no name of a data set; see reasoning-gym's own list")
+            raise UserError(f"{data_set!r} is no name of a data set, such as letter_counting: letters, digits and _ alone")
         self.data_set = data_set
         self.name = f"reasoning-gym/{data_set}"
         self.default_scorer = self.name
@@ -86,7 +86,16 @@ class ReasoningGym:
         self.options = {key: _value(text) for key, text in own.items()}
 
     def problem(self, record: Any) -> Problem:
-        """Reads an entry: `question`, `answer`, `metadata` and perhaps `options`; other keys are ignored."""
+        """Reads an entry: `question`, `answer`, `metadata` and perhaps `options`; other keys are ignored.
+
+        Raises UserError too where the library cannot score answers to the data set, which would all be wrong, or all right.
+        """
+        found = self._entry(record)
+        if why := _refusal(self.data_set, json.dumps(found.payload["options"], sort_keys=True)):
+            raise UserError(f"{self.name}: {why}")
+        return found
+
+    def _entry(self, record: Any) -> Problem:
         record = object_of(record, EXAMPLE)
         question = text_of(record, "question")
         if line := lacking(record, "answer") or lacking(record, "metadata"):
@@ -118,15 +127,10 @@ class ReasoningGym:
         return list(found.values())
 
     def _made(self, seed: int, count: int) -> list[Problem]:
-        try:
-            made = LIBRARY.call("make", self.data_set, self.options, seed, count, limit_s=MAKING_S)
-        except StoppedError:
-            raise UserError(f"{self.name}: making the problems takes too long; lower --limit, or its options") from None
-        except FailedError as error:
-            raise UserError(f"{self.name}: the library cannot make the problems ({error}); see its options") from None
+        made = _asked("make", self.data_set, self.options, seed, count)
         if "refused" in made:
             raise UserError(f"{self.name}: {made['refused']}")
-        return [self.problem(entry | {"options": self.options}) for entry in made["entries"]]
+        return [self._entry(entry | {"options": self.options}) for entry in made["entries"]]
 
     def messages(self, payload: Payload) -> list[dict[str, str]]:
         """Where to put the answer, the examples, and the question."""
@@ -153,6 +157,23 @@ class ReasoningGym:
     def source(self) -> str:
         """The library makes them."""
         return f"without --data the library makes the problems; a file is JSON Lines of {EXAMPLE}"
+
+
+def _asked(function: str, data_set: str, *arguments: Any) -> Any:
+    """What the library's side says of problems. Raises UserError where it cannot make any."""
+    try:
+        return LIBRARY.call(function, data_set, *arguments, limit_s=MAKING_S)
+    except StoppedError:
+        raise UserError(f"reasoning-gym/{data_set}: making problems takes too long; lower --limit, or its options") from None
+    except FailedError as error:
+        raise UserError(f"reasoning-gym/{data_set}: the library cannot make problems ({error}); see its options") from None
+
+
+@lru_cache(maxsize=1000)
+def _refusal(data_set: str, options: str) -> str | None:
+    """Why answers to problems with these options (a JSON object) cannot be scored; None where they can."""
+    found: str | None = _asked("refusal", data_set, json.loads(options))
+    return found
 
 
 def _seed(text: str) -> int:
