@@ -1,4 +1,4 @@
-"""Fuzzes what reads files: data files and presets of any bytes give records, problems and options, or one UserError."""
+"""Fuzzes what reads files: data files, CSV too, and presets of any bytes give records, problems and options, or one UserError."""
 
 import sys
 from contextlib import suppress
@@ -11,13 +11,15 @@ with atheris.instrument_imports(include=["esprobe"]):
     from esprobe.cli.presets.load import load_preset
     from esprobe.errors import UserError
     from esprobe.tasks.countdown.task import Countdown
-    from esprobe.tasks.records import load_problems
+    from esprobe.tasks.records import load_problems, read_records
 
 RUNS = 200_000
 SEEDS = [
     b'[{"numbers": [44, 19, 35], "target": "98", "solution": "44+19+35"}]',
     b'{"nums": [1, 2], "target": 3.5}\n{"numbers": [1], "target": -1e5}\n',
     b'limit = 4\nmodel = "x"\n[sample-temp]\ntemperature = [0.5, 1e1]\n',
+    b'numbers,target\r\n"[44, 19, 35]",98\r\n',
+    b'{"numbers": [[1, 2], [3, 4]], "target": ["3", "7"]}',
     b'\xef\xbb\xbf[{"numbers": [1, NaN], "target": Infinity, "\\ud800": {}}]',
 ]
 
@@ -34,13 +36,17 @@ def check(data: bytes) -> None:
                 facts = task.facts(problem)
                 assert facts.chance is not None
                 assert 0 <= facts.chance <= 1
+    TABLE.write_bytes(data)
+    with suppress(UserError):
+        for where, record in read_records(TABLE):
+            assert isinstance(record, dict), where
     with suppress(UserError):
         assert isinstance(load_preset(str(FILE), "sample-temp"), dict)
 
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        FILE = Path(folder) / "fuzzed.toml"
+        FILE, TABLE = Path(folder) / "fuzzed.toml", Path(folder) / "fuzzed.csv"
         corpus = Path(folder) / "seeds"
         corpus.mkdir()
         for i, seed in enumerate(SEEDS):
