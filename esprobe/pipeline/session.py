@@ -5,7 +5,7 @@ of them is done.
 """
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -50,20 +50,33 @@ class Session:
         self._run_id = self.store.start_run(self.command, versions(), {"platform": platform.platform(), **process.identity()})
         self._ends.enter_context(self.store.ending(self._run_id))
 
-    def generate(self, setting: Setting, lacking: dict[PlannedArm, int], batch_size: int, meter: Meter | None = None) -> int:
+    def add_problems(self, setting: Setting) -> None:
+        """Adds the problems that the database lacks, with what the task proves of them."""
+        unknown = self.store.unknown_problems(setting.problems)
+        self.store.add_problems([(problem, setting.task.facts(problem)) for problem in unknown])
+
+    def generate(
+        self,
+        setting: Setting,
+        lacking: dict[PlannedArm, int],
+        batch_size: int,
+        meter: Meter | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> int:
         """Does what the arms lack: the engines unit by unit, and behind them the writer. Returns how many rollouts were new.
 
-        `begin` comes first. `meter` follows this work alone, the session's own without it.
+        `begin` comes first. `meter` follows this work alone, the session's own without it. `meanwhile` is called once, when the
+        last unit has been handed out: engines in other processes are still at work.
         """
         assert self._run_id is not None
-        known = [(problem, setting.task.facts(problem)) for problem in self.store.unknown_problems(setting.problems)]
-        self.store.add_problems(known)
+        self.add_problems(setting)
         writer = Writer(self.store, self._run_id, setting, lacking, meter or self.meter)
         arms = [arm for arm, count in lacking.items() if count]
 
         def work() -> Iterator[Unit]:
             for planned in arms:
                 yield from lacking_units(self.store, writer.ids, planned, batch_size)
+            meanwhile()
 
         with behind() as put, self.store.interruptible():
             for unit, done in self.pool.run(work(), partial(ask, setting), writer.note):

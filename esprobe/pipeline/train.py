@@ -8,7 +8,8 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice, pairwise
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,10 @@ def train(
     with session(db, pool, replace(prepared.engine, trained=True), command, meter) as opened:
         course = _Course(training, opened, prepared, sweep.batch_size)
         add_shipped(opened.store, model)
-        for iteration, batch in enumerate(islice(batches, training.iterations)):
+        for iteration, (batch, following) in enumerate(pairwise(chain(islice(batches, training.iterations), [()]))):
             if evaluation and tests and evaluation.due(iteration):
                 course.evaluate(tests, model)
-            model = course.step(model, iteration, batch)
+            model = course.step(model, iteration, batch, following)
         if tests:
             course.evaluate(tests, model)
         return Outcome(model.name, course.generated)
@@ -157,8 +158,11 @@ class _Course:
         self._advance: Advance | None = None
         self._said = 0.0
 
-    def step(self, model: Origin, iteration: int, batch: Sequence[int]) -> Origin:
-        """The model that an iteration on these problems (positions) makes of `model`. Raises UserError."""
+    def step(self, model: Origin, iteration: int, batch: Sequence[int], following: Sequence[int]) -> Origin:
+        """The model that an iteration on these problems (positions) makes of `model`. Raises UserError.
+
+        `following`: the next iteration's problems, which are added to the database while the last members are run.
+        """
         name = self.training.model(iteration + 1)
         planned = iteration_arm(self.training, self.prepared, model, iteration, batch)
         if (made := find_trained(self.session.store, name)) is not None:
@@ -167,7 +171,8 @@ class _Course:
         setting = self.prepared.setting.only(batch)
         lacking = self.session.lacking(setting, [planned])
         part = _Part(self.session.meter, self.training.name, self._begun(setting, iteration))
-        self.generated += self.session.generate(setting, lacking, self.batch_size, part)
+        ahead = partial(self.session.add_problems, self.prepared.setting.only(following))
+        self.generated += self.session.generate(setting, lacking, self.batch_size, part, ahead)
         rewards = self._rewards(planned, len(batch))
         noises = [noise for draw in range(planned.draws) if (noise := planned.perturbation(draw))]
         weights = coefficients(rewards, self.training.rate(iteration))
