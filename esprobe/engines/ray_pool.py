@@ -5,7 +5,8 @@ When an engine dies or hangs, another one does its piece of work again. Knows en
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,11 +18,14 @@ from esprobe.engines.ray_cluster import Cluster
 from esprobe.engines.ray_errors import why_failed
 from esprobe.engines.todo import Todo
 from esprobe.errors import UserError
+from esprobe.weights.kept import KEPT, Passed
 
 LEAST_TIMEOUT_S = 300.0  # without --engine-timeout: this, or so many times the slowest answer yet
 TIMES_SLOWEST = 20.0
 FIRST_TIMEOUT_S = 4 * 3600.0  # while there is no answer yet: loading a large model, the first batch
 LOOK_EVERY_S = 1.0
+NEWS_S = 5.0  # how long to wait for it, which is a copy of memory
+NEWS = 16  # pieces of work whose noise may wait for an engine; of more it makes the noise itself
 
 
 class Remote:
@@ -47,17 +51,32 @@ class Remote:
             raise UserError(f"model {spec.model.name!r} has other files on {os.uname().nodename} than here; copy them there")
         self.engine = Engine(replace(spec, model=replace(model, name=spec.model.name)))
 
-    def run(self, batch: Batch) -> Done:
-        """See Engine."""
-        return self.engine.run(batch)
+    def run(self, batch: Batch, news: Sequence[Any] = ()) -> tuple[Done, list[Passed]]:
+        """See Engine; and the noise that it took. `news`: Ray's references to the latter, of other engines."""
+        if news:
+            import ray
+
+            with suppress(ray.exceptions.RayError):  # lost with another engine: it is made again where it is wanted
+                for noise in ray.get(list(news), timeout=NEWS_S):
+                    KEPT.take(noise)
+        return self.engine.run(batch), KEPT.pass_on()
+
+
+@dataclass(eq=False)
+class _Actor:
+    """An engine's process as Ray has it. `news`: references to the noise that other engines have made meanwhile."""
+
+    handle: Any
+    news: deque[Any] = field(default_factory=lambda: deque(maxlen=NEWS))
 
 
 @dataclass
 class _Busy:
-    """An engine at work; `piece` is None while it starts."""
+    """An engine at work; `piece` is None while it starts. `noise`: Ray's reference to what it will have made."""
 
-    actor: Any
+    actor: _Actor
     piece: Any
+    noise: Any = None
     since: float = field(default_factory=lambda: time.monotonic())
 
     @property
@@ -66,12 +85,12 @@ class _Busy:
         return time.monotonic() - self.since
 
 
-def _kill(actor: Any) -> None:
+def _kill(actor: _Actor) -> None:
     """Ends an engine; when Ray is gone, so is the engine."""
     import ray
 
     with suppress(Exception):
-        ray.kill(actor)
+        ray.kill(actor.handle)
 
 
 class RayPool:
@@ -83,7 +102,7 @@ class RayPool:
         self.cluster = Cluster(address)
         self.busy: dict[Any, _Busy] = {}  # by what Ray will answer with
         self.slowest = 0.0  # seconds of a piece of work
-        self.spare: list[Any] = []  # actors whose engine is open and has nothing to do
+        self.spare: list[_Actor] = []  # actors whose engine is open and has nothing to do
 
     def device(self, each: int = 1) -> str:
         """See Pool: the cluster's GPU, if there is a cluster, else this machine's."""
@@ -101,6 +120,7 @@ class RayPool:
         say(self.cluster.exposure())
         failures = Failures(say)
         self.start = self._starter(spec)
+        self.shares_noise = spec.trained and self.cluster.address is None  # a training wants it again; no network is faster
         self.wanted = min(self.engines, pieces)
         self._replace_lost()
         while not self.spare:
@@ -117,7 +137,9 @@ class RayPool:
         try:
             self._hand_out(todo)
             while todo or self._at_work():
-                for engine, outcome in self._answers():
+                answers = self._answers()
+                self._spread(answers)
+                for engine, outcome in answers:
                     if isinstance(outcome, str):
                         self._lost(engine, outcome, todo, failures)
                     elif engine.piece is None:
@@ -157,13 +179,25 @@ class RayPool:
         if todo:
             self._replace_lost()
 
-    def _give(self, actor: Any, last: Any, todo: Todo) -> None:
+    def _give(self, actor: _Actor, last: Any, todo: Todo) -> None:
         """Hands an engine its next piece after `last`; it stays open if there is none, for the next run."""
         piece = todo.take(last)
         if piece is None:
             self.spare.append(actor)
         else:
-            self.busy[actor.run.remote(self.ask(piece))] = _Busy(actor, piece)
+            done, noise = actor.handle.run.options(num_returns=2).remote(self.ask(piece), list(actor.news))
+            actor.news.clear()
+            self.busy[done] = _Busy(actor, piece, noise)
+
+    def _spread(self, answers: list[tuple[_Busy, Any]]) -> None:
+        """Notes the noise that engines have made for all others, to be given with their next piece."""
+        if not self.shares_noise:
+            return
+        actors = [*self.spare, *(engine.actor for engine in self.busy.values()), *(engine.actor for engine, _ in answers)]
+        for made in [engine for engine, outcome in answers if engine.piece is not None and not isinstance(outcome, str)]:
+            for actor in actors:
+                if actor is not made.actor:
+                    actor.news.append(made.noise)
 
     def _lost(self, engine: _Busy, reason: str, todo: Todo, failures: Failures) -> None:
         """Its piece goes to another engine. Raises UserError where that has happened too often."""
@@ -208,14 +242,14 @@ class RayPool:
             return self.timeout_s
         return max(LEAST_TIMEOUT_S, TIMES_SLOWEST * self.slowest) if self.slowest else FIRST_TIMEOUT_S
 
-    def _starter(self, spec: EngineSpec) -> Callable[[], tuple[Any, Any]]:
+    def _starter(self, spec: EngineSpec) -> Callable[[], tuple[_Actor, Any]]:
         """A function that starts an engine and returns its actor and the answer to wait for."""
         cpus, gpus = self.cluster.share(self.engines, spec.tensor_parallel)
         remote = self.cluster.ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(Remote)
         threads, sharing = os.environ.get("OMP_NUM_THREADS"), -(-self.engines // self.cluster.nodes())
 
-        def start() -> tuple[Any, Any]:
+        def start() -> tuple[_Actor, Any]:
             actor = remote.remote()
-            return actor, actor.open.remote(spec, threads, sharing)
+            return _Actor(actor), actor.open.remote(spec, threads, sharing)
 
         return start

@@ -13,6 +13,7 @@ from math import tau
 from typing import TYPE_CHECKING, Any
 
 from esprobe.arms import Perturbation
+from esprobe.weights.kept import KEPT
 from esprobe.weights.philox import parameter_key, philox
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 
 CHUNK = 1 << 16  # counters at a time on a CPU: the working set stays in its cache
-KEPT_BYTES = 1 << 27  # of noise, at most: that of a training's iteration, for a model small enough
 DEVICE_CHUNK = 1 << 22  # and on an accelerator, where launches cost more than memory
 
 
@@ -162,36 +162,15 @@ def _perturb_together(
         out[name].view(-1).copy_(torch.add(base[name].view(-1).float(), noise, alpha=perturbation.sigma))
 
 
-class _Kept:
-    """The noise of the latest small models: a training asks for that of its members again when it updates the model."""
-
-    def __init__(self) -> None:
-        self.noise: dict[tuple[int, tuple[tuple[str, int], ...]], dict[str, Tensor]] = {}  # the oldest first
-        self.bytes = 0
-
-    def add(self, key: tuple[int, tuple[tuple[str, int], ...]], made: "dict[str, Tensor]") -> None:
-        """Keeps it, and drops the oldest beyond KEPT_BYTES."""
-        self.noise[key] = made
-        self.bytes += _bytes(made)
-        while self.bytes > KEPT_BYTES:
-            self.bytes -= _bytes(self.noise.pop(next(iter(self.noise))))
-
-
-def _bytes(noise: "Mapping[str, Tensor]") -> int:
-    return sum(part.nbytes for part in noise.values())
-
-
-_KEPT = _Kept()
-
-
 def normals_together(seed: int, sizes: Mapping[str, int], *, keep: bool = False) -> "dict[str, Tensor]":
-    """`normals` of all elements of small parameters on a CPU, by name; nobody may write to them. `keep`: see `_Kept`."""
-    key = (seed, tuple(sizes.items()))
-    if (made := _KEPT.noise.get(key)) is None:
-        made = _made_together(seed, sizes)
-        if keep:
-            _KEPT.add(key, made)
-    return made
+    """`normals` of all elements of small parameters on a CPU, by name; nobody may write to them. `keep`: see `kept`."""
+    known = {name: found for name, size in sizes.items() if (found := KEPT.get(seed, name, size)) is not None}
+    if len(known) == len(sizes):
+        return known
+    made = _made_together(seed, {name: size for name, size in sizes.items() if name not in known})
+    if keep:
+        KEPT.add(seed, made)
+    return {name: known[name] if name in known else made[name] for name in sizes}
 
 
 def _made_together(seed: int, sizes: Mapping[str, int]) -> "dict[str, Tensor]":

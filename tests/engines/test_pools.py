@@ -304,7 +304,8 @@ def test_engines_live_from_run_to_run_of_a_session_and_one_that_died_is_replaced
     others, notes = set(engines_of(os.getpid())), list[str]()
     pool, alone = RayPool(2, None, None), LocalPool()
     updates = tuple(Update((seed, seed + 1), (0.01, -0.02)) for seed in (10, 20, 30))
-    runs = [[Piece([prompt], Weights(updates[:i])) for prompt in PROMPTS[:6]] for i in range(4)]
+    members = [Perturbation("iid", seed, 0.01) for seed in (10, 11, 20, 21, 30, 31)]  # each engine has made noise of others
+    runs = [[Piece([p], Weights(updates[:i], m)) for p, m in zip(PROMPTS, members, strict=False)] for i in range(4)]
 
     def run(pool: Pool, i: int) -> dict[int, list[Generation]]:
         return dict(generations(pool, runs[i], notes.append))
@@ -312,7 +313,7 @@ def test_engines_live_from_run_to_run_of_a_session_and_one_that_died_is_replaced
     alone.open(SPEC, print)
     expected = [run(alone, i) for i in range(4)]
     assert expected[0] != expected[1] != expected[2] != expected[3]
-    pool.open(SPEC, print, 6)
+    pool.open(replace(SPEC, trained=True), print, 6)
     try:
         let_answer(pool)  # both are open
         assert run(pool, 0) == expected[0]
@@ -334,6 +335,44 @@ def test_engines_live_from_run_to_run_of_a_session_and_one_that_died_is_replaced
     finally:
         pool.close()
     assert len(notes) == 1
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_engines_of_a_training_are_given_the_noise_that_others_have_made(trained: bool) -> None:
+    from esprobe.engines.ray_pool import RayPool
+
+    work = [Piece([PROMPTS[seed]], Weights(perturbation=Perturbation("iid", seed, 0.01))) for seed in range(6)]
+    pool, notes = RayPool(2, None, None), list[str]()
+    pool.open(replace(SPEC, trained=trained), print, 6)
+    try:
+        let_answer(pool)  # both are open
+        expected = dict(generations(pool, work, notes.append))
+        ray = pool.cluster.ray
+        made = [seed for actor in pool.spare for noise in ray.get(list(actor.news)) for seed, _, _ in noise]
+        assert (set(made) <= set(range(6)), bool(made)) == (True, trained)  # what was made last waits for the next run
+        for actor in pool.spare:
+            actor.news.append(ray.remote(num_cpus=0)(lambda: 1 / 0).remote())  # what is lost is made again
+        assert dict(generations(pool, work, notes.append)) == expected
+    finally:
+        pool.close()
+    assert not notes
+
+
+def test_what_comes_after_the_last_piece_is_done_while_engines_are_at_it() -> None:
+    from esprobe.engines.ray_pool import RayPool
+
+    pool, at_work = RayPool(1, None, None), list[int]()
+
+    def work() -> Iterator[Piece]:
+        yield from (Piece([prompt]) for prompt in PROMPTS[:3])
+        at_work.append(len(pool.busy))
+
+    pool.open(SPEC, print)
+    try:
+        assert len(list(pool.run(work(), ask, print))) == 3
+    finally:
+        pool.close()
+    assert at_work == [1]
 
 
 def test_an_engine_that_spans_several_gpus_is_refused_where_it_cannot_be(esprobe: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esprobe.arms import NoiseScheme, Perturbation, Update, perturbation_seed
-from esprobe.weights import perturb, philox
+from esprobe.weights import kept, perturb, philox
 from esprobe.weights.update import add
 
 MASK = 0xFFFFFFFF
@@ -131,15 +131,38 @@ def test_the_draws_of_an_arm_have_seeds_of_their_own() -> None:
 
 
 def test_noise_that_is_kept_is_bounded_and_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = perturb._Kept()
-    monkeypatch.setattr(perturb, "_KEPT", kept)
-    monkeypatch.setattr(perturb, "KEPT_BYTES", 3 * 4 * 150)  # of three models
+    noise = kept.Kept()
+    monkeypatch.setattr(perturb, "KEPT", noise)
+    monkeypatch.setattr(kept, "KEPT_BYTES", 3 * 4 * 150)  # of three models
     base = {"a": torch.zeros(100), "b": torch.zeros(50)}
     for seed in range(5):
         perturb.perturb_all({n: torch.empty_like(w) for n, w in base.items()}, base, Perturbation("iid", seed, 0.5))
-    assert [seed for seed, _ in kept.noise] == [2, 3, 4]
+    assert list(noise.noise) == [2, 3, 4]
     for seed in (0, 4, 4):  # made again, and kept
         master = {name: weight.clone() for name, weight in base.items()}
         add(master, Update((seed,), (0.25,)))
         assert all(torch.equal(w, 0.25 * perturb.normals(seed, name, 0, len(w))) for name, w in master.items())
-    assert [seed for seed, _ in kept.noise] == [2, 3, 4]
+    assert list(noise.noise) == [2, 3, 4]
+
+
+def test_noise_that_is_passed_on_once_saves_making_it_and_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = kept.Kept(), kept.Kept()
+    base = {"a": torch.zeros(102), "b": torch.zeros(7), "c": torch.zeros(64)}
+    monkeypatch.setattr(perturb, "KEPT", here)
+    for seed in (1, 2):
+        perturb.perturb_all({n: torch.empty_like(w) for n, w in base.items()}, base, Perturbation("iid", seed, 0.5))
+    passed = here.pass_on()
+    assert ([seed for seed, _, _ in passed], here.pass_on()) == ([1, 2], [])
+    for _, _, array in passed:
+        array.flags.writeable = False  # as of memory that processes share
+    there.take(passed)
+    assert (there.bytes, there.pass_on()) == (2 * 4 * 173, [])
+    monkeypatch.setattr(perturb, "KEPT", there)
+    monkeypatch.setattr(perturb, "_made_together", None)
+    master = {name: weight.clone() for name, weight in base.items()}
+    add(master, Update((1, 2), (0.25, -0.5)))
+    normals = {name: [perturb.normals(seed, name, 0, len(w)) for seed in (1, 2)] for name, w in base.items()}
+    assert all(torch.equal(master[name], 0.25 * first - 0.5 * second) for name, (first, second) in normals.items())
+    monkeypatch.setattr(kept, "PASSED_BYTES", 4 * 172)
+    there.add(3, {"a": torch.zeros(173)})
+    assert there.pass_on() == []
