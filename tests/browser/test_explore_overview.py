@@ -78,6 +78,31 @@ def test_curves_switch_to_votes_and_leave_out_what_solves_nothing(page: Any) -> 
     assert page.inner_text("#curves figcaption") == "vote@k by expression"
 
 
+def order(page: Any) -> list[str]:
+    return [str(row.get_attribute("data-arm")) for row in page.locator("#arms tr[data-arm]").all()]
+
+
+def sorts(page: Any) -> dict[str, str]:
+    heads = page.locator("#arms thead th[aria-sort]").all()
+    return {head.inner_text().rstrip(" ↓↑"): str(head.get_attribute("aria-sort")) for head in heads}
+
+
+def test_a_press_on_a_columns_head_sorts_the_arms_by_it(page: Any, tmp_path: Path, open_page: Opener) -> None:
+    assert order(page) == ["0", "1", "2", "3", "4"]
+    assert set(sorts(page).values()) == {"none"}
+    page.get_by_role("button", name="pass@4", exact=True).click()
+    assert order(page) == ["1", "2", "3", "4", "0"]  # 75%, 50%, 50%, 0%; greedy, with one draw, has none and is last
+    assert sorts(page)["pass@4"] == "descending"
+    page.keyboard.press("Enter")  # the head is still focused
+    assert order(page) == ["4", "2", "3", "1", "0"]
+    assert sorts(page)["pass@4"] == "ascending"
+    other = open_page(tmp_path / "p.html", page.evaluate("location.hash"))
+    assert order(other) == ["4", "2", "3", "1", "0"]
+    page.get_by_role("button", name="arm", exact=True).click()
+    assert order(page) == ["0", "1", "2", "3", "4"]
+    assert page.evaluate("location.hash") == ""
+
+
 def test_a_pair_is_chosen_in_the_table_and_seen_problem_by_problem(page: Any, tmp_path: Path, open_page: Opener) -> None:
     assert page.locator("#arms [aria-pressed=true]").count() == 2
     page.get_by_role("button", name="temperature T 0.9 as the second arm").click()

@@ -24,34 +24,54 @@ function interval([, share, low, high, doubt]) {
 
 const figure = (point, ...more) => el("td", { className: "number" }, ...(point ? [percent(point[1]), interval(point)] : ["–"]), ...more);
 
-// The columns of the table: name, and the cell of an arm; those that no arm has anything in are left out.
+// The columns of the table: a key that no k changes, name, what to sort by and the cell of an arm; those that no arm has anything
+// in are left out.
 function columns(k) {
-  const one = { name: "pass@1", cell: (arm) => figure(atK(arm, "pass", 1)) };
-  const more = ["pass", ...ballots].map((kind) => ({
-    name: kind === "pass" ? `pass@${many(k)}` : `vote@${many(k)}${ballots.length > 1 ? ` by ${kind}` : ""}`,
-    cell: (arm) => figure(atK(arm, kind, k)),
-  }));
   const share = (value) => el("td", { className: "number quiet" }, value === null ? "–" : percent(value));
-  const found = [one, ...(k > 1 ? more : []),
-    { name: `chance@${many(k)}`, cell: (arm) => share(chanceAt(arm, k)), needed: (arm) => chanceAt(arm, k) !== null },
-    { name: "solved", cell: (arm) => el("td", { className: "number" }, many(arm.solved)) },
-    { name: "draws", cell: (arm) => el("td", { className: "number" }, many(arm.draws)) },
-    { name: "tokens", cell: (arm) => el("td", { className: "number" }, arm.tokens === null ? "–" : arm.tokens.toFixed(1)), needed: (arm) => arm.tokens !== null },
-    { name: "cut off", cell: (arm) => share(arm.cutOff), needed: (arm) => arm.cutOff > 0 }];
+  const curve = (key, name, kind, at) => ({ key, name, of: (arm) => atK(arm, kind, at)?.[1] ?? null, cell: (arm) => figure(atK(arm, kind, at)) });
+  const count = (key, of, needed) => ({ key, name: key, of, needed, cell: (arm) => el("td", { className: "number" }, of(arm) === null ? "–" : many(of(arm))) });
+  const votes = ballots.map((kind) => curve(kind, `vote@${many(k)}${ballots.length > 1 ? ` by ${kind}` : ""}`, kind, k));
+  const found = [curve("one", "pass@1", "pass", 1), ...(k > 1 ? [curve("pass", `pass@${many(k)}`, "pass", k), ...votes] : []),
+    { key: "chance", name: `chance@${many(k)}`, of: (arm) => chanceAt(arm, k), cell: (arm) => share(chanceAt(arm, k)), needed: (arm) => chanceAt(arm, k) !== null },
+    count("solved", (arm) => arm.solved), count("draws", (arm) => arm.draws),
+    { key: "tokens", name: "tokens", of: (arm) => arm.tokens, cell: (arm) => el("td", { className: "number" }, arm.tokens === null ? "–" : arm.tokens.toFixed(1)), needed: (arm) => arm.tokens !== null },
+    { key: "cut", name: "cut off", of: (arm) => arm.cutOff, cell: (arm) => share(arm.cutOff), needed: (arm) => arm.cutOff > 0 }];
   return found.filter(({ needed }) => !needed || arms.some(needed));
 }
 
-function armsTable(k, pair, choose) {
-  const shown = columns(k);
-  const head = el("tr", null, el("th", { scope: "col" }, "arm"),
-    ...shown.map(({ name }) => el("th", { scope: "col", className: "number" }, name)), el("th", { scope: "col" }, "compare"));
+// A column's head: a button that sorts by it, largest first, and the other way round when it is pressed again. That of the names
+// brings back the order that the page opens with, which is no column's.
+function sortHead({ key, name }, { by, falling }, sort) {
+  const order = by !== key || (key === "arm" && !falling) ? "none" : falling ? "descending" : "ascending";
+  const press = () => sort(key, by === key ? !falling : key !== "arm");
+  return el("th", { scope: "col", className: key === "arm" ? "" : "number", "aria-sort": order },
+    el("button", { type: "button", id: `arms-by-${key}`, onclick: press }, name, el("span", { "aria-hidden": "true" }, { none: "", descending: " ↓", ascending: " ↑" }[order])));
+}
+
+// Places of arms in the order of a column; those without a value come last, and equals stay as they were.
+function sorted(inside, column, falling) {
+  const of = (i) => (column ? column.of(arms[i]) : i);
+  return [...inside].sort((a, b) => {
+    const [x, y] = [of(a), of(b)];
+    if (x === null || y === null) return (x === null) - (y === null) || a - b;
+    return (falling ? y - x : x - y) || a - b;
+  });
+}
+
+// Each model's arms are sorted among themselves: other models may have been asked other problems. `state`: the pair, k, the order.
+function armsTable(state, choose, sort) {
+  const shown = columns(state.k);
+  const column = shown.find(({ key }) => key === state.by);
+  const order = column ? state : { by: "arm", falling: state.by === "arm" && state.falling };
+  const head = el("tr", null, ...[{ key: "arm", name: "arm" }, ...shown].map((one) => sortHead(one, order, sort)), el("th", { scope: "col" }, "compare"));
   const groups = [...new Set(arms.map((arm) => `${arm.model}\n${arm.trained}\n${arm.task}`))];
   const bodies = groups.map((group) => {
     const inside = arms.map((_, i) => i).filter((i) => `${arms[i].model}\n${arms[i].trained}\n${arms[i].task}` === group);
     const first = arms[inside[0]];
     const title = [first.trained ? `${first.model}, ${first.trained}` : first.model, first.task, problemsOf(inside)].join(" · ");
     const heading = el("th", { scope: "rowgroup", colSpan: shown.length + 2 }, el("span", null, title));
-    return el("tbody", null, el("tr", { className: "group" }, heading), ...inside.map((i) => armRow(i, shown, pair, choose)));
+    const rows = sorted(inside, column, order.falling).map((i) => armRow(i, shown, state, choose));
+    return el("tbody", null, el("tr", { className: "group" }, heading), ...rows);
   });
   return [el("thead", null, head), ...bodies];
 }
@@ -69,7 +89,7 @@ function armRow(i, shown, pair, choose) {
   const name = el("th", { scope: "row" }, key, arm.value ? el("span", { className: "method" }, `${arm.method} `) : arm.method, arm.value, settings);
   const buttons = ["first", "second"].map((role) => {
     const chosen = pair[role] === i;
-    return el("button", { type: "button", className: `choose ${role}`, "aria-pressed": String(chosen), "aria-label": `${arm.name} as the ${role} arm`, title: `compare as the ${role} arm`, onclick: () => choose(role, i) }, role === "first" ? "1" : "2");
+    return el("button", { type: "button", id: `choose-${role}-${i}`, className: `choose ${role}`, "aria-pressed": String(chosen), "aria-label": `${arm.name} as the ${role} arm`, title: `compare as the ${role} arm`, onclick: () => choose(role, i) }, role === "first" ? "1" : "2");
   });
   return el("tr", { "data-arm": String(i) }, name, ...shown.map(({ cell }) => cell(arm)), el("td", { className: "roles" }, ...buttons));
 }

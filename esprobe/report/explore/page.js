@@ -32,6 +32,7 @@ function readFragment() {
   const problem = places.get(given.get("problem")) ?? null;
   const view = VIEWS.includes(given.get("view")) ? given.get("view") : problem === null ? "overview" : "problems";
   const known = COLUMNS.find((column) => column.key === sort.replace(/^-/, ""));
+  const order = given.get("arms") || "arm";
   return {
     first: armPlaces.get(given.get("first")) ?? core.first,
     second: armPlaces.get(given.get("second")) ?? core.second,
@@ -42,6 +43,8 @@ function readFragment() {
     problem: view === "problems" ? problem : null,
     view,
     k: ks.find((k) => String(k) === given.get("k")) ?? usualK(),
+    by: order.replace(/^-/, ""),
+    falling: order.startsWith("-"),
     curves: ["pass", ...ballots].includes(given.get("curves")) ? given.get("curves") : "pass",
   };
 }
@@ -50,6 +53,7 @@ function writeFragment(push) {
   const given = new URLSearchParams();
   if (state.view !== "overview" && state.problem === null) given.set("view", state.view);
   if (state.k !== usualK()) given.set("k", state.k);
+  if (state.by !== "arm" || state.falling) given.set("arms", (state.falling ? "-" : "") + state.by);
   if (state.curves !== "pass") given.set("curves", state.curves);
   if (state.first !== core.first) given.set("first", arms[state.first].link);
   if (state.second !== core.second) given.set("second", arms[state.second].link);
@@ -98,7 +102,9 @@ function show() {
 function showOverview() {
   const { k, curves: kind } = state;
   byId("k").value = String(k);
-  byId("arms").replaceChildren(...armsTable(k, state, (role, arm) => change({ [role]: arm })));
+  const focused = byId("arms").contains(document.activeElement) ? document.activeElement.id : "";
+  byId("arms").replaceChildren(...armsTable(state, (role, arm) => change({ [role]: arm }), (by, falling) => change({ by, falling })));
+  if (focused) byId(focused)?.focus();
   byId("doubts").textContent = doubts(k);
   const used = new Set(ballots);
   byId("votes-said").textContent = voting(used);
