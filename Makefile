@@ -50,7 +50,7 @@ torture: $(READY)
 	$(BIN)/python -m tests.benchmarks.writers
 
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 # The oldest versions that pyproject.toml allows, all of them together: they can be installed, and the program works with them.
 LOWEST := .venv-lowest
