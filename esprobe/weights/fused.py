@@ -10,9 +10,14 @@ and rounded once, and about one in 10⁷ differs, in its last bit. Import it onl
 from math import tau
 from typing import Any
 
+import llvmlite.binding.ffi
 import numpy as np
 from numba import float64, int64, njit, uint32, uint64
 from numpy.typing import NDArray
+
+# llvmlite's library takes any name that it is asked for, `__dict__` too, for a function's. vLLM asks everything that is imported
+# for its `__dict__` when an engine starts, and would die of what it gets.
+getattr(llvmlite.binding.ffi.lib, "_fntab", {}).setdefault("__dict__", {})
 
 _SQRT2 = 1.4142135623730951
 _LN2 = 0.6931471805599453

@@ -1,9 +1,12 @@
 """What Numba compiles makes the normals of `perturb.py`'s passes, word for word and almost always bit for bit."""
 
 import os
+import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from itertools import product
 from math import tau
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -72,6 +75,16 @@ def test_long_pieces_are_made_in_one_pass_wherever_they_begin() -> None:
     for start, count in ((0, 4 * perturb.CHUNK), (1, perturb.CHUNK), (4 * 1000 + 3, perturb.CHUNK + 5)):
         made = perturb.normals(9, "model.embed_tokens.weight", start, count)
         assert torch.equal(made, whole[start : start + count])
+
+
+def test_what_is_imported_can_be_asked_for_what_it_has() -> None:
+    """vLLM does so when an engine starts; llvmlite's library used to answer with a function."""
+    found = {f"{module.__name__}.{name}": value for module in modules() for name, value in list(vars(module).items())}
+    assert [name for name, value in found.items() if hasattr(value, "__dict__") and not isinstance(vars(value), Mapping)] == []
+
+
+def modules() -> list[ModuleType]:
+    return [module for name, module in sorted(sys.modules.items()) if name.startswith(("llvmlite", "numba"))]
 
 
 def test_a_perturbation_is_the_same_to_a_millionth_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
