@@ -89,6 +89,11 @@ class Comparison:
     trained_on: tuple[int, int]  # how many of the problems either arm's model was trained on
     common_seeds: int  # of two perturbation arms: models that share their direction; such arms are not independent
 
+    @property
+    def solved_anything(self) -> bool:
+        """Whether any draw of either arm is correct."""
+        return any(step.difference.first or step.difference.second for step in self.steps)
+
 
 def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] = (), ks: Sequence[int] = ()) -> list[Comparison]:
     """Best temperature against best perturbation arm of every model, or the two arms of `pair`. UserError if there are none.

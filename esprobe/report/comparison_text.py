@@ -13,7 +13,7 @@ from esprobe.analysis.chosen import Draws
 from esprobe.analysis.comparison import Comparison, Step
 from esprobe.methods import GREEDY
 from esprobe.report import layout
-from esprobe.report.comparison_notes import comparison_notes
+from esprobe.report.comparison_notes import comparison_finding, comparison_notes
 from esprobe.report.render import Format, render
 from esprobe.report.shapes import Made, Shape, fit, fitted, heading
 from esprobe.report.words import arm_name, counted, names_of, percent, points
@@ -37,9 +37,10 @@ Compared = tuple[str, float | int | None, str, float | int | None, float | None,
 
 
 def compare_report(found: Sequence[Comparison], scorer: str, style: Format) -> str:
-    """Comparisons as text; CSV and JSON have one row for each figure."""
+    """Comparisons as text, of several first what each found; CSV and JSON have one row for each figure."""
     if style not in ("csv", "json"):
-        return "\n\n\n".join(_text(one, scorer, style) for one in found)
+        several = [_findings(found, style)] if len(found) > 1 else []
+        return "\n\n\n".join([*several, *(_text(one, scorer, style, bool(several)) for one in found)])
     rows: list[list[Any]] = []
     for one in found:
         arms = (one.first, one.second)
@@ -127,17 +128,38 @@ def _ends(interval: Iterable[float] | None) -> tuple[float | None, float | None]
     return low, high
 
 
-def _text(one: Comparison, scorer: str, style: Format) -> str:
+def _findings(found: Sequence[Comparison], style: Format) -> str:
+    """A line for each comparison, with whose figures they are."""
     width = layout.terminal_width() if style == "table" else None
-    a, b = names_of([one.first, one.second]).values()
-    models = f"{one.first.model}: {_kind(one.first, a)} against {_kind(one.second, b)}"
+    said = [f"{_whose(one)}{comparison_finding(one, *_names(one))}" for one in found]
+    return ("\n\n" if style == "markdown" else "\n").join(heading(line, style, width) for line in said)
+
+
+def _names(one: Comparison) -> tuple[str, str]:
+    """What to call the two arms; of two models with the last part of either's name."""
     if one.first.model != one.second.model:
-        a, b = (f"{PurePath(arm.model).name} {arm_name(arm)}" for arm in (one.first, one.second))
-        models = f"{a} against {b}"
-    title = f"{models}, on {counted(one.problems, 'problem')}, {counted(one.depth, 'draw')} each, scored by {scorer}"
+        first, second = (f"{PurePath(arm.model).name} {arm_name(arm)}" for arm in (one.first, one.second))
+    else:
+        first, second = names_of([one.first, one.second]).values()
+    return first, second
+
+
+def _whose(one: Comparison) -> str:
+    """The model that both arms are of; nothing where their names say their models."""
+    return f"{one.first.model}: " if one.first.model == one.second.model else ""
+
+
+def _text(one: Comparison, scorer: str, style: Format, several: bool) -> str:
+    """One comparison; of several, the sentences below its tables say which it is too."""
+    width = layout.terminal_width() if style == "table" else None
+    a, b = _names(one)
+    arms = f"{_kind(one.first, a)} against {_kind(one.second, b)}" if _whose(one) else f"{a} against {b}"
+    drawn = f"{counted(one.problems, 'problem')}, {counted(one.depth, 'draw')} each"
+    title = f"{_whose(one)}{arms}, on {drawn}, scored by {scorer}"
     curve = fit(lambda shape: _curve(one, a, b, shape), style, width, extras=("bootstrap", "greedy+", "p"))
     parts = [
         heading(title, style, width, title=True),
+        heading(comparison_finding(one, a, b), style, width),
         curve.text,
         *_voted(one, a, b, style, width),
         heading(f"Problems solved within the first {counted(one.depth, 'draw')} of each:", style, width),
@@ -152,7 +174,8 @@ def _text(one: Comparison, scorer: str, style: Format) -> str:
     for draws in one.draws:
         best = f"Best models of {arm_name(draws.arm)} on these problems:"
         parts += [heading(best, style, width), fitted(_best_draws(draws), style, width)]
-    said = [heading(note, style, width) for note in comparison_notes(one, a, b, curve.columns)]
+    notes = comparison_notes(one, a, b, curve.columns)
+    said = [heading(note, style, width) for note in ([f"{_whose(one)}{a} against {b}:"] if several else []) + notes]
     return "\n\n".join([*parts, "\n".join(said)])
 
 

@@ -16,6 +16,7 @@ from esprobe.analysis.comparison import compare
 from esprobe.analysis.reading import open_database
 from esprobe.arms import Arm
 from esprobe.report.comparison_text import COLUMNS
+from esprobe.report.plots.findings import difference_found, told_apart
 from esprobe.stats.intervals import Cell
 from esprobe.stats.paired import mcnemar, overlap, paired_difference, powers_of_two, union_at
 from esprobe.store.store import RolloutRow, Store
@@ -222,6 +223,23 @@ def test_extremes_are_compared_without_fuss(esprobe: Run, tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
         assert "nan" not in done.stdout
         assert "zero" in done.stdout
+
+
+def test_a_comparison_opens_with_what_was_found_and_several_say_whose_figures_they_are(esprobe: Run, tmp_path: Path) -> None:
+    every = list(range(30))
+    arms = [("temperature", 0.5, every, 4, 0.9), ("perturbation", 0.01, every, 4, 0.1)]
+    fill(tmp_path / "r.db", [(model, *arm) for model in ("m", "other") for arm in arms])
+    found = compare(open_database(tmp_path / "r.db"), Filter())
+    at = {one.first.model: [step.difference for step in one.steps] for one in found}
+    says = {m: f"{difference_found('T 0.5', 'σ 0.01', d[-1])}; {told_apart('T 0.5', 'σ 0.01', d)}." for m, d in at.items()}
+    for style in ("table", "markdown"):
+        alone = esprobe("--db", tmp_path / "r.db", "report", "--compare", "--model", "other", "--format", style).stdout
+        title, finding = alone.splitlines()[0:3:2]
+        assert "other: temperature T 0.5 against perturbation σ 0.01" in title
+        assert finding == says["other"]
+        first, *each = esprobe("--db", tmp_path / "r.db", "report", "--compare", "--format", style).stdout.split("\n\n\n")
+        assert first.split("\n\n" if style == "markdown" else "\n") == [f"{model}: {said}" for model, said in says.items()]
+        assert [text.count("other: ") for text in each] == [0, 2]  # above its tables, and above its notes
 
 
 def test_nothing_to_compare_is_one_line(esprobe: Run, swept: Path, tmp_path: Path) -> None:
