@@ -143,6 +143,14 @@ def test_the_page_says_what_the_comparison_finds(swept: Path, tmp_path: Path) ->
     assert data(tmp_path / "p.html")[0]["found"] == ""
 
 
+@pytest.mark.parametrize(
+    ("greedy", "says"), [("-", "No draw of any arm is correct."), ("+", "No draw of T 0.5 or σ 0.01 is correct.")]
+)
+def test_the_page_says_plainly_that_nothing_is_correct(tmp_path: Path, greedy: str, says: str) -> None:
+    wrong = [(method, value, {0: "--", 1: "--"}) for method, value, _ in PAIR]
+    assert written(tmp_path, ("greedy", None, {0: greedy, 1: "-"}), *wrong)[0]["found"] == says
+
+
 def test_an_arm_with_more_draws_is_not_opened_for_having_had_more_tries(tmp_path: Path) -> None:
     more = ("temperature", 0.9, dict.fromkeys(range(3), "-" * 9 + "+"))  # solves all, with ten draws
     few = ("temperature", 0.5, {0: "++--", 1: "++--", 2: "----"})

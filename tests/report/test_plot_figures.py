@@ -206,6 +206,7 @@ def test_votes_of_arms_of_unequal_depths_are_all_in_the_title(tmp_path: Path) ->
             Difference(4, 0.5, 0.4, 0.1, Interval(0.05, 0.15, "few models (4)"), 0.1),
             "A and B cannot be told apart at k = 4: 10.0 points [5.0, 15.0] (not trustworthy: few models (4))",
         ),
+        (Difference(16, 0.0, 0.0, 0.0, Interval(-0.098, 0.098), 1.0), "No draw of A or B is correct"),
     ],
 )
 def test_titles_say_the_difference_with_its_uncertainty(at: Difference, says: str) -> None:

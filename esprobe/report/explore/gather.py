@@ -15,7 +15,7 @@ from esprobe.analysis.exploration import Exploration
 from esprobe.methods import place
 from esprobe.report.explore.shorten import ends
 from esprobe.report.explore.training import trainings
-from esprobe.report.plots.findings import difference_found
+from esprobe.report.plots.findings import difference_found, solve_nothing
 from esprobe.report.plots.findings import told_apart as told_apart_at
 from esprobe.report.render import visible
 from esprobe.report.words import arm_name, counted, distinct, names_of
@@ -124,7 +124,12 @@ def _short_names(arms: Iterable[ArmRow]) -> dict[int, str]:
 
 
 def _finding(found: Exploration) -> str:
-    """What the paired difference of the two arms to open with says, at as many draws as both have; empty without a difference."""
+    """What the paired difference of the two arms to open with says, at as many draws as both have; empty without a difference.
+
+    Where nothing is correct, that alone.
+    """
+    if not any(arm.correct for arm in found.arms):
+        return "No draw of any arm is correct."
     if not found.differences:
         return ""
     arms = [found.arms[i] for i in found.pair]
@@ -133,7 +138,9 @@ def _finding(found: Exploration) -> str:
     first, second = (visible(named[arm.arm_id]) for arm in arms)
     model = f"{visible(arms[0].model)}: " if alike and len(found.models) > 1 else ""
     text = model + difference_found(first, second, found.differences[-1])
-    return f"{text}; {told_apart_at(first, second, found.differences)}." if len(found.differences) > 1 else f"{text}."
+    if len(found.differences) == 1 or solve_nothing(found.differences[-1]):
+        return f"{text}."
+    return f"{text}; {told_apart_at(first, second, found.differences)}."
 
 
 def _votes(found: Exploration, arm: ArmRow) -> dict[str, list[list[Any]]]:

@@ -12,7 +12,12 @@ from esprobe.stats.paired import Difference
 
 
 def difference_found(first: str, second: str, at: Difference) -> str:
-    """`T 0.4 above σ 0.01 by 5.2 points at k = 8 [0.5, 9.8]`; or that they cannot be told apart, with the difference."""
+    """`T 0.4 above σ 0.01 by 5.2 points at k = 8 [0.5, 9.8]`; or that they cannot be told apart, with the difference.
+
+    Of two arms without a correct draw nothing but that.
+    """
+    if solve_nothing(at):
+        return f"No draw of {first} or {second} is correct"
     low, high = at.interval or (at.difference, at.difference)
     size = at.difference
     if size < 0:
@@ -26,6 +31,11 @@ def difference_found(first: str, second: str, at: Difference) -> str:
     if low <= 0 or doubt:
         return f"{first} and {second} cannot be told apart at k = {at.k:,}: {_points(size)} points {ends}{doubt}"
     return f"{first} above {second} by {_points(size)} points at k = {at.k:,} {ends}{doubt}"
+
+
+def solve_nothing(at: Difference) -> bool:
+    """Whether no draw of either arm is correct: their difference of 0, and its interval, would say less than this does."""
+    return not at.first and not at.second
 
 
 def told_apart(first: str, second: str, at: Sequence[Difference]) -> str:
