@@ -29,7 +29,7 @@ class VoteStep:
 def is_trained(connection: sqlite3.Connection, name: str | None) -> bool:
     """Whether a trained model of the database has exactly this name."""
     names = query(connection, "SELECT name FROM model WHERE parent_id IS NOT NULL")[1]
-    return name is not None and called(name) in {called(one) for (one,) in names}
+    return name is not None and called(name) in {one for (one,) in names}
 
 
 def with_base(arms: Sequence[ArmRow], name: str) -> list[tuple[ArmRow, ArmRow]]:

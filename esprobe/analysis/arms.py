@@ -136,7 +136,6 @@ def read_arms(connection: sqlite3.Connection, scorer: str) -> list[ArmRow]:
     arms = []
     for row in rows:
         fields = dict(zip(columns, row, strict=True))
-        fields |= {"model": called(fields["model"]), "root": called(fields["root"])}
         fields["settings"] = json.loads(fields["settings"])
         fields["rounding"] = json.loads(fields["rounding"] or "null")
         arms.append(ArmRow(**fields, at=at[fields["arm_id"]]))

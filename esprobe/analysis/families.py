@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from esprobe.analysis.reading import query
-from esprobe.arms import called, is_member_arm, trained_name
+from esprobe.arms import is_member_arm, trained_name
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def read_families(connection: sqlite3.Connection, scorer: str) -> list[Family]:
     trained = _trained(rows, connection)
     root_of = {model_id: _root(rows, model_id) for model_id in rows}
     return [
-        Family(called(name), digest, _trainings({i: one for i, one in trained.items() if root_of[i] == model_id}, rows), arms)
+        Family(name, digest, _trainings({i: one for i, one in trained.items() if root_of[i] == model_id}, rows), arms)
         for model_id, digest, name, parent, *_ in rows.values()
         if parent is None
     ]
@@ -145,7 +145,7 @@ def _trained(rows: Mapping[int, Sequence[Any]], connection: sqlite3.Connection) 
                 told = json.loads(training or "{}").get("rollouts_spent", 0)  # of a model that was trained elsewhere
                 before, (spent, used) = found.get(parent), members.get(arm_id, (told, set()))
                 found[step] = Trained(
-                    name=called(name),
+                    name=name,
                     digest=digest,
                     iteration=trained_name(name)[1] or 1,
                     spent=spent + (before.spent if before else 0),

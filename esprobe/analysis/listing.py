@@ -5,7 +5,6 @@ import sqlite3
 
 from esprobe.analysis.arms import ListedArm
 from esprobe.analysis.reading import query
-from esprobe.arms import called
 
 _ARMS = """
 SELECT arm.id, task, model.name, model.digest, method, value,
@@ -21,4 +20,4 @@ ORDER BY arm.id
 def listed_arms(connection: sqlite3.Connection) -> list[ListedArm]:
     """All arms, in the order in which they began."""
     rows = query(connection, _ARMS)[1]
-    return [ListedArm._make((i, task, called(model), *rest, json.loads(text))) for i, task, model, *rest, text in rows]
+    return [ListedArm._make((*row, json.loads(text))) for *row, text in rows]

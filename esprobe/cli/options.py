@@ -59,6 +59,10 @@ ModelOption = Annotated[
         help="Hugging Face name, folder, or bundled: countdown-tiny, countdown-tiny-base, countdown-tiny-es.",
     ),
 ]
+ModelNameOption = Annotated[
+    str | None,
+    typer.Option("--name", envvar="ESPROBE_NAME", help="What a folder's model is called; default: the last part of its path."),
+]
 TrainedFromOption = Annotated[
     str | None,
     typer.Option("--trained-from", envvar="ESPROBE_TRAINED_FROM", help="The model was trained elsewhere, from this one."),
@@ -170,6 +174,7 @@ def _shared(
     task: TaskOption = DEFAULT,
     task_option: TaskOptionOption = None,
     model: ModelOption = Sweep.model,
+    model_name: ModelNameOption = None,
     trained_from: TrainedFromOption = None,
     rollouts_spent: SpentOption = None,
     backend: BackendOption = "auto",
@@ -197,7 +202,7 @@ def _shared(
 # The groups of `--help`; what is in none of them is about the sweep.
 _PANELS = {
     "Problems": ("task", "task_option", "data", "training", "offset", "limit", "prompt", "test_data"),
-    "Model": ("model", "trained_from", "rollouts_spent", "backend", "dtype", "max_new_tokens"),
+    "Model": ("model", "model_name", "trained_from", "rollouts_spent", "backend", "dtype", "max_new_tokens"),
     "Engines": ("engines", "tensor_parallel", "ray_address", "engine_timeout", "batch_size"),
 }
 # How `--help` lists the commands: in the order of their use.
@@ -216,7 +221,7 @@ def sampling_command(command: Callable[..., None]) -> Callable[..., None]:
 
 def training_command(command: Callable[..., None]) -> Callable[..., None]:
     """The same for training, which has seeds of its own and no baseline."""
-    return _with_shared(command, {"seed", "no_greedy", "debug", "training", "trained_from", "rollouts_spent"})
+    return _with_shared(command, {"seed", "no_greedy", "debug", "training", "model_name", "trained_from", "rollouts_spent"})
 
 
 def _with_shared(command: Callable[..., None], without: set[str]) -> Callable[..., None]:

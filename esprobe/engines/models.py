@@ -5,9 +5,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from esprobe.arms import trained_name
 from esprobe.bundled import MODELS
 from esprobe.engines import model_files
 from esprobe.engines.end_tokens import difference, end_tokens
@@ -20,12 +21,22 @@ NEW_TOKENS = 1024
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model on this disk. `digest` identifies the content of the files that loading reads, whatever it is called."""
+    """A model on this disk. `digest` identifies the content of the files that loading reads, whatever it is called.
+
+    `source` is what `find_model` finds it by: its folder's path, or else its name.
+    """
 
     name: str
     folder: Path
     digest: str
+    source: str
     stamps: tuple[tuple[str, int, int, int], ...] = ()  # of the files when the digest was taken
+    named: bool = False  # whether the name is one that the user gave it
+
+    @property
+    def place(self) -> str | None:
+        """The path of the folder that it is found by; None for a model that its name finds."""
+        return self.source if self.source == str(self.folder) else None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -75,9 +86,14 @@ class ModelFiles:
             raise UserError(f"model {self.name!r}: {error}") from None
 
     @property
+    def bundled(self) -> bool:
+        """Whether it came with the package."""
+        return self.source in MODELS
+
+    @property
     def new_tokens(self) -> int:
         """The longest generation where the user does not say: the bundled models' answers are short."""
-        return BUNDLED_NEW_TOKENS if self.name in MODELS else NEW_TOKENS
+        return BUNDLED_NEW_TOKENS if self.bundled else NEW_TOKENS
 
     def context_length(self) -> int:
         """The longest sequence the model can read, prompt included. Raises UserError."""
@@ -130,31 +146,48 @@ def beyond_embedding(model: str, token: int, vocabulary: int, text: str | None =
     )
 
 
-def find_model(name: str) -> ModelFiles:
-    """A bundled model, a folder, or a Hugging Face name (taken from the local cache, or fetched). Raises UserError."""
-    if name in MODELS:
-        folder = Path(str(files("esprobe.bundled") / name))
-    elif name and os.path.isdir(name):  # False, and no error, for a name that no folder can have
-        folder = Path(name).resolve()
-        name = str(folder)
-    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not name.startswith("."):
-        folder = _from_hub(name)
+def find_model(source: str, name: str | None = None) -> ModelFiles:
+    """A bundled model, a folder, or a Hugging Face name (taken from the local cache, or fetched). Raises UserError.
+
+    A folder's model is called `name`, without it as the last part of its path; any other has the name that it is found by.
+    """
+    named = name is not None
+    if name is not None:
+        _check_own_name(source, name)
+    if source in MODELS:
+        folder = Path(str(files("esprobe.bundled") / source))
+    elif source and os.path.isdir(source):  # False, and no error, for a name that no folder can have
+        folder = Path(source).resolve()
+        source = str(folder)
+        name = name or folder.name or source
+    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and not source.startswith("."):
+        folder = _from_hub(source)
     else:
-        raise UserError(f"model {name!r}: no such folder")
-    if not name.isprintable():
-        raise UserError(f"model {name!r}: its name contains control characters; rename the folder")
+        raise UserError(f"model {source!r}: no such folder")
+    if not source.isprintable():
+        raise UserError(f"model {source!r}: its name contains control characters; rename the folder")
     if adapter := model_files.adapter(folder):
-        raise UserError(f"model {name!r}: {adapter} is an adapter; merge it into its model first, and give the merged model")
+        raise UserError(f"model {source!r}: {adapter} is an adapter; merge it into its model first, and give the merged model")
     if not (folder / "config.json").is_file():
-        raise UserError(f"model {name!r}: {folder} has no config.json; is it a Hugging Face model folder?")
+        raise UserError(f"model {source!r}: {folder} has no config.json; is it a Hugging Face model folder?")
     if read_json(folder / "config.json").get("transformers_weights") is not None:
-        raise UserError(f"model {name!r}: its config.json names other weights in transformers_weights; save the model again")
+        raise UserError(f"model {source!r}: its config.json names other weights in transformers_weights; save the model again")
     try:
         found = model_files.loaded_files(folder)
         stamps = model_files.stamps(found)  # first: what changes from here on is seen
-        return ModelFiles(name, folder, model_files.digest(found), stamps)
+        return ModelFiles(name or source, folder, model_files.digest(found), source, stamps, named)
     except OSError as error:
-        raise UserError(f"model {name!r}: {error.filename or folder} cannot be read ({error.strerror or error})") from None
+        raise UserError(f"model {source!r}: {error.filename or folder} cannot be read ({error.strerror or error})") from None
+
+
+def _check_own_name(source: str, name: str) -> None:
+    """Raises UserError where the model cannot be called by this name of the user's."""
+    if source in MODELS or not os.path.isdir(source):
+        raise UserError(f"--name {name}: only the model of a folder is given a name; {source} has one")
+    if not name.strip() or not name.isprintable() or PurePath(name).is_absolute():
+        raise UserError(f"--name {name!r}: a model's name is printable, not empty, and no path")
+    if name in MODELS or trained_name(name)[1] is not None:
+        raise UserError(f"--name {name}: a bundled or a trained model is called so; take another name")
 
 
 def load_tokenizer(model: ModelFiles) -> Any:

@@ -46,7 +46,7 @@ class Remote:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // sharing))
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # the engine has this process to itself already
         here = (spec.model.folder / "config.json").is_file()
-        model = find_model(str(spec.model.folder) if here else spec.model.name)
+        model = find_model(str(spec.model.folder) if here else spec.model.source)
         if model.digest != spec.model.digest:
             raise UserError(f"model {spec.model.name!r} has other files on {os.uname().nodename} than here; copy them there")
         self.engine = Engine(replace(spec, model=replace(model, name=spec.model.name)))

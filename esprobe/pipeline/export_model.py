@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from esprobe.engines.models import find_model
 from esprobe.errors import UserError
 from esprobe.pipeline.origin import origin
 
@@ -14,6 +13,4 @@ def export_model(db: Path, model: str, out: Path, dtype: str) -> None:
     found = origin(db, model)
     if found is None:
         raise UserError(f"{model} is not the name of a trained model, which is NAME@ITERATION")
-    root = find_model(found.root)
-    found.check(root.digest)
-    export(root, found.updates, out, dtype)
+    export(found.files(), found.updates, out, dtype)

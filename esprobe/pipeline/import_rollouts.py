@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from esprobe.arms import Arm
+from esprobe.arms import Arm, called
 from esprobe.errors import UserError
 from esprobe.methods import IMPORTED, MethodName, named
 from esprobe.pipeline.foreign import FileFormat, read_rollouts
@@ -66,7 +66,7 @@ class Source:
         if self.value is not None and not named(self.method).valued:
             raise UserError(f"{named(self.method).noun} has no --value; leave it out")
         digest = hashlib.sha256(f"{IMPORTED.name}:{self.model}".encode()).hexdigest()[:32]
-        return Arm(self.model, digest, self.method, self.value, {"task": self.task, IMPORTED.name: self.label})
+        return Arm(called(self.model), digest, self.method, self.value, {"task": self.task, IMPORTED.name: self.label})
 
 
 def import_rollouts(path: Path, db: Path, command: str, source: Source) -> Imported:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from esprobe.arms import Update, trained_name
 from esprobe.bundled.trained import shipped, shipped_iteration
+from esprobe.engines.models import ModelFiles, find_model
 from esprobe.errors import UserError
 from esprobe.plan.sweep import PlannedArm
 from esprobe.store.store import Store
@@ -17,11 +18,12 @@ from esprobe.store.trained import TrainedModel, add_foreign, find_trained
 
 @dataclass(frozen=True)
 class Origin:
-    """A trained model as a sweep needs it: `root` is what its files are found by, `root_digest` what they must be."""
+    """A trained model as a sweep needs it: `source` is what its root's files are found by, `root_digest` what they must be."""
 
     name: str
     digest: str
     root: str
+    source: str
     root_digest: str
     updates: tuple[Update, ...]
     shipped: bool = False  # with the package, so that a database may lack the line of models that leads to it
@@ -30,10 +32,19 @@ class Origin:
         """The same arms of this model instead of its root."""
         return [PlannedArm(replace(p.arm, model=self.name, model_digest=self.digest), p.draws, self.updates) for p in planned]
 
-    def check(self, digest: str) -> None:
-        """Raises UserError if the root's files are not those that the training began with."""
-        if digest != self.root_digest:
+    def files(self) -> ModelFiles:
+        """The root's. Raises UserError if they are not there, or not those that the training began with."""
+        gone = Path(self.source).is_absolute() and not Path(self.source).is_dir()
+        try:
+            found = find_model(self.root if gone else self.source)
+        except UserError as error:
+            raise UserError(
+                f"{self.name} was trained from {self.root}, which is not found here ({error}); if it is a folder that is "
+                "elsewhere, run esprobe next to it"
+            ) from None
+        if found.digest != self.root_digest:
             raise UserError(f"{self.name} was trained from {self.root}, whose files have changed since; bring the old ones back")
+        return replace(found, name=self.root)
 
 
 def origin(db: Path, model: str, look: Callable[[Path], Store] = Store) -> Origin | None:
@@ -55,13 +66,13 @@ def origin(db: Path, model: str, look: Callable[[Path], Store] = Store) -> Origi
     if found is None:
         raise UserError(f"there is no trained model {model} in {db}; train it, or name a folder or a Hugging Face model")
     if not iteration:
-        return Origin(found.root, found.root_digest, found.root, found.root_digest, ())
+        return Origin(found.root, found.root_digest, found.root, found.source, found.root_digest, ())
     return of_trained(found)
 
 
 def of_trained(found: TrainedModel) -> Origin:
     """The same as an origin."""
-    return Origin(found.name, found.digest, found.root, found.root_digest, found.updates)
+    return Origin(found.name, found.digest, found.root, found.source, found.root_digest, found.updates)
 
 
 def _of_shipped(model: str, iteration: int) -> Origin:
@@ -69,9 +80,9 @@ def _of_shipped(model: str, iteration: int) -> Origin:
     if iteration > len(one.updates):
         raise UserError(f"there is no model {model}: its training has {len(one.updates)} iterations")
     if not iteration:
-        return Origin(one.root, one.root_digest, one.root, one.root_digest, ())
+        return Origin(one.root, one.root_digest, one.root, one.root, one.root_digest, ())
     digest = one.digests[iteration - 1]
-    return Origin(one.name(iteration), digest, one.root, one.root_digest, one.updates[:iteration], shipped=True)
+    return Origin(one.name(iteration), digest, one.root, one.root, one.root_digest, one.updates[:iteration], shipped=True)
 
 
 def add_shipped(store: Store, made: Origin) -> None:

@@ -6,7 +6,6 @@ Knows tasks, models' files and the plan. Must not know what was done before.
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from esprobe.bundled import MODELS
 from esprobe.engines.engine import EngineSpec
 from esprobe.engines.models import ModelFiles, find_model, load_tokenizer
 from esprobe.engines.pool import Pool
@@ -28,11 +27,11 @@ class Prepared:
     arms: list[PlannedArm]
 
 
-def prepare(sweep: Sweep, pool: Pool) -> Prepared:
-    """Finds problems and model, renders the prompts and plans the arms. Raises UserError."""
+def prepare(sweep: Sweep, pool: Pool, model: ModelFiles | None = None) -> Prepared:
+    """Finds problems and model, renders the prompts and plans the arms. `model` replaces the sweep's. Raises UserError."""
     task = task_named(sweep.task, dict(sweep.task_options))
     problems = load_problems(task, sweep.data, sweep.offset, sweep.limit, training=sweep.training)
-    model = find_model(sweep.model)
+    model = model or find_model(sweep.model, sweep.model_name)
     device = pool.device(sweep.tensor_parallel)
     backend, dtype = resolve(sweep, model, device != "cpu")
     tokenizer = load_tokenizer(model)
@@ -68,7 +67,7 @@ def resolve(sweep: Sweep, model: ModelFiles, gpu: bool) -> tuple[str, str]:
     backend = sweep.backend
     installed = find_spec("vllm") is not None
     if backend == "auto":
-        backend = "vllm" if installed and (gpu or model.name not in MODELS) else "transformers"
+        backend = "vllm" if installed and (gpu or not model.bundled) else "transformers"
     if backend == "vllm" and not installed:
         raise UserError("vllm is not installed; install esprobe[vllm], or use --backend transformers")
     dtype = sweep.dtype

@@ -90,6 +90,7 @@ def of_origin(sweep: Sweep, pool: Pool, trained: Origin | None) -> Prepared:
     """See `prepare`; of a trained model where there is one, else of the sweep's."""
     if trained is None:
         return prepare(sweep, pool)
-    prepared = prepare(replace(sweep, model=trained.root), pool)
-    trained.check(prepared.engine.model.digest)
+    if sweep.model_name is not None:
+        raise UserError(f"--name {sweep.model_name}: only the model of a folder is given a name; {trained.name} has one")
+    prepared = prepare(sweep, pool, trained.files())
     return replace(prepared, engine=replace(prepared.engine, trained=True), arms=trained.arms(prepared.arms))

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from esprobe.engines.engine import EngineSpec
+from esprobe.engines.models import ModelFiles
 from esprobe.engines.pool import Pool
 from esprobe.pipeline import process
 from esprobe.pipeline.lacking import count_lacking, lacking_units
@@ -49,6 +50,8 @@ class Session:
         self.pool.open(self.spec, self.meter.say, pieces)
         self._run_id = self.store.start_run(self.command, versions(), {"platform": platform.platform(), **process.identity()})
         self._ends.enter_context(self.store.ending(self._run_id))
+        self.store.add_model(self.spec.model.digest, self.spec.model.name)
+        _place(self.store, self.spec.model)
 
     def add_problems(self, setting: Setting) -> None:
         """Adds the problems that the database lacks, with what the task proves of them."""
@@ -85,12 +88,17 @@ class Session:
         return writer.new
 
 
+def _place(store: Store, model: ModelFiles) -> None:
+    store.place_model(model.digest, model.name if model.named else None, model.place)
+
+
 @contextmanager
 def session(db: Path, pool: Pool, spec: EngineSpec, command: str, meter: Meter) -> Iterator[Session]:
     """Opens the database, and at the end closes it and the engines, and notes how the run ended."""
     store = Store(db)
     try:
         store.mark_killed(process.is_gone)
+        _place(store, spec.model)  # it may have moved, or been named
         with ExitStack() as ends:
             yield Session(store, pool, spec, command, meter, ends)
     finally:

@@ -115,7 +115,7 @@ def train(
 def root_of(prepared: Prepared) -> Origin:
     """The model whose files were prepared, as a training's root."""
     files = prepared.engine.model
-    return Origin(files.name, files.digest, files.name, files.digest, ())
+    return Origin(files.name, files.digest, files.name, files.source, files.digest, ())
 
 
 def iteration_arm(training: Training, prepared: Prepared, model: Origin, iteration: int, batch: Sequence[int]) -> PlannedArm:
@@ -180,7 +180,7 @@ class _Course:
         digest = trained_digest(model.digest, [update])
         add_trained(self.session.store, name, digest, model.digest, planned.arm.digest, update, settings_of(self.training))
         self._say(name, rewards)
-        return Origin(name, digest, model.root, model.root_digest, (*model.updates, update))
+        return Origin(name, digest, model.root, model.source, model.root_digest, (*model.updates, update))
 
     def evaluate(self, tests: Prepared, model: Origin) -> None:
         """Samples the tests' arms of the model, as far as they are lacking."""

@@ -40,6 +40,7 @@ class Sweep:
     task: str = DEFAULT
     task_options: tuple[tuple[str, str], ...] = ()  # what the task's own problems shall be like
     model: str = BUNDLED
+    model_name: str | None = None  # what a folder's model is called; none means the folder's last part
     backend: str = "auto"
     dtype: str = "auto"
     data: Path | None = None

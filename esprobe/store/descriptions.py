@@ -104,7 +104,8 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "id": "Number of the row",
             "digest": "SHA-256 of the content, 32 hex digits",
-            "name": "What it was called when it was first seen",
+            "name": "What it is called: what it was when first seen, unless it was named since",
+            "folder": "Where its files were last found on this machine; NULL where its name finds them",
             "parent_id": "Of a trained model: the one that its last update changed",
             "updates": "Of a trained model: seeds and coefficients of its last update, as JSON",
             "arm_id": "Of a trained model: the arm whose rollouts its last update comes from",
@@ -147,6 +148,7 @@ DESCRIPTIONS: dict[str, tuple[str, dict[str, str]]] = {
             "versions": "Package → version, as JSON",
             "machine": "Where it ran, as JSON",
             "started": "When it began, UTC, ISO 8601",
+            "last_write": "When it last wrote rollouts; NULL where it wrote none, or with an older esprobe",
             "ended": "When it ended; NULL while it runs, or where it was killed",
             "state": "running, done, interrupted, failed or killed",
             "message": "What happened on the way",

@@ -246,9 +246,9 @@ _PARENTS = (
     (
         "run",
         "uuid",
-        "INSERT INTO main.run (uuid, command, versions, machine, started, ended, state, message) "
-        "SELECT uuid, command, versions, machine, started, ended, state, message FROM other.run WHERE true ORDER BY id "
-        "ON CONFLICT (uuid) DO NOTHING",
+        "INSERT INTO main.run (uuid, command, versions, machine, started, last_write, ended, state, message) "
+        "SELECT uuid, command, versions, machine, started, last_write, ended, state, message FROM other.run WHERE true "
+        "ORDER BY id ON CONFLICT (uuid) DO NOTHING",
     ),
 )
 
@@ -260,7 +260,8 @@ WHERE digest = ? AND stratum IS NULL AND solvable IS NULL AND chance IS NULL
 
 # A run that was copied while it ran, and has ended there since.
 _ENDED_SINCE = """
-UPDATE main.run SET (ended, state, message) = (SELECT ended, state, message FROM other.run AS theirs WHERE theirs.uuid = run.uuid)
+UPDATE main.run SET (last_write, ended, state, message) = (
+  SELECT last_write, ended, state, message FROM other.run AS theirs WHERE theirs.uuid = run.uuid)
 WHERE ended IS NULL AND uuid IN (SELECT uuid FROM other.run WHERE ended IS NOT NULL)
 """
 

@@ -29,7 +29,7 @@ class Runs(Database):
             "command": command,
             "versions": dict(versions) | {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
             "machine": dict(machine),
-            "started": _now(),
+            "started": now(),
             "state": "running",
         }
         with self.transaction() as connection:
@@ -62,7 +62,7 @@ class Runs(Database):
         """Notes how the invocation ended."""
         run = table_of(tables.Run)
         with self.transaction() as connection:
-            connection.execute(update(run).where(run.c.id == run_id).values(ended=_now(), state=state))
+            connection.execute(update(run).where(run.c.id == run_id).values(ended=now(), state=state))
             if message is not None:
                 connection.exec_driver_sql(_NOTE, (message, run_id))
 
@@ -96,5 +96,6 @@ def table_of(model: type[SQLModel]) -> Any:
     return model.__table__  # type: ignore[attr-defined]
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as runs note it: UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -17,7 +17,7 @@ from esprobe.errors import UserError
 from esprobe.store.faults import reason, unwritable
 
 APPLICATION_ID = 0x45535052  # "ESPR" in the file's header
-HEAD = "0008"  # the newest revision under migrations/ (a test compares them)
+HEAD = "0009"  # the newest revision under migrations/ (a test compares them)
 State = Literal["new", "older", "current"]
 _LOG = logging.getLogger(__name__)
 

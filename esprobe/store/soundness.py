@@ -31,7 +31,11 @@ def _number(column: str, most: str = "9e999") -> str:
 
 # What is true of every row of a table, and which of its columns are read as text and as JSON objects.
 _TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "model": (f"{_text('digest', 'name')} AND (updates IS NULL OR {_text('updates')})", ("digest", "name", "updates"), ()),
+    "model": (
+        f"{_text('digest', 'name')} AND (folder IS NULL OR {_text('folder')}) AND (updates IS NULL OR {_text('updates')})",
+        ("digest", "name", "folder", "updates"),
+        (),
+    ),
     "problem": (
         f"{_text('digest', 'task', 'payload')} AND (solvable IS NULL OR solvable IN (0, 1)) "
         f"AND (solution IS NULL OR {_text('solution')}) AND (chance IS NULL OR {_number('chance', '1')}) "
@@ -53,8 +57,8 @@ _TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "run": (
         f"{_text('uuid', 'command', 'versions', 'machine', 'started', 'state')} AND (ended IS NULL OR {_text('ended')}) "
-        f"AND (message IS NULL OR {_text('message')})",
-        ("uuid", "command", "started", "state", "ended", "message"),
+        f"AND (last_write IS NULL OR {_text('last_write')}) AND (message IS NULL OR {_text('message')})",
+        ("uuid", "command", "started", "state", "last_write", "ended", "message"),
         ("versions", "machine"),
     ),
     "rollout": (

@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 from esprobe import arms
 from esprobe.methods import PERTURBATION
 from esprobe.store import tables
-from esprobe.store.runs import Runs, table_of
+from esprobe.store.runs import Runs, now, table_of
 from esprobe.tasks.base import Facts, Problem, Score
 
 DEFAULT_TASK = "countdown"  # of an arm whose settings name none
@@ -102,8 +102,8 @@ class Store(Runs):
 
     def arm_id(self, arm: arms.Arm) -> int:
         """The row of the arm, added with its model if it is new."""
-        with self.transaction() as connection:
-            connection.execute(_insert_new(tables.Model), [{"digest": arm.model_digest, "name": arm.model}])
+        with self.at_once(), self.transaction() as connection:
+            self.add_model(arm.model_digest, arm.model)
             model_id = connection.scalar(_id_of(tables.Model, arm.model_digest))
             row = {
                 "digest": arm.digest,
@@ -115,6 +115,19 @@ class Store(Runs):
             }
             connection.execute(_insert_new(tables.Arm), [row])
             return int(connection.scalar(_id_of(tables.Arm, arm.digest)) or 0)
+
+    def add_model(self, digest: str, name: str) -> None:
+        """Adds a model, if it is new."""
+        with self.transaction() as connection:
+            connection.execute(_insert_new(tables.Model), [{"digest": digest, "name": name}])
+
+    def place_model(self, digest: str, name: str | None, folder: str | None) -> None:
+        """Notes of a model that is there where its files are now, and what the user calls it, as far as they are given."""
+        model = table_of(tables.Model)
+        told = {key: value for key, value in (("name", name), ("folder", folder)) if value is not None}
+        if told:
+            with self.transaction() as connection:
+                connection.execute(update(model).where(model.c.digest == digest).values(told))
 
     def find_arm(self, digest: str) -> int | None:
         """The row of an arm, if it is there."""
@@ -206,6 +219,7 @@ class Store(Runs):
                 scores = [score for score, r in zip(scores, rollouts, strict=True) if stored[r.draw, r.problem_id] == r.text]
             if scores:
                 connection.exec_driver_sql(_NEW_SCORES, scores)
+            connection.exec_driver_sql(_WRITTEN, (now(), run_id))
         if self._last_arm not in (None, arm_id) or time.monotonic() >= self.copy_at:
             self.checkpoint()
         self._last_arm = arm_id
@@ -254,6 +268,7 @@ _NEW_SCORES = (
     "INSERT INTO score (arm_id, draw, problem_id, scorer, correct, reason, answer, ballot, reward, expression) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scorer, arm_id, draw, problem_id) DO NOTHING"
 )
+_WRITTEN = "UPDATE run SET last_write = ? WHERE id = ?"
 
 _OLDER_FACTS = "chance IS NOT NULL AND outcomes IS NULL"  # today's proofs give both or neither
 _COMPLETE_FACTS = (

@@ -10,7 +10,9 @@ from sqlmodel import Field, SQLModel
 
 
 class Model(SQLModel, table=True):
-    """A model by the content of its files; `name` is what it was called when first seen.
+    """A model by the content of its files; `name` is what it was called when first seen, unless the user named it since.
+
+    `folder` is where its files were last found on the machine of this database, NULL for one that is found by its name.
 
     A trained model has a parent, the `updates` that made it of the parent's weights, and the arm whose rollouts those come from;
     all three are NULL for any other. One that was trained elsewhere has no arm: its `updates` say how many rollouts were spent on
@@ -20,6 +22,7 @@ class Model(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     digest: str = Field(unique=True)
     name: str
+    folder: str | None
     parent_id: int | None = Field(foreign_key="model.id")
     updates: dict[str, Any] | None = Field(sa_column=Column(JSON))
     arm_id: int | None = Field(sa_column=Column(ForeignKey("arm.id", use_alter=True)))  # arms name their model: a circle
@@ -79,7 +82,10 @@ class Draw(SQLModel, table=True):
 
 
 class Run(SQLModel, table=True):
-    """One invocation that produced rollouts: `state` is running, done, interrupted, failed or killed. Times: UTC, ISO 8601."""
+    """One invocation that produced rollouts: `state` is running, done, interrupted, failed or killed. Times: UTC, ISO 8601.
+
+    `last_write` is when its last rollouts were written, NULL where there are none, and in runs of an older esprobe.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     uuid: str = Field(unique=True)
@@ -87,6 +93,7 @@ class Run(SQLModel, table=True):
     versions: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     machine: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     started: str
+    last_write: str | None
     ended: str | None
     state: str
     message: str | None

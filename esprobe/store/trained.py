@@ -22,6 +22,7 @@ class TrainedModel:
     name: str
     digest: str
     root: str
+    source: str  # what the root's files are found by: the folder where they last were, or its name
     root_digest: str
     updates: tuple[Update, ...]
     settings: Mapping[str, Any]  # of the training that made it
@@ -47,7 +48,8 @@ def find_trained(store: Runs, name: str) -> TrainedModel | None:
         made_of = connection.scalar(select(arm.c.digest).where(arm.c.id == line[0].arm_id))
     root, *steps = reversed(line)
     updates = tuple(Update.of(step.updates) for step in steps)
-    return TrainedModel(name, steps[-1].digest, root.name, root.digest, updates, steps[-1].updates["training"], str(made_of))
+    source, settings = root.folder or root.name, steps[-1].updates["training"]
+    return TrainedModel(name, steps[-1].digest, root.name, source, root.digest, updates, settings, str(made_of))
 
 
 def add_trained(store: Runs, name: str, digest: str, parent: str, arm: str, made_by: Update, settings: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from esprobe.analysis.runs import runs
 from tests.conftest import ESPROBE, HANGS_S, Run, run_esprobe
 from tests.helpers.errors import one_line_error
 from tests.helpers.midway import caught, count
@@ -68,6 +69,8 @@ def test_a_stopped_sweep_continues_without_loss_or_repeat(
     with closing(sqlite3.connect(db)) as connection:
         states = [state for (state,) in connection.execute("select state from run order by id")]
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
+        listed = runs(connection)
+    assert all(run.seconds and run.per_second for run in listed)  # of a killed one until it last wrote
     assert states == ["killed" if sign == signal.SIGKILL else "interrupted", "done"]
 
 

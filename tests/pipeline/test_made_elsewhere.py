@@ -65,7 +65,7 @@ def test_a_checkpoint_has_a_parent_and_what_was_spent_on_it(esprobe: Run, tmp_pa
     db = tmp_path / "esprobe.db"
     query = "SELECT m.name, p.name, m.updates FROM model AS m JOIN model AS p ON p.id = m.parent_id"
     found = [(name, parent, json.loads(updates)) for name, parent, updates in rows(db, query)]
-    assert found == [(str(checkpoint), BASE, {"training": {"rollouts_spent": 3000}})]
+    assert found == [("checkpoint", BASE, {"training": {"rollouts_spent": 3000}})]
     merge(db, tmp_path / "other.db")
     assert [(n, p, json.loads(u)) for n, p, u in rows(tmp_path / "other.db", query)] == found
     assert "with other --rollouts-spent" in one_line_error(esprobe("sample-temp", *told[:-3], "5", *told[-2:], *FEW), 1)

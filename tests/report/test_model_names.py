@@ -17,7 +17,7 @@ FOLDER = "/home/somebody/models/tiny-7b"
 def db(swept: Path, tmp_path: Path) -> Path:
     copy = Path(shutil.copy(swept, tmp_path / "r.db"))
     with closing(sqlite3.connect(copy)) as connection:
-        connection.execute("UPDATE model SET name = ?", (FOLDER,))
+        connection.execute("UPDATE model SET name = 'tiny-7b', folder = ?", (FOLDER,))
         connection.commit()
     return copy
 

@@ -1,0 +1,80 @@
+"""A model in a folder: what it is called, and that it is found again as the root of a training wherever the folder goes."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esprobe.bundled import BUNDLED
+from esprobe.engines.models import find_model
+from esprobe.errors import UserError
+from esprobe.store.merge import merge
+from tests.conftest import Run
+from tests.helpers.errors import one_line_error
+
+FEW = ("--max-new-tokens", "8", "--limit", "4")
+TRAIN = ("train", "--name", "es", "--iterations", "1", "--population", "2", "--problems-per-iteration", "2", *FEW)
+
+
+def models(db: Path) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(db)) as connection:
+        return connection.execute("SELECT name, folder FROM model ORDER BY id").fetchall()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the bundled model."""
+    return Path(shutil.copytree(str(files("esprobe.bundled") / BUNDLED), tmp_path / "models" / "tiny-7b"))
+
+
+def test_a_folders_model_is_called_by_its_last_part_or_as_the_user_says(folder: Path) -> None:
+    found = find_model(str(folder))
+    assert (found.name, found.source, found.place) == ("tiny-7b", str(folder), str(folder))
+    assert find_model(str(folder), "org/mine").name == "org/mine"
+    assert find_model(BUNDLED).place is None
+
+
+def test_a_folder_with_a_bundled_models_name_is_not_taken_for_it(folder: Path) -> None:
+    found = find_model(str(folder.rename(folder.with_name(BUNDLED))))
+    assert found.name == BUNDLED
+    assert not found.bundled
+    assert found.new_tokens == 1024
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "/a/b", "es@3", BUNDLED])
+def test_a_name_that_says_something_else_is_refused(folder: Path, name: str) -> None:
+    with pytest.raises(UserError, match="--name"):
+        find_model(str(folder), name)
+
+
+@pytest.mark.parametrize("model", [BUNDLED, "org/model", "countdown-tiny-es@1"])
+def test_only_a_folders_model_is_given_a_name(esprobe: Run, model: str) -> None:
+    line = one_line_error(esprobe("sample-temp", "--model", model, "--name", "mine", *FEW), 1)
+    assert "only the model of a folder is given a name" in line
+
+
+def test_a_training_finds_its_root_where_the_folder_is_now(esprobe: Run, tmp_path: Path, folder: Path) -> None:
+    db = tmp_path / "esprobe.db"
+    trained = esprobe(*TRAIN, "--model", folder)
+    assert trained.returncode == 0, trained.stderr
+    assert models(db) == [("tiny-7b", str(folder)), ("es@1", None)]
+    merge(db, tmp_path / "other.db")
+    assert models(tmp_path / "other.db") == [("tiny-7b", None), ("es@1", None)]  # the path is this machine's affair
+    moved = folder.rename(tmp_path / "tiny-7b")
+    draw = ("sample-temp", "--model", "es@1", "-T", "1", "-n", "1", *FEW)
+    assert esprobe(*draw).returncode == 0  # it lies next to us
+    assert models(db)[0] == ("tiny-7b", str(moved))
+    moved = moved.rename(folder)
+    lost = one_line_error(esprobe(*draw, "-n", "2"), 1)
+    assert "es@1 was trained from tiny-7b, which is not found here" in lost
+    assert "run esprobe next to it" in lost
+    named = esprobe("sample-temp", "--model", moved, "--name", "org/mine", "-T", "1", "-n", "1", *FEW)
+    assert named.returncode == 0, named.stderr
+    assert models(db)[0] == ("org/mine", str(moved))
+    again = esprobe(*draw, "-n", "2")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("4 of 12")
