@@ -15,6 +15,8 @@ from torch.nn import functional
 from esprobe.engines.forward import padded
 
 BLOCK = 16  # positions that the cache grows by: attention reads contiguous memory twice as fast as slices of a larger buffer
+TOKENS = 512  # of prompts, read at once: what lies between two layers stays in a core's cache, and products lose nothing
+SCORES = 1 << 20  # of attention, at most, that are worth their memory
 FAMILIES = ("Qwen2ForCausalLM", "LlamaForCausalLM")
 
 
@@ -48,11 +50,11 @@ class DenseForward:
             )
         self.embedding, self.norm, self.head = model.model.embed_tokens.weight, model.model.norm.weight, model.lm_head.weight
         self.frequencies = model.model.rotary_emb.inv_freq  # (size / 2,)
-        self.cos = self.sin = torch.empty(0)  # (positions so far, size / 2)
+        self.cos = self.sin = torch.empty(0)  # (positions so far, size): cos, cos and −sin, sin
         self.keys: list[Tensor] = []  # a layer: (B, groups, room, size), of which `filled` positions are
         self.values: list[Tensor] = []
         self.filled = 0
-        self.seen = self.positions = torch.empty(0)  # (B, room): what is no padding; (B, 1): the last token's place
+        self.hidden = self.positions = torch.empty(0)  # (B, room): −inf where there is padding, else 0; (B, 1): the last place
         self.remembered: tuple[list[list[int]], Tensor, list[Tensor], list[Tensor], Tensor, Tensor] | None = None
 
     @staticmethod
@@ -81,9 +83,9 @@ class DenseForward:
             logits = self._start(prompts)
             if not remember:
                 return logits
-            self.remembered = (prompts, logits, self.keys, self.values, self.seen, self.positions)
+            self.remembered = (prompts, logits, self.keys, self.values, self.hidden, self.positions)
         # nothing of it is ever written to: the cache grows, and so is copied, before the first step
-        _, logits, self.keys, self.values, self.seen, self.positions = self.remembered
+        _, logits, self.keys, self.values, self.hidden, self.positions = self.remembered
         self.filled = self.keys[0].shape[2]
         return logits
 
@@ -97,33 +99,48 @@ class DenseForward:
         if shared:
             self._grow(shared)
             causal = torch.ones(shared, shared, dtype=torch.bool).tril()
-            self._read(torch.tensor([first[:shared]]), torch.arange(shared).unsqueeze(0), causal[None, None])
+            self._read(torch.tensor([first[:shared]]), torch.arange(shared).unsqueeze(0), _hiding(causal)[None, None])
+            self.filled = shared
         self._change(lambda c: c.expand(rows, -1, -1, -1))
         self._grow(rest)
-        self.seen = torch.cat([mask.new_ones((rows, shared)), mask], dim=1)  # (B, shared + rest): what is no padding
-        positions = (self.seen.cumsum(-1) - 1).clamp(min=0)[:, shared:]
+        seen = torch.cat([mask.new_ones((rows, shared)), mask], dim=1)  # (B, shared + rest): what is no padding
+        self.hidden = _hiding(seen)
+        positions = (seen.cumsum(-1) - 1).clamp(min=0)[:, shared:]
         self.positions = positions[:, -1:]
         causal = torch.ones(rest, shared + rest, dtype=torch.bool).tril(shared)
         # padding sees itself, since a softmax over nothing is not a number
-        visible = (self.seen[:, None, None] & causal) | torch.eye(shared + rest, dtype=torch.bool)[shared:]
-        return self._read(ids, positions, visible)
+        visible = (seen[:, None, None] & causal) | torch.eye(shared + rest, dtype=torch.bool)[shared:]
+        some = max(1, TOKENS // rest)
+        parts = [slice(start, start + some) for start in range(0, rows, some)]
+        logits = [self._read(ids[part], positions[part], _hiding(visible[part]), part) for part in parts]
+        self.filled += rest
+        return torch.cat(logits)
 
     def step(self, tokens: Tensor) -> Tensor:
         """See Forward."""
         if self.filled == self.keys[0].shape[2]:
             self._grow(BLOCK)
-            self.seen = functional.pad(self.seen, (0, BLOCK))
-        self.seen[:, self.filled] = True
+            self.hidden = functional.pad(self.hidden, (0, BLOCK), value=-inf)
+        self.hidden[:, self.filled] = 0
         self.positions = self.positions + 1
-        return self._read(tokens.unsqueeze(1), self.positions, self.seen[:, None, None])
+        logits = self._read(tokens.unsqueeze(1), self.positions, self.hidden[:, None, None].repeat(1, self.groups, 1, 1))
+        self.filled += 1
+        return logits
 
     def keep(self, rows: Tensor) -> None:
         """See Forward."""
         self._change(lambda c: c.index_select(0, rows))
-        self.seen, self.positions = self.seen[rows], self.positions[rows]
+        self.hidden, self.positions = self.hidden[rows], self.positions[rows]
 
     def _grow(self, by: int) -> None:
-        self._change(lambda c: functional.pad(c, (0, 0, 0, by)))
+        def grown(cache: Tensor) -> Tensor:
+            rows, groups, room, size = cache.shape
+            larger = torch.empty(rows, groups, room + by, size)
+            larger[:, :, :room] = cache
+            larger[:, :, room:] = 0  # what nobody sees is multiplied by 0 all the same
+            return larger
+
+        self._change(grown)
 
     def _change(self, change: Callable[[Tensor], Tensor]) -> None:
         """One layer after the other, so that two copies of the whole never exist at once; lists that are remembered stay."""
@@ -132,41 +149,58 @@ class DenseForward:
             for i, kept in enumerate(cache):
                 cache[i] = change(kept)
 
-    def _read(self, ids: Tensor, positions: Tensor, visible: Tensor) -> Tensor:
-        """Logits (B, vocabulary) after `ids` (B, L) at `positions` (B, L), each of which sees `visible` (B, 1, L, room)."""
+    def _read(self, ids: Tensor, positions: Tensor, hidden: Tensor, part: slice = slice(None)) -> Tensor:
+        """Logits (B, vocabulary) after `ids` (B, L) at `positions` (B, L).
+
+        `hidden` (B, 1 or groups, L, room) is −inf at what a token does not see, else 0. `part`: which rows of the cache they are.
+        """
         rows, length = ids.shape
         together, size = self.heads // self.groups, self.size
         end = self.filled + length
         self._reach(end)
-        cos, sin = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)  # (B, L, 1, size / 2)
-        # (B, 1, together · L, room): what is added to the scores
-        hidden = torch.zeros(visible.shape).masked_fill_(~visible, -inf).repeat(1, 1, together, 1)
+        cos, sin = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)  # (B, L, 1, size)
         x = functional.embedding(ids, self.embedding)  # (B, L, hidden)
+        added = hidden.repeat(1, 1, together, 1)  # to the scores
         for i, (norm, qkv, bias, out, norm2, gate_up, down) in enumerate(self.layers):
+            keys, values = self.keys[i][part], self.values[i][part]
             made = functional.linear(self._normed(x, norm), qkv, bias).view(rows, length, -1, size)
-            turned = made[:, :, : self.heads + self.groups]  # queries and keys
-            a, b = turned[..., : size // 2], turned[..., size // 2 :]
-            turned = torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
-            self.keys[i][:, :, self.filled : end] = turned[:, :, self.heads :].transpose(1, 2)
-            self.values[i][:, :, self.filled : end] = made[:, :, self.heads + self.groups :].transpose(1, 2)
+            turned = _turned(made[:, :, : self.heads + self.groups], cos, sin)  # queries and keys
+            keys[:, :, self.filled : end] = turned[:, :, self.heads :].transpose(1, 2)
+            values[:, :, self.filled : end] = made[:, :, self.heads + self.groups :].transpose(1, 2)
+            if length > 1 and i == len(self.layers) - 1:  # nothing comes of what it makes of other tokens than the last
+                x, turned, length = x[:, -1:], turned[:, -1:], 1
+                added = hidden[:, :, -1:].repeat(1, 1, together, 1)
             # heads that share keys and values are further queries of one head: (B, groups, together · L, size)
             queries = turned[:, :, : self.heads].transpose(1, 2).reshape(rows, self.groups, together * length, size)
-            found = _attend(queries, self.keys[i], self.values[i], hidden)
+            found = _attend(queries, keys, values, added)
             found = found.reshape(rows, self.heads, length, size).transpose(1, 2).reshape(rows, length, -1)
             x = x + functional.linear(found, out)
             gate, up = functional.linear(self._normed(x, norm2), gate_up).chunk(2, -1)
-            x = x + functional.linear(functional.silu(gate) * up, down)
-        self.filled = end
+            x += functional.linear(functional.silu(gate).mul_(up), down)
         return functional.linear(self._normed(x[:, -1], self.norm), self.head)
 
     def _reach(self, positions: int) -> None:
         """Tables for this many positions, made on demand, since a config may claim a context of any length."""
         if positions > len(self.cos):
             angles = torch.outer(torch.arange(max(positions, 2 * len(self.cos))).float(), self.frequencies)
-            self.cos, self.sin = angles.cos(), angles.sin()
+            cos, sin = angles.cos(), angles.sin()
+            self.cos, self.sin = torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        return functional.rms_norm(x, weight.shape, weight, self.epsilon)
+        """RMS norm; torch's own squares all of `x` into memory first."""
+        squares: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+        return (x * squares.div_(x.shape[-1]).add_(self.epsilon).rsqrt_()).mul_(weight)
+
+
+def _hiding(visible: Tensor) -> Tensor:
+    """What is added to the scores of attention: 0 where something is visible, −inf elsewhere."""
+    return torch.zeros(visible.shape).masked_fill_(~visible, -inf)
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions of `x` (B, L, heads, size); `sin` has the sign of each half."""
+    half = x.shape[-1] // 2
+    return torch.cat((x[..., half:], x[..., :half]), -1).mul_(sin).addcmul_(x, cos)
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
@@ -175,7 +209,7 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Te
     For one token per row, two batched products take half the time of torch's attention; for prompts they would take much memory.
     """
     rows, groups, count, size = queries.shape
-    if count > 16:
+    if rows * groups * count * keys.shape[2] > SCORES:
         return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=hidden)
     hidden = hidden.expand(-1, groups, -1, -1).flatten(0, 1)
     scores = torch.baddbmm(hidden, queries.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2), alpha=size**-0.5)
