@@ -14,12 +14,13 @@ from torch import Tensor
 from transformers.utils import logging
 
 from esprobe.arms import BASE, Weights
-from esprobe.engines.backend import Decoding, Finish, Generation, OutOfMemoryError
+from esprobe.engines.backend import Decoding, Generation, OutOfMemoryError
 from esprobe.engines.checkpoint import load, unreached
 from esprobe.engines.choice import choose
 from esprobe.engines.forward import Forward
 from esprobe.engines.models import ModelFiles, beyond_embedding
 from esprobe.engines.probe import UnreadableModelError, fitting
+from esprobe.engines.rows import Rows
 from esprobe.errors import UserError
 from esprobe.weights import perturb, philox
 from esprobe.weights import rounding as noise_rounding
@@ -50,7 +51,7 @@ class TransformersBackend:
                 raise UserError(
                     f"model {model.name!r}: the transformers backend cannot decode it correctly ({error}); use --backend vllm"
                 ) from error
-        self.end_ids = torch.tensor(list(end_ids), dtype=torch.long, device=self.device)
+        self.end_ids = tuple(end_ids)
         stated = getattr(live.config.get_text_config(), "max_position_embeddings", None)
         self.context_length = min(model.context_length(), stated if isinstance(stated, int) else 1 << 30)
         self.vocabulary = live.get_input_embeddings().num_embeddings
@@ -117,39 +118,23 @@ class TransformersBackend:
         return [made[row] for row in range(len(prompts))]
 
     def _generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
-        rows = len(prompts)
         limits = [min(decoding.max_new_tokens, self.context_length - len(prompt)) for prompt in prompts]
-        stream = philox.uniforms(decoding.keys, max(limits)).to(self.device) if decoding.temperature else None
-        limit = torch.tensor(limits, device=self.device)
-
-        alive = torch.arange(rows, device=self.device)  # which prompt each row of the batch belongs to
-        chosen = torch.zeros((rows, max(limits)), dtype=torch.long, device=self.device)
-        ended = torch.zeros(rows, dtype=torch.bool, device=self.device)
-        lengths = torch.zeros(rows, dtype=torch.long, device=self.device)
-        finish: list[Finish] = ["length"] * rows
+        uniforms = philox.uniforms(decoding.keys, max(limits)).to(self.device) if decoding.temperature else None
+        rows = Rows(limits, self.end_ids)
         # every draw of a perturbation arm is another model; what is not perturbed reads the same prompts again
         remember = self.current.perturbation is None
-        logits = self.forward.start([list(prompt) for prompt in prompts], remember)  # (alive, vocabulary)
+        logits = self.forward.start([list(prompt) for prompt in prompts], remember)  # (B, vocabulary)
         for step in range(max(limits)):
-            token = choose(logits, decoding, None if stream is None else stream[alive, step])
-            broken = ~logits.amax(-1).isfinite()  # one that is not a number makes the largest none
-            going = ~ended[alive]
-            chosen[alive[going], step] = token[going]
-            lengths[alive[going]] = step + 1
-            stopped = torch.isin(token, self.end_ids)
-            for row in alive[going & (stopped | broken)].tolist():
-                finish[row] = "stop"
-            for row in alive[going & broken].tolist():
-                finish[row] = "nan"
-            ended[alive] |= stopped | broken | (limit[alive] <= step + 1)
-            keep = (~ended[alive]).nonzero().squeeze(1)
-            if len(keep) == 0:
+            token = choose(logits, decoding, None if uniforms is None else uniforms[:, step])
+            sane = logits.amax(-1).isfinite()  # one that is not a number makes the largest none
+            if not rows.add(torch.where(sane, token, ~token).cpu().numpy()):  # the one time that the device is waited for
                 break
-            if self.forward.shrinks and len(keep) < COMPACT_BELOW * len(alive):
-                self.forward.keep(keep)
-                alive, token = alive[keep], token[keep]
+            if self.forward.shrinks and rows.going.sum() < COMPACT_BELOW * len(rows.going):
+                kept = torch.from_numpy(rows.keep()).to(self.device)
+                self.forward.keep(kept)
+                token, uniforms = token[kept], None if uniforms is None else uniforms[kept]
             logits = self.forward.step(token)
-        return [Generation(chosen[row, : lengths[row]].tolist(), finish[row]) for row in range(rows)]
+        return rows.generations()
 
     def close(self) -> None:
         """See Backend. A second call does nothing."""

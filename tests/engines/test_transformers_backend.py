@@ -182,7 +182,7 @@ def test_generations_end_at_the_limit_the_end_token_or_the_context(backend: Tran
     assert [(len(g.ids), g.finish) for g in short] == [(5, "length")] * 4
     ended = [g for g in backend.generate(PROMPTS, GREEDY) if g.finish == "stop"]
     assert ended
-    assert all(g.ids[-1] in backend.end_ids.tolist() and g.ids[-1] not in g.ids[:-1] for g in ended)
+    assert all(g.ids[-1] in backend.end_ids and g.ids[-1] not in g.ids[:-1] for g in ended)
     room = backend.context_length
     long_prompt = (PROMPTS[0] * room)[: room - 3]
     assert [len(g.ids) for g in backend.generate([long_prompt], Decoding(10))] == [3]
