@@ -13,7 +13,7 @@ from importlib import import_module
 from tests.benchmarks import coverage, table
 from tests.benchmarks.table import Row, render
 
-MODULES = ("sampling", "training", "startup", "store", "growth", "big_database", "scorer", "noise", "bench_gpu_noise")
+MODULES = ("sampling", "training", "startup", "store", "growth", "votes", "big_database", "scorer", "noise", "bench_gpu_noise")
 
 
 def main() -> None:
