@@ -2,13 +2,14 @@
 
 Both on the whole machine: the plain loop with torch's own threads, ours with one engine and with one a core. Start-up is not
 counted on either side: the time runs from the first finished batch to the last. Greedy texts must be the same, each of them.
-Run it with `python -m tests.benchmarks.sampling`.
+Run it with `python -m tests.benchmarks.sampling`; `--before FOLDER` measures another checkout in turns with this one.
 """
 
 import argparse
 import json
 import os
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -102,9 +103,9 @@ def ours(engines: int) -> None:
     print(json.dumps(rates))
 
 
-def in_a_process(folder: Path, *words: str) -> dict[str, float]:
-    """The rates that this module prints when it is run with these words, in `folder`."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+def in_a_process(folder: Path, checkout: Path, *words: str) -> dict[str, float]:
+    """The rates that this module of a checkout prints when it is run with these words, in `folder`."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(checkout)}
     environment.pop("OMP_NUM_THREADS", None)
     command = [sys.executable, "-m", "tests.benchmarks.sampling", *words]
     done = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -130,22 +131,25 @@ def same_texts(folder: Path) -> int:
     return len(theirs)
 
 
-def rows() -> list[Row]:
-    """Both methods, with one engine and with one per core, compared with the plain loop."""
+def rows(before: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
+    """Both methods, with one engine and with one per core, compared with the plain loop; of the checkout `before` as well."""
     rates: dict[str, list[dict[str, float]]] = {}
+    checkouts = {"ours": Path(__file__).parents[2]} | ({} if before is None else {"before": before.resolve()})
+    counts = sorted({1, ENGINES})
     with tempfile.TemporaryDirectory() as name:
 
         def work(kind: str) -> Callable[[], Any]:
             def run() -> dict[str, float]:
                 folder = Path(tempfile.mkdtemp(dir=name))
-                measured = in_a_process(folder, *kind.split())
+                whose, *engines = kind.split()
+                measured = in_a_process(folder, checkouts.get(whose, checkouts["ours"]), "ours" if engines else "plain", *engines)
                 (folder / "kind").write_text(kind)
                 return measured
 
             return run
 
-        kinds = ("plain", "ours 1", f"ours {ENGINES}")
-        rates = in_turns({kind: work(kind) for kind in kinds}, ROUNDS)  # type: ignore[arg-type, assignment]
+        kinds = ("plain", *(f"{whose} {count}" for count in counts for whose in checkouts))
+        rates = in_turns({kind: work(kind) for kind in kinds}, rounds)  # type: ignore[arg-type, assignment]
         one = next(path.parent for path in Path(name).glob("*/kind") if path.read_text() == "plain")
         for path in Path(name).glob("*/ours.db"):
             path.rename(one / "ours.db")
@@ -153,17 +157,20 @@ def rows() -> list[Row]:
     found = []
     for method in ("perturbation", "temperature"):
         plain = [r[method] for r in rates["plain"]]
-        for engines in sorted({1, ENGINES}):
-            mine = [r[method] for r in rates[f"ours {engines}"]]
+        for kind in kinds[1:]:
+            mine, (whose, engines) = [r[method] for r in rates[kind]], kind.split()
+            ratios = [a / b for a, b in zip(mine, plain, strict=True)]
+            spread = f" (×{min(ratios):.2f} to ×{max(ratios):.2f})" if rounds > ROUNDS else ""
+            what = f"{method}, countdown-tiny, {engines} engine{'s' if int(engines) > 1 else ''}"
             found.append(
                 Row(
-                    f"{method}, countdown-tiny, {engines} engine{'s' if engines > 1 else ''}",
-                    sorted(mine)[len(mine) // 2],
+                    what if whose == "ours" else f"{what}, {whose}",
+                    statistics.median(mine),
                     "rollouts/s",
                     f"plain loop, {ENGINES} threads",
-                    sorted(plain)[len(plain) // 2],
+                    statistics.median(plain),
                     ratio(mine, plain),
-                    floor(method, engines),
+                    floor(method, int(engines)) + spread,
                 )
             )
     print(f"{compared:,} greedy texts of perturbed models, each equal to the plain loop's", file=sys.stderr)
@@ -173,8 +180,9 @@ def rows() -> list[Row]:
 def floor(method: str, engines: int) -> str:
     """Operations and bytes of a rollout, and how often the slower of the two could be done by one core for each engine.
 
-    Operations that no decoding can avoid: of a prompt, which temperature sampling needs only once, and of each token. Bytes that
-    one in batches of 128 reads: the weights once a step, and the keys and values of all tokens before, as if none lay in a cache.
+    Operations that no decoding can avoid: of each token, and of a prompt, which temperature sampling needs only once, without
+    what the last layer makes of its keys and values. Bytes that one in batches of 128 reads: the weights once a step, and the
+    keys and values of all tokens before, as if none lay in a cache.
     """
     from esprobe.bundled import BUNDLED
     from esprobe.engines.models import find_model
@@ -182,7 +190,8 @@ def floor(method: str, engines: int) -> str:
     config = find_model(BUNDLED).config
     hidden, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
     weights = layers * (4 * hidden * hidden + 3 * hidden * inner) + hidden * config["vocab_size"]
-    operations = 2 * weights * (TOKENS + (PROMPT if method == "perturbation" else 0))
+    of_prompts = (layers - 1) * (4 * hidden * hidden + 3 * hidden * inner) + 2 * hidden * hidden
+    operations = 2 * (weights * TOKENS + of_prompts * (PROMPT if method == "perturbation" else 0))
     size = 4 * (weights * TOKENS / 128 + 2 * layers * hidden * (PROMPT * TOKENS + TOKENS**2 / 2))
     multiplied, read = speeds(hidden, inner)
     rate = engines / max(operations / multiplied, size / read)
@@ -212,13 +221,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", nargs="?")
     parser.add_argument("engines", nargs="?", type=int, default=1)
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="another checkout, to be measured as well")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="with more than the usual ones the table has their spread")
     options = parser.parse_args()
     if options.kind == "plain":
         plain_loop()
     elif options.kind == "ours":
         ours(options.engines)
     else:
-        print(render(rows()))
+        print(render(rows(options.before, options.rounds)))
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ PLAIN = "plain loop, published noise"
 WITHOUT = "transformers, without Numba"
 WAYS = (PLAIN, "transformers", WITHOUT, "vllm")
 
-Draw = Callable[[int], tuple[float, list[list[int]]]]  # a seed → seconds that the weights took, the tokens of each prompt
+Draw = Callable[[int, int], tuple[float, list[list[int]]]]  # seed, most tokens → seconds for the weights, tokens of each prompt
 
 
-def plain(found: Any, prompts: list[list[int]], tokens: int, sigma: float) -> Draw:
+def plain(found: Any, prompts: list[list[int]], sigma: float) -> Draw:
     """What a user would write, with the noise of the published worker: one generator, seeded again for every parameter."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -38,7 +38,7 @@ def plain(found: Any, prompts: list[list[int]], tokens: int, sigma: float) -> Dr
     ids, mask = padded(prompts)
 
     @torch.inference_mode()
-    def draw(seed: int) -> tuple[float, list[list[int]]]:
+    def draw(seed: int, tokens: int) -> tuple[float, list[list[int]]]:
         begun = perf_counter()
         for name, weight in weights.items():
             torch.manual_seed(seed)
@@ -50,7 +50,7 @@ def plain(found: Any, prompts: list[list[int]], tokens: int, sigma: float) -> Dr
     return draw
 
 
-def ours(way: str, found: Any, ends: list[int], prompts: list[list[int]], tokens: int, sigma: float) -> Draw:
+def ours(way: str, found: Any, ends: list[int], prompts: list[list[int]], sigma: float) -> Draw:
     """A backend as a sweep drives it."""
     from esprobe.arms import Perturbation, Weights
     from esprobe.engines.backend import Decoding
@@ -62,7 +62,7 @@ def ours(way: str, found: Any, ends: list[int], prompts: list[list[int]], tokens
     backend = open_backend(EngineSpec(way.split(",")[0], found, "float32", tuple(ends), perturbs=True))
     backend.prepare()
 
-    def draw(seed: int) -> tuple[float, list[list[int]]]:
+    def draw(seed: int, tokens: int) -> tuple[float, list[list[int]]]:
         begun = perf_counter()
         backend.set_weights(Weights(perturbation=Perturbation("iid", seed, sigma)))
         spent = perf_counter() - begun
@@ -84,12 +84,12 @@ def wait_for_draws(asked: argparse.Namespace) -> None:
     prompts = [tokenizer(prompt_text(task, p.payload, "chat", tokenizer), add_special_tokens=False).input_ids for p in problems]
     ends = found.end_ids(tokenizer)
     made = partial(plain) if asked.way == PLAIN else partial(ours, asked.way, ends=ends)
-    draw: Draw = made(found=found, prompts=prompts, tokens=asked.max_new_tokens, sigma=asked.sigma)
-    draw(0)  # compiles, and proves that the noise reaches every weight
+    draw: Draw = made(found=found, prompts=prompts, sigma=asked.sigma)
+    draw(0, 2)  # compiles, and proves that the noise reaches every weight
     print("ready", flush=True)
     for seed in map(int, sys.stdin):
         begun = perf_counter()
-        weights, ids = draw(seed)
+        weights, ids = draw(seed, asked.max_new_tokens)
         for problem, text in zip(problems, texts(tokenizer, prompts, ids, set(ends)), strict=True):
             published_rule(dict(problem.payload), text)
         print(json.dumps([perf_counter() - begun, weights]), flush=True)
