@@ -23,12 +23,14 @@ SAMPLED_NAMES = tuple(method.name for method in SAMPLED)
 class BestArms:
     """The best arm of each method by pass@k, chosen by the rule of `best`, on the problems and draws that they share.
 
-    `correct`: problem id → how many of the first `depth` draws are correct in each arm. `tied`: how many arms were as good.
+    `candidates`: of how many arms each is the best; `tied`: how many of them are as good.
+    `correct`: problem id → how many of the first `depth` draws are correct in each arm.
     `differences`: first − second at k = 1, 2, 4, … and `depth`, of all draws, paired by problem; none of a single arm.
     """
 
     k: int
     arms: tuple[ArmRow, ...]
+    candidates: tuple[int, ...]
     tied: tuple[int, ...]
     depth: int
     correct: Mapping[int, tuple[int, ...]]
@@ -174,6 +176,7 @@ def _best(
     return BestArms(
         k=choice.k,
         arms=tuple(arms),
+        candidates=tuple(map(len, choice.candidates)),
         tied=tuple(map(len, choice.tied)),
         depth=shared.depth,
         correct={problem: tuple(right[problem] for right in within) for problem in shared.problems},

@@ -19,7 +19,9 @@ from esprobe.analysis.across import read_across
 from esprobe.analysis.arms import Filter, estimate
 from esprobe.analysis.comparison import compare
 from esprobe.analysis.plotted import read_plotted
-from esprobe.report.plots import curves, difference, findings, models, style, values, votes
+from esprobe.methods import TEMPERATURE
+from esprobe.report.layout import width_of
+from esprobe.report.plots import curves, difference, findings, models, problems, style, values, votes
 from esprobe.report.plots.data import Point, Subject, subjects
 from esprobe.report.plots.fonts import families
 from esprobe.report.plots.labels import beside, spread
@@ -250,12 +252,86 @@ def test_names_of_points_are_inside_and_apart() -> None:
             assert one[1] <= other[0] or other[1] <= one[0] or abs(one[2] - other[2]) >= 10
 
 
+@pytest.mark.parametrize(("end", "free"), [((180.0, 104.0), False), ((110.0, 200.0), True), ((100.0, 200.0), True)])
+def test_no_line_runs_through_the_name_of_a_point(end: tuple[float, float], free: bool) -> None:
+    ((dx, dy),) = beside([(100.0, 100.0)], [40.0], 300.0, [((100.0, 100.0), end)])
+    assert ((dx, dy) == (8.0, 0.0)) == free  # to the right of the point, where nothing is in the way
+    assert free or dx + 40 < 0  # to its left, where it does not run
+
+
+def test_ticks_of_many_values_are_apart_and_end_with_the_largest(tmp_path: Path) -> None:
+    sigmas = [0.001 * i for i in range(1, 15)]
+    arms = [Made("temperature", t, 2) for t in (0.5, 1.0)] + [Made("perturbation", sigma, 2, 0.6) for sigma in sigmas]
+    (subject,) = subjects_of(make(tmp_path / "r.db", arms, 6))
+    right = drawn(values.over_values(subject)).axes[1]
+    ticks = right.get_xticks()
+    assert (ticks[0], ticks[-1]) == (sigmas[0], sigmas[-1])
+    low, high = np.log(right.get_xlim())
+    assert (np.diff(np.log(ticks)) / (high - low)).min() >= 0.1 - 1e-9  # of half a picture
+
+
+def test_notes_say_what_was_chosen_and_nothing_where_there_was_no_choice(tmp_path: Path) -> None:
+    temperatures = [Made("temperature", t, 4, 0.9 - t) for t in (0.2, 0.6)]
+    perturbed = [Made("perturbation", sigma, 4, 0.3 - 10 * sigma) for sigma in (0.001, 0.02)]
+
+    def said(name: str, arms: list[Made]) -> str:
+        (subject,) = subjects_of(make(tmp_path / f"{name}.db", arms))
+        return " · ".join(curves.chosen_notes(subject))
+
+    assert said("alone", [temperatures[0], perturbed[0]]) == ""
+    assert said("one", [*temperatures, perturbed[0]]) == "T 0.2: best of 2 by pass@4, chosen on these problems, which flatters it"
+    assert said("both", temperatures + perturbed) == "best by pass@4; both were chosen on these problems, which flatters both"
+
+
+def test_arms_that_tie_are_all_named_and_one_arm_is_compared_with_none(tmp_path: Path) -> None:
+    sure = [Made("temperature", t, 2, 99) for t in (0.4, 0.8)]
+    (both,) = subjects_of(make(tmp_path / "both.db", [*sure, Made("temperature", 1.2, 2, 0)], 19))
+    wide = drawn(problems.coverage_against_depth(both))
+    assert title(wide).startswith("T 0.4 and T 0.8 solve most problems, 100.0%; T 0.4 and T 0.8 solve their own most often")
+    assert "not drawn, without a correct draw: T 1.2" in notes(wide)
+    assert title(drawn(problems.correct_counts(both))).startswith("T 0.4 and T 0.8 leave fewest problems unsolved, 0.0%")
+    (alone,) = subjects_of(make(tmp_path / "one.db", sure[:1], 19))
+    found = [title(drawn(plot(alone))) for plot in (problems.coverage_against_depth, problems.correct_counts)]
+    assert found[0].startswith("T 0.4 solves 100.0% of the problems, and those by 100.0% of its draws")
+    assert found[1].startswith("T 0.4 leaves 0.0% of the problems unsolved")
+
+
+def test_luck_is_explained_only_where_models_are_above_a_base(tmp_path: Path) -> None:
+    arm = Made("perturbation", 0.01, 8)
+    for name, arms in (("with", [GREEDY, arm]), ("without", [arm])):
+        (subject,) = subjects_of(make(tmp_path / f"{name}.db", arms))
+        assert ("above base" in notes(drawn(problems.accuracy_of_draws(subject)))) == (name == "with")
+
+
+def test_chance_that_leaves_the_axes_is_named_where_it_does(tmp_path: Path) -> None:
+    arms = [Made("temperature", 0.6, 64, 0.002)]
+    (subject,) = subjects_of(make(tmp_path / "r.db", arms, chance=0.05))
+    (axes,) = drawn(curves.of_method(subject, TEMPERATURE)).axes
+    (name,) = [text for text in axes.texts if text.get_text().startswith("chance")]
+    x, y = name.xy  # type: ignore[attr-defined]
+    assert y == axes.get_ylim()[1] < 0.5
+    assert 1 < x < 64
+
+
 def test_a_line_never_breaks_within_an_interval_or_an_arms_name() -> None:
     text = "T 0.4 above σ 0.01 by 5.2 points at k = 8 [0.5, 9.8]"
     for width in range(12, 60):
         lines = style.wrapped(text, width).splitlines()
         assert " ".join(lines) == text
         assert not any(each.endswith(("T", "σ", "k", "=", "[0.5,")) for each in lines)
+
+
+def test_titles_fit_their_picture_and_wide_characters_count_as_two() -> None:
+    long = "σ 0.015: 50% of its models solve more than the unchanged one, 0.0%; the best perturbed model solves 8.3% (σ 0.015)"
+    with style.applied():
+        made, _ = style.figure(long, [])
+        made.draw_without_rendering()
+        box = made._suptitle.get_window_extent(FigureCanvasAgg(made).get_renderer())  # type: ignore[attr-defined]
+        assert box.x1 <= 0.99 * made.bbox.width
+    assert (
+        max(map(width_of, style.wrapped("模型 " + "倒计时" * 20, 30).splitlines())) <= 31
+    )  # a character may be cut from its second half
+    assert "".join(style.wrapped("倒计时" * 20, 30).split()) == "倒计时" * 20
 
 
 def test_one_plot_is_drawn_by_its_name(esprobe: Run, swept: Path, tmp_path: Path) -> None:

@@ -115,6 +115,13 @@ def test_plots_are_drawn_and_listed(chosen: Path, esprobe: Run, tmp_path: Path) 
     assert all(name in done.stdout for name in names)
 
 
+def test_models_that_solve_nothing_are_one_line_and_no_picture(esprobe: Run, tmp_path: Path) -> None:
+    make(tmp_path / "r.db", [("perturbation", 0.01, dict.fromkeys(range(4), "----"))])
+    done = esprobe("--db", tmp_path / "r.db", "report", "--select", "--plots", tmp_path / "plots", "--plot", "select-best-of-n")
+    assert "skipped m-arm-1-select-best-of-n: no sample of these models is correct" in done.stdout
+    assert list((tmp_path / "plots").iterdir()) == []
+
+
 def test_options_that_exclude_one_another_are_wrong_usage(chosen: Path, esprobe: Run) -> None:
     assert esprobe("--db", chosen, "report", "--select", "--compare").returncode == 2
     assert "--train is for --select" in esprobe("--db", chosen, "report", "--train", "x.jsonl").stderr

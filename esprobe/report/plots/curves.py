@@ -4,6 +4,7 @@ Knows a subject's data and the style. A function returns a figure, or in a few w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ def of_method(subject: Subject, method: Method) -> Figure | str:
     drawn = subject.solving(arms)
     if not drawn:
         return f"no draw of the arms of method {method.name} is correct"
-    return _figure(subject, _most(subject, drawn), drawn, _curves_of(subject, drawn), _unsolving(subject, arms))
+    return _figure(subject, _most(subject, drawn), drawn, _curves_of(subject, drawn), unsolving(subject, arms))
 
 
 def overlaid(subject: Subject) -> Figure | str:
@@ -41,7 +42,7 @@ def overlaid(subject: Subject) -> Figure | str:
     drawn = subject.solving(arms)
     if not drawn:
         return "no draw of these arms is correct"
-    notes = ["solid: temperature, dashed: perturbation", *_unsolving(subject, arms)]
+    notes = ["solid: temperature, dashed: perturbation", *unsolving(subject, arms)]
     return _figure(subject, _between(subject) or _most(subject, drawn), drawn, _curves_of(subject, drawn), notes)
 
 
@@ -66,14 +67,16 @@ def best_pair(subject: Subject) -> BestArms | str:
 
 
 def chosen_notes(subject: Subject) -> list[str]:
-    """How the best arms were chosen, and what that does to them."""
+    """How the best arms were chosen, and what that does to them; nothing of arms that were the only ones."""
     best = subject.data.best
     if best is None:
         return []
-    notes = [f"best by pass@{best.k}; both were chosen on these problems, which flatters both"]
-    return notes + [
-        f"{subject.labels[arm.arm_id]}: the first of {n} that tie" for arm, n in zip(best.arms, best.tied, strict=True) if n > 1
-    ]
+    names = [subject.labels[arm.arm_id] for arm in best.arms]
+    chosen = [(name, of) for name, of in zip(names, best.candidates, strict=True) if of > 1]
+    ties = [f"{name}: the first of {n} that tie" for name, n in zip(names, best.tied, strict=True) if n > 1]
+    if len(chosen) == 2:
+        return [f"best by pass@{best.k}; both were chosen on these problems, which flatters both", *ties]
+    return [f"{name}: best of {of} by pass@{best.k}, chosen on these problems, which flatters it" for name, of in chosen] + ties
 
 
 def _between(subject: Subject) -> str:
@@ -92,7 +95,7 @@ def _most(subject: Subject, arms: Sequence[ArmRow]) -> str:
     return most_found([subject.labels[arm.arm_id] for arm in arms], points)
 
 
-def _unsolving(subject: Subject, arms: Sequence[ArmRow]) -> list[str]:
+def unsolving(subject: Subject, arms: Sequence[ArmRow]) -> list[str]:
     """Which of the arms are not drawn, since no draw of them is correct."""
     names = [subject.labels[arm.arm_id] for arm in arms if not arm.correct]
     return [f"not drawn, without a correct draw: {listed(names, most=8)}"] if names else []
@@ -174,9 +177,15 @@ def chance_line(axes: Axes, curves: Iterable[Sequence[Point]]) -> list[End]:
     axes.plot(ks, [high[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", label="chance: random valid answers", zorder=1)
     if any(high[k] - low[k] > 1e-9 for k in ks):
         axes.plot(ks, [low[k] for k in ks], color=style.GREY, lw=1.2, ls="-.", zorder=1)
-    top = axes.get_ylim()[1]
-    inside = max((k for k in ks if high[k] <= top), default=ks[0])
-    return [End(inside, min(high[inside], top), "chance: random valid answers", style.GREY)]
+    return [End(*_last_seen([(k, high[k]) for k in ks], axes.get_ylim()[1]), "chance: random valid answers", style.GREY)]
+
+
+def _last_seen(points: Sequence[tuple[float, float]], top: float) -> tuple[float, float]:
+    """Where a rising line over a logarithmic k ends, or leaves the axes at their top."""
+    for (before, low), (after, high) in pairwise(points):
+        if low <= top < high:
+            return before * (after / before) ** ((top - low) / (high - low)), top
+    return points[-1][0], min(points[-1][1], top)
 
 
 def greedy_marks(subject: Subject, axes: Axes, curves: Sequence[Sequence[Point]], width: float = 0.22) -> None:

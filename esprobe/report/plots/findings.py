@@ -68,15 +68,20 @@ def _runs(ks: Sequence[int], places: Sequence[int]) -> str:
 
 def most_found(names: Sequence[str], points: Sequence[Point], what: str = "solves") -> str:
     """`T 0.8 solves most at k = 64: 85.9% [75.0, 92.5], guessing 59.0%`; all that tie are named, or how many they are."""
-    best = max(point.share for point in points)
-    first = [(name, point) for name, point in zip(names, points, strict=True) if isclose(point.share, best, abs_tol=1e-9)]
-    _, point = first[0]
+    first = leaders(names, [point.share for point in points])
+    point = points[names.index(first[0])]
     share = percent(point.share, point.band)
     guessing = "" if point.chance is None else f", guessing {percent(point.chance)}"
     if len(names) == 1:
         return f"{names[0]} {what} {share} at k = {point.k:,}{guessing}"
     several = agree(len(first), what, what.removesuffix("s"))
-    return f"{listed([name for name, _ in first])} {several} most at k = {point.k:,}: {share}{guessing}"
+    return f"{listed(first)} {several} most at k = {point.k:,}: {share}{guessing}"
+
+
+def leaders(names: Sequence[str], shares: Sequence[float]) -> list[str]:
+    """Those whose share is the largest: one, or all that tie."""
+    most = max(shares)
+    return [name for name, share in zip(names, shares, strict=True) if isclose(share, most, abs_tol=1e-9)]
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

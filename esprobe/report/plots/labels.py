@@ -11,6 +11,9 @@ from matplotlib.axes import Axes
 
 from esprobe.report.plots.style import wrapped
 
+Place = tuple[float, float]  # x, y
+Box = tuple[float, float, float, float]  # left, right, bottom, top
+
 SIZE = 8.0  # points
 LINE = 1.3 * SIZE  # points from one line of text to the next
 WIDEST = 24  # characters of a line
@@ -94,11 +97,19 @@ def room(ends: int, least: float = 4.8) -> float:
     return max(least, (ends + 1) * LINE / (72 * USED))
 
 
-def at_points(axes: Axes, points: Sequence[End], size: tuple[float, float]) -> None:
-    """Writes the names next to points of axes of this size in points, each where it covers neither a point nor another name."""
+def at_points(axes: Axes, points: Sequence[End], size: tuple[float, float], lines: Sequence[Sequence[Place]] = ()) -> None:
+    """Writes the names next to points of axes of this size in points, each where it covers no point, line or other name.
+
+    `lines`: the corners of each, in the units of the axes.
+    """
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    places = [((p.x - left) / (right - left) * size[0], (p.y - bottom) / (top - bottom) * size[1]) for p in points]
-    for point, (dx, dy) in zip(points, beside(places, [0.62 * SIZE * len(point.text) for point in points], size[0]), strict=True):
+
+    def placed(x: float, y: float) -> Place:
+        return (x - left) / (right - left) * size[0], (y - bottom) / (top - bottom) * size[1]
+
+    places, widths = [placed(p.x, p.y) for p in points], [0.62 * SIZE * len(p.text) for p in points]
+    pieces = [piece for line in lines for piece in pairwise(placed(*corner) for corner in line)]
+    for point, (dx, dy) in zip(points, beside(places, widths, size[0], pieces), strict=True):
         axes.annotate(
             point.text,
             xy=(point.x, point.y),
@@ -113,10 +124,12 @@ def at_points(axes: Axes, points: Sequence[End], size: tuple[float, float]) -> N
         )
 
 
-def beside(places: Sequence[tuple[float, float]], widths: Sequence[float], right: float) -> list[tuple[float, float]]:
+def beside(
+    places: Sequence[Place], widths: Sequence[float], right: float, pieces: Sequence[tuple[Place, Place]] = ()
+) -> list[Place]:
     """For each place, all in points, how far away the left middle of its name begins; the first free spot, nearest first.
 
-    `right`: where the axes end, beyond which a name may not reach.
+    `right`: where the axes end, beyond which a name may not reach. `pieces`: straight lines that no name may cover.
     """
     taken = [(x - MARK, x + MARK, y - MARK, y + MARK) for x, y in places]
     found = []
@@ -130,12 +143,27 @@ def beside(places: Sequence[tuple[float, float]], widths: Sequence[float], right
         ]
         boxes = [(x + dx, x + dx + width, y + dy - LINE / 2, y + dy + LINE / 2) for dx, dy in spots]
         inside = [i for i, box in enumerate(boxes) if box[0] >= 0 and box[1] <= right]
-        chosen = next((i for i in inside if not any(_meet(boxes[i], other) for other in taken)), 0)
+        free = [i for i in inside if not any(_meet(boxes[i], other) for other in taken)]
+        clear = (i for i in free if not any(_through(boxes[i], *piece) for piece in pieces))
+        chosen = next(clear, next(iter(free), 0))
         taken.append(boxes[chosen])
         found.append(spots[chosen])
     return found
 
 
-def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+def _through(box: Box, start: Place, end: Place) -> bool:
+    """Whether a straight line runs through a box: what of it is left by cutting it off at each edge (Liang and Barsky 1984)."""
+    first, last = 0.0, 1.0  # the part that is inside, as shares of its length
+    for low, high, at, step in ((*box[:2], start[0], end[0] - start[0]), (*box[2:], start[1], end[1] - start[1])):
+        if step == 0:
+            if not low < at < high:
+                return False
+            continue
+        enters, leaves = sorted(((low - at) / step, (high - at) / step))
+        first, last = max(first, enters), min(last, leaves)
+    return first < last
+
+
+def _meet(one: Box, other: Box) -> bool:
     """Whether two boxes (left, right, bottom, top) have an area in common."""
     return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]

@@ -40,7 +40,8 @@ def models_at_k(one: Across, scorer: str) -> Figure:
     for line in one.lines:
         look = style.look(line.arm.method, style.MODELS[line.place])
         ends.append(draw_curve(axes, curves[line.arm.arm_id], _name(one, line), look, banded=line.arm.arm_id in wide))
-    beside = max(2.0, max(line.curve[-1].k for line in one.lines) ** 0.45)  # the names are as wide
+    longest = max((len(_greedy_name(one, place, share)) for place, share in one.greedy), default=0)
+    beside = max(2.0, max(line.curve[-1].k for line in one.lines) ** min(1.0, 0.03 + 0.0115 * longest))  # the names are as wide
     _greedy(axes, one, max(point.high for points in curves.values() for point in points if point.k <= beside))
     at_ends(axes, [*ends, *chance_line(axes, curves.values())], height)
     axes.set_ylabel("pass@k, mean over problems")
@@ -54,7 +55,7 @@ def _greedy(axes: Axes, one: Across, above: float) -> None:
         colour = style.MODELS[place]
         axes.plot([1], [share], "D", color=colour, ms=6, mec="white", zorder=5, clip_on=False)
         axes.annotate(
-            f"◆ {_model(one, place)}, greedy: {percent(share)}",
+            _greedy_name(one, place, share),
             xy=(1, share),
             xytext=(8, min(above, 0.7 * top) + (0.06 + 0.045 * i) * top),
             textcoords=("offset points", "data"),
@@ -63,6 +64,10 @@ def _greedy(axes: Axes, one: Across, above: float) -> None:
             va="center",
             zorder=6,
         )
+
+
+def _greedy_name(one: Across, place: int, share: float) -> str:
+    return f"◆ {_model(one, place)}, greedy: {percent(share)}"
 
 
 def _found(one: Across) -> str:

@@ -16,10 +16,11 @@ from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.plotted import BestArms
 from esprobe.methods import PERTURBATION, SAMPLED
 from esprobe.report.plots import style
-from esprobe.report.plots.curves import ceilings, describe, subtitle
+from esprobe.report.plots.curves import ceilings, chosen_notes, describe, subtitle, unsolving
 from esprobe.report.plots.data import Subject, count_bins, count_shares, coverage_and_depth
+from esprobe.report.plots.findings import leaders, listed
 from esprobe.report.plots.labels import USED, End, at_points
-from esprobe.report.words import counted, percent
+from esprobe.report.words import agree, counted, percent
 
 MANY = 4000  # points from which an SVG has them as one picture
 STRIP = 200  # problems that can still be told apart side by side
@@ -52,17 +53,20 @@ def coverage_against_depth(subject: Subject) -> Figure | str:
     notes = [
         f"scored by {subject.scorer}",
         *_left_out(subject),
+        *unsolving(subject, _equal_arms(subject)),
         "coverage: problems with a correct draw",
         "depth: mean share of correct draws on those",
     ]
+    named = len(arms) <= MANY_NAMES
     title = f"{_widest_and_deepest(subject, arms, at)}\n{_at_equal_draws(subject, arms)}"
     made, (axes,) = style.figure(title, notes)
     colours = style.of_arms(subject.drawn)
+    lines = []
     for method in (method.name for method in SAMPLED):
         found = [arm for arm in arms if arm.method == method]
-        if len({arm.value for arm in found}) == len(found):
-            xs, ys = zip(*(at[arm.arm_id] for arm in found), strict=True) if found else ((), ())
-            axes.plot(xs, ys, color=style.METHOD[method], lw=0.8, alpha=0.5, clip_on=False)
+        if named and len({arm.value for arm in found}) == len(found) > 1:  # of many arms a line would be a tangle
+            lines.append([at[arm.arm_id] for arm in found])
+            axes.plot(*zip(*lines[-1], strict=True), color=style.METHOD[method], lw=0.8, alpha=0.5, clip_on=False)
         for arm in found:
             look: dict[str, Any] = {"ms": 8, "mec": "white", "color": colours[arm.arm_id], "label": subject.labels[arm.arm_id]}
             axes.plot(*at[arm.arm_id], style.MARKER[method], clip_on=False, zorder=3, **look)
@@ -72,9 +76,9 @@ def coverage_against_depth(subject: Subject) -> Figure | str:
     style.percent(axes, top=style.headroom([depth for _, depth in at.values()]))
     axes.set_xlabel("coverage: share of problems solved at least once")
     axes.set_ylabel("depth: mean share of correct draws\non the problems solved")
-    if len(arms) <= MANY_NAMES:
+    if named:
         ends = [End(*at[arm.arm_id], subject.labels[arm.arm_id], colours[arm.arm_id]) for arm in arms]
-        at_points(axes, ends, (WIDTH * 72, style.HEIGHT * 72 * USED))
+        at_points(axes, ends, (WIDTH * 72, style.HEIGHT * 72 * USED), lines)
     else:
         style.legend(axes)
     return made
@@ -82,13 +86,17 @@ def coverage_against_depth(subject: Subject) -> Figure | str:
 
 def _widest_and_deepest(subject: Subject, arms: Sequence[ArmRow], at: Mapping[int, tuple[float, float]]) -> str:
     """Which arm solves most problems, and which solves its problems most often."""
-    widest, deepest = (max(arms, key=lambda arm: at[arm.arm_id][axis]) for axis in (0, 1))
-    words = f"{subject.labels[widest.arm_id]} solves most problems, {percent(at[widest.arm_id][0])}"
-    if widest is deepest:
-        return f"{words}, and those most often, by {percent(at[widest.arm_id][1])} of its draws"
-    return (
-        f"{words}; {subject.labels[deepest.arm_id]} solves its own most often, by {percent(at[deepest.arm_id][1])} of its draws"
-    )
+    names = [subject.labels[arm.arm_id] for arm in arms]
+    shares, depths = zip(*(at[arm.arm_id] for arm in arms), strict=True)
+    often = f"by {percent(max(depths))} of"
+    if len(arms) == 1:
+        return f"{names[0]} solves {percent(shares[0])} of the problems, and those {often} its draws"
+    widest, deepest = leaders(names, shares), leaders(names, depths)
+    words = f"{listed(widest)} {agree(len(widest), 'solves', 'solve')} most problems, {percent(max(shares))}"
+    if widest == deepest and len(widest) == 1:
+        return f"{words}, and those most often, {often} its draws"
+    own = agree(len(deepest), "solves its own", "solve their own")
+    return f"{words}; {listed(deepest)} {own} most often, {often} {agree(len(deepest), 'its', 'their')} draws"
 
 
 def solve_overlap(subject: Subject) -> Figure | str:
@@ -104,7 +112,7 @@ def solve_overlap(subject: Subject) -> Figure | str:
     title = f"{first} alone solves {counted(found.only_first, 'problem')}, {second} alone {found.only_second:,}"
     title += f", both {found.both:,}" + (f" (McNemar p = {found.p:.2g})" if found.p is not None else "")
     line = describe(subject, f"{total:,}", f"{best.depth:,}") + ", the first of each"
-    notes = [f"scored by {subject.scorer}", "both arms were chosen on these problems"]
+    notes = [f"scored by {subject.scorer}", *chosen_notes(subject)]
     if best.impossible:
         notes.append(f"neither: {best.impossible} of them proven to have no solution")
     made, (axes,) = style.figure(f"{title}\n{line}", notes, height=2.6)
@@ -141,7 +149,7 @@ def problem_strip(subject: Subject) -> Figure | str:
     if not any(map(any, rows)):
         return "no draw of these arms is correct"
     names = [subject.labels[arm.arm_id] for arm in best.arms]
-    notes = [f"scored by {subject.scorer}", f"best by pass@{best.k}, chosen on these problems"]
+    notes = [f"scored by {subject.scorer}", *chosen_notes(subject)]
     if best.impossible:
         notes.append(f"{counted(best.impossible, 'problem')} proven to have no solution")
     line = f"{describe(subject, f'{len(rows):,}', f'{best.depth:,}')}, the first of each"
@@ -214,15 +222,9 @@ def correct_counts(subject: Subject) -> Figure | str:
         return "needs an arm that solves something with at least 2 draws"
     most = subject.data.k
     bins = count_bins(most)
-    unsolved = {arm.arm_id: count_shares(subject.data.equal[arm.arm_id], bins)[0] for arm in arms}
-    least = min(arms, key=lambda arm: unsolved[arm.arm_id])
-    title = f"{subject.labels[least.arm_id]} leaves fewest problems unsolved, {percent(unsolved[least.arm_id])}"
-    if len(arms) == 1:
-        title = title.replace("leaves fewest problems unsolved,", "leaves problems unsolved:")
-    title += f"\n{_at_equal_draws(subject, arms)}"
-    made, (axes,) = style.figure(
-        title, [f"scored by {subject.scorer}", *_left_out(subject)], height=max(2.6, min(14.0, 1.6 + 0.3 * len(arms)))
-    )
+    notes = [f"scored by {subject.scorer}", *_left_out(subject), *unsolving(subject, _equal_arms(subject))]
+    title = f"{_fewest_unsolved(subject, arms)}\n{_at_equal_draws(subject, arms)}"
+    made, (axes,) = style.figure(title, notes, height=max(2.6, min(14.0, 1.6 + 0.3 * len(arms))))
     shades = ["#dddddd", *style.amounts(len(bins) - 1)]
     lefts = [0.0] * len(arms)
     for i, (low, high) in enumerate(bins):
@@ -240,6 +242,17 @@ def correct_counts(subject: Subject) -> Figure | str:
     return made
 
 
+def _fewest_unsolved(subject: Subject, arms: Sequence[ArmRow]) -> str:
+    """Which arms solve most problems, by the share that is left; of a single arm that share."""
+    names = [subject.labels[arm.arm_id] for arm in arms]
+    solved = [coverage_and_depth(subject.data.equal[arm.arm_id])[0] for arm in arms]
+    left = percent(1 - max(solved))
+    if len(arms) == 1:
+        return f"{names[0]} leaves {left} of the problems unsolved"
+    first = leaders(names, solved)
+    return f"{listed(first)} {agree(len(first), 'leaves', 'leave')} fewest problems unsolved, {left}"
+
+
 def accuracy_of_draws(subject: Subject) -> Figure | str:
     """Each perturbed model as a point: its accuracy over all problems, compared with that of the unchanged model."""
     arms = [arm for arm in subject.solving(subject.data.of(PERTURBATION)) if subject.data.accuracies[arm.arm_id]]
@@ -247,9 +260,15 @@ def accuracy_of_draws(subject: Subject) -> Figure | str:
         return "needs a perturbation arm that solves something with draws that met every problem"
     base = {arm.arm_id: subject.data.found.greedy_share(arm) for arm in arms}
     title = f"{_above_base(subject, arms, base)}\n{subtitle(subject, arms)}"
-    about = "a point is one draw over all problems, a bar their mean; sideways spread has no meaning"
-    luck = "above base: on these problems, by luck or by quality; report --compare says how much is luck"
-    made, (axes,) = style.figure(title, [f"scored by {subject.scorer}", about, luck])
+    notes = [
+        f"scored by {subject.scorer}",
+        "a point is one draw over all problems, a bar their mean; sideways spread has no meaning",
+        *unsolving(subject, subject.data.of(PERTURBATION)),
+    ]
+    known = sorted({share for share in base.values() if share is not None})
+    if known:
+        notes.append("above base: on these problems, by luck or by quality; report --compare says how much is luck")
+    made, (axes,) = style.figure(title, notes)
     many = sum(len(subject.data.accuracies[arm.arm_id]) for arm in arms) > MANY
     for i, (arm, colour) in enumerate(zip(arms, [_colour(subject, arm) for arm in arms], strict=True)):
         shares, unchanged = subject.data.accuracies[arm.arm_id], base[arm.arm_id]
@@ -262,14 +281,17 @@ def accuracy_of_draws(subject: Subject) -> Figure | str:
         axes.scatter(xs, shares, s=14, color=colour, alpha=0.55, lw=0, label=name, clip_on=False, zorder=3, rasterized=many)
         mean = sum(shares) / len(shares)
         axes.hlines(mean, i - 0.4, i + 0.4, color=colour, lw=2, zorder=4, clip_on=False)
-    known = sorted({share for share in base.values() if share is not None})
     if known:
         said = " to ".join(f"{100 * share:.1f}%" for share in sorted({known[0], known[-1]}))
         axes.plot([], [], color="black", lw=1.2, ls=":", label=f"base, greedy: {said}")
     style.percent(axes, top=style.headroom([*known, *(share for arm in arms for share in subject.data.accuracies[arm.arm_id])]))
     axes.set_xlim(-0.6, len(arms) - 0.4)
     turned = len(arms) > 8 or any(len(subject.labels[arm.arm_id]) > 12 for arm in arms)
-    axes.set_xticks(range(len(arms)), [subject.labels[arm.arm_id] for arm in arms], rotation=30 if turned else 0)
+    axes.set_xticks(range(len(arms)), [subject.labels[arm.arm_id] for arm in arms])
+    if turned:
+        axes.tick_params(axis="x", rotation=30)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     axes.grid(False, axis="x")
     axes.set_ylabel("share of problems solved, greedily")
     style.legend(axes)

@@ -24,10 +24,13 @@ from esprobe.stats.selection import BY_EXPRESSION
 from esprobe.stats.student import t_quantile
 
 MANY = 2000  # points that an SVG should not hold one by one
+NOTHING = "no sample of these models is correct"
 
 
 def best_of_n(one: Selection) -> Figure | str:
     """The best of N models on the problems that it was chosen on, and on the others, with what equal models would show."""
+    if not _solves(one):
+        return NOTHING
     notes = [
         f"band: 95% interval on test, over problems and models{_bounded(one)}",
         "grey: 95% of populations of equally good models",
@@ -86,6 +89,8 @@ def votes(one: Selection) -> Figure | str:
     """The vote of the best K models, and whether any is right, compared with random models and with samples at a temperature."""
     if len(one.ks) < 2:
         return "needs at least two K"
+    if not _solves(one):
+        return NOTHING
     notes = [f"bands: 95% intervals over problems and models{_bounded(one)}", f"ballots: {_key(one)}", _divided(one)]
     made, both = style.figure(f"{_votes_found(one)}\n{_about(one)}", notes, columns=2)
     perturbed, sampled = style.METHOD[PERTURBATION.name], style.METHOD[TEMPERATURE.name]
@@ -104,12 +109,19 @@ def votes(one: Selection) -> Figure | str:
         axes.set_xlabel("K (models or samples)")
     if one.votes_by_expression:
         for quantity, colour, label in (("temperature_vote", sampled, "K samples"), ("vote_test", perturbed, "best K models")):
+            if not one.selected.at(f"{quantity}{BY_EXPRESSION}"):
+                continue
             _curve(both[0], one, f"{quantity}{BY_EXPRESSION}", colour, ":", label, band=False)
             both[1].plot([], [], color=colour, ls=":", label=f"{label}, vote by expression")  # for the one legend
     style.percent(both[0], top=style.headroom(tops))
     both[0].set_ylabel("share of test problems solved")
     style.legend(both[1])
     return made
+
+
+def _solves(one: Selection) -> bool:
+    """Whether any sample of the models is correct."""
+    return bool(one.on_train.any() or one.on_test.any())
 
 
 def _curve(

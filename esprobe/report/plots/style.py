@@ -20,9 +20,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from esprobe.analysis.best import ArmLike
 from esprobe.methods import GREEDY, IMPORTED, PERTURBATION, TEMPERATURE
+from esprobe.report.layout import width_of
 from esprobe.report.plots.fonts import DEFAULT, families
 
+JOINER = "\u2060"  # has no width of its own
 HEIGHT = 4.8  # inches
+TITLE = 97  # characters of a title's line, by their mean width
 FLAT = 0.45  # shares that are all below it would lie at the bottom of an axis up to 100%
 RC: dict[str, Any] = {
     "font.family": DEFAULT,
@@ -71,15 +74,19 @@ def figure(
     """A figure with a title above, small notes below, and so many axes side by side, which share y unless told otherwise."""
     made = Figure(figsize=(8.4, height), layout="constrained")
     FigureCanvasAgg(made)
-    made.suptitle("\n".join(wrapped(line, 104) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
+    made.suptitle("\n".join(wrapped(line, TITLE) for line in title.splitlines()), x=0.012, ha="left", fontsize=11)
     made.supxlabel(wrapped(" · ".join(notes), 138), x=0.012, ha="left", fontsize=7.5, color="#444444")
     return made, list(made.subplots(1, columns, sharey=share_y, squeeze=False)[0])
 
 
 def wrapped(text: str, width: int) -> str:
-    """The text in lines of this width, none of which ends within `[1.0, 2.0]`, `T 0.4` or `k = 8`, or after `◆`."""
+    """The text in lines of this width, none of which ends within `[1.0, 2.0]`, `T 0.4` or `k = 8`, or after `◆`.
+
+    Characters that are as wide as two, such as Chinese ones, count as two.
+    """
     whole = re.sub(r"\[[^\]]*\]|[Tσ] (?=[\d.])|k = (?=\d)|◆ ", lambda found: found[0].replace(" ", "\u00a0"), text)
-    return fill(whole, width).replace("\u00a0", " ")
+    whole = "".join(c + JOINER * (width_of(c) - 1) for c in whole)
+    return fill(whole, width).replace("\u00a0", " ").replace(JOINER, "")
 
 
 def percent(axes: Axes, axis: str = "y", top: float = 1.0) -> None:

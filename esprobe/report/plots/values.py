@@ -110,10 +110,20 @@ def _value_axis(axes: Axes, method: Method, values: Sequence[float]) -> None:
     else:
         axes.set_xscale("symlog", linthresh=positive[0])
         axes.set_xlim(-0.1 * positive[0], positive[-1] * 1.3)
-    step = 1 + len(values) // 8
-    axes.set_xticks(values[::step], [f"{value:g}" for value in values[::step]], rotation=45 if len(values) > 4 else 0)
+    ticks = _apart(axes, values, 0.05 * len(axes.figure.axes))
+    axes.set_xticks(ticks, [f"{value:g}" for value in ticks], rotation=45 if len(ticks) > 4 else 0)
     axes.minorticks_off()
     axes.set_xlabel("σ of the noise (logarithmic)")
+
+
+def _apart(axes: Axes, values: Sequence[float], least: float) -> list[float]:
+    """The largest value and those below it, each at least so far from the one before it, as a share of the axis."""
+    place = (axes.transData - axes.transAxes).transform
+    kept = [values[-1]]
+    for value in reversed(values[:-1]):
+        if place((kept[-1], 0))[0] - place((value, 0))[0] >= least:
+            kept.append(value)
+    return kept[::-1]
 
 
 def by_kind(subject: Subject) -> Figure | str:

@@ -11,7 +11,7 @@ from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.votes import KEYS, Key
 from esprobe.methods import SAMPLED
 from esprobe.report.plots import style
-from esprobe.report.plots.curves import banded, ceiling_line, draw_curves, greedy_marks, highest, subtitle
+from esprobe.report.plots.curves import banded, ceiling_line, draw_curves, greedy_marks, highest, subtitle, unsolving
 from esprobe.report.plots.data import Point, Subject, at_k, curve
 from esprobe.report.plots.findings import listed, most_found
 from esprobe.report.plots.labels import at_ends, room
@@ -32,6 +32,7 @@ def vote_at_k(subject: Subject) -> Figure | str:
         f"bands: 95% intervals of {listed([subject.labels[arm.arm_id] for arm in wide])}, where they are trustworthy",
         "vote@k: the most frequent ballot of k draws is correct, ties shared",
         *_other_ballots(subject, arms, kinds),
+        *unsolving(subject, data.of(*SAMPLED, least=2)),
     ]
     height = room(len(arms) + 1)
     made, axes = style.figure(f"{_found(subject, arms, kinds[0])}\n{subtitle(subject, arms)}", notes, 2, height)
