@@ -41,13 +41,21 @@ class Prompt(NamedTuple):
     prefill: str
 
 
+class Pair(NamedTuple):
+    """The places of two arms, the same twice if there is one arm, and their differences by k; none without shared problems."""
+
+    first: int
+    second: int
+    differences: tuple[Difference, ...]
+
+
 @dataclass(frozen=True)
 class Exploration:
     """Everything of one scorer. `cells[arm][problem]`, by their places here, is None where the arm never drew the problem.
 
-    `votes`: by arm; `ballots`: the kinds that there are. `pair`: the places of the two arms to open with; the same twice if there
-    is one arm. `differences`: of the pair, by k. `prompt`: one problem as its task asks it, None where the arms were asked in
-    other words. The connection stays open for the texts.
+    `votes`: by arm; `ballots`: the kinds that there are. `pairs`: what the page says something of, the two arms to open with and
+    then the pairs of other models. `prompt`: one problem as its task asks it, None where the arms were asked in other words.
+    The connection stays open for the texts.
     """
 
     connection: sqlite3.Connection
@@ -57,8 +65,7 @@ class Exploration:
     ballots: tuple[Key, ...]
     problems: list[ProblemRow]
     cells: list[list[Tries | None]]
-    pair: tuple[int, int]
-    differences: tuple[Difference, ...]
+    pairs: tuple[Pair, ...]
     trainings: Trainings
     origin: Origin
     prompt: Prompt | None
@@ -83,7 +90,9 @@ def read_exploration(connection: sqlite3.Connection, chosen: Filter) -> Explorat
     scorer = chosen.scorer
     seen = read_overview(connection, chosen, votes=True)
     problems = read_problems(connection, scorer, seen.problems)
-    pair = opening_pair(seen.arms, seen.counts)
+    pairs = [
+        Pair(*pair, _differences(connection, seen, [seen.arms[i] for i in pair])) for pair in pairs_of(seen.arms, seen.counts)
+    ]
     return Exploration(
         connection=connection,
         scorer=scorer,
@@ -92,8 +101,7 @@ def read_exploration(connection: sqlite3.Connection, chosen: Filter) -> Explorat
         ballots=seen.ballots,
         problems=problems,
         cells=_cells(seen, read_firsts(connection, scorer), problems),
-        pair=pair,
-        differences=_differences(connection, seen, [seen.arms[i] for i in pair]),
+        pairs=tuple(pairs),
         trainings=read_trainings(connection, chosen),
         origin=read_origin(connection),
         prompt=_prompt(seen.arms, problems),
@@ -127,25 +135,24 @@ def _cells(seen: Overview, firsts: Mapping[int, Mapping[int, int]], problems: Se
     return [[tries(arm, problem.problem_id) for problem in problems] for arm in seen.arms]
 
 
-def opening_pair(arms: Sequence[ArmRow], solved: Mapping[int, Counts]) -> tuple[int, int]:
-    """Places of the two arms to open with: the best temperature and the best perturbation arm of the first model that has both.
+def pairs_of(arms: Sequence[ArmRow], solved: Mapping[int, Counts]) -> list[tuple[int, int]]:
+    """Places of the pairs of arms to say something of: the best temperature and the best perturbation arm of each model that has
+    both, and the last trained model and its base by arms that are alike.
 
-    Without such a model, the last trained model and its base by arms that are alike; without that, the best arm of any method and
-    another of its model; without that, any two that share problems.
+    Without any of these, the best arm of any method and another of its model; without that, any two that share problems.
     """
-    groups = of_models(arms)
-    choices = [choice for group in groups if (choice := choose(group, solved))]
-    both = next((choice for choice in choices if len(choice.best) == 2), None)
+    choices = [choice for group in of_models(arms) if (choice := choose(group, solved))]
     places = {arm.arm_id: i for i, arm in enumerate(arms)}
-    if both:
-        return places[both.best[0]], places[both.best[1]]
+    pairs = [(places[choice.best[0]], places[choice.best[1]]) for choice in choices if len(choice.best) == 2]
     if against := _against_base(arms):
-        return places[against[0].arm_id], places[against[1].arm_id]
+        pairs.append((places[against[0].arm_id], places[against[1].arm_id]))
+    if pairs:
+        return pairs
     first = choices[0].best[0] if choices else max(arms, key=lambda arm: arm.at[arm.draws].pass_at_k).arm_id
     others = [arm for arm in arms if arm.arm_id != first]
     mine = arms[places[first]]
     others.sort(key=lambda arm: (share(solved[first], solved[arm.arm_id]) is None, arm.model_digest != mine.model_digest))
-    return places[first], places[others[0].arm_id] if others else places[first]
+    return [(places[first], places[others[0].arm_id] if others else places[first])]
 
 
 def _against_base(arms: Sequence[ArmRow]) -> tuple[ArmRow, ArmRow] | None:

@@ -70,7 +70,8 @@ def test_curves_switch_to_votes_and_leave_out_what_solves_nothing(page: Any) -> 
     assert page.inner_text("#curves .idle") == "Solves no problem, so not drawn: σ 0.2."
     assert page.locator("#curves .band").count() == 2  # of the two arms that are compared
     assert page.locator("#curves .kind-0 polyline").count() == 0  # greedy is a mark, no line across k
-    assert page.locator("#curves .kind-0 path").count() == 1
+    assert page.locator("#curves .series.kind-0 path").count() == 1
+    assert "greedy 25.0%" in page.locator("#curves .name").all_text_contents()
     assert "best at its last k: T 0.5, 75.0%" in page.get_attribute("#curves svg", "aria-label")
     page.click("#curves-expression")
     assert page.get_attribute("#curves-expression", "aria-pressed") == "true"
@@ -201,3 +202,51 @@ def test_long_and_hostile_names_of_models_fit(page: Any, tmp_path: Path, open_pa
         shown = open_page(tmp_path / "p.html", link, viewport={"width": width, "height": 800})
         assert shown.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0, link
         assert shown.locator("img").count() == 0
+
+
+# Two marks and lines of unlike length, as the page has them of several trained models; what overlaps: [name, name or line].
+OVERLAPS = """
+(width) => {
+  const line = (name, ends, more) => ({ name, tone: "kind-1", points: ends, band: false, mark: "dot", ...more });
+  const mark = (name, share) => line(name, [[1, share]], { mark: "diamond", label: true });
+  const series = [mark("es@8 greedy", 0.164), mark("es@16 greedy", 0.188),
+    line("es@8 T 0.4", [[1, 0.17], [4, 0.35], [16, 0.52]]), line("es@16 T 0.4", [[1, 0.16], [4, 0.34], [16, 0.5]]),
+    line("T 1.2", [[1, 0.03], [8, 0.21], [32, 0.48], [64, 0.61]]), line("T 0.8", [[1, 0.02], [8, 0.16], [32, 0.4], [64, 0.52]])];
+  const svg = chart({ series, about: "", title: "k", width });
+  document.getElementById("curves").replaceChildren(svg);
+  const boxes = [...svg.querySelectorAll(".name")].map((one) => [one.textContent, one.getBBox()]);
+  const found = [];
+  boxes.forEach(([name, box], i) => {
+    for (const [other, { x, y, width, height }] of boxes.slice(0, i)) {
+      const beside = box.x >= x + width || x >= box.x + box.width;
+      if (!beside && box.y + 3 < y + height && y + 3 < box.y + box.height) found.push([name, other]);
+    }
+    for (const each of svg.querySelectorAll(".series polyline")) {
+      const length = each.getTotalLength();
+      for (let at = 0; at <= length; at++) {
+        const { x, y } = each.getPointAtLength(at);
+        const inside = x > box.x && x < box.x + box.width && y > box.y + 2 && y < box.y + box.height - 2;
+        if (inside) found.push([name, "a line"]);
+        if (inside) break;
+      }
+    }
+  });
+  return [boxes.length, found];
+}
+"""
+
+
+@pytest.mark.parametrize("width", [300, 640, 1300])
+def test_names_cover_neither_one_another_nor_a_line(page: Any, width: int) -> None:
+    assert page.evaluate(OVERLAPS, width) == [6, []]
+
+
+def test_a_table_that_is_wider_than_its_frame_says_so_until_its_end(page: Any) -> None:
+    frame = page.locator("#overview .scroll")
+    assert page.locator("#wider").is_hidden()
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_selector("#wider", state="visible")
+    assert "gradient" in frame.evaluate("(one) => getComputedStyle(one).maskImage")
+    frame.evaluate("(one) => { one.scrollLeft = one.scrollWidth; }")
+    page.wait_for_selector("#wider", state="hidden")
+    assert frame.evaluate("(one) => getComputedStyle(one).maskImage") == "none"

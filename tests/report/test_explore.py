@@ -25,6 +25,8 @@ from tests.conftest import Run
 from tests.helpers.errors import one_line_error
 from tests.helpers.made import HOSTILE, by_two_ways, make
 from tests.helpers.wired import explore
+from tests.report.test_plots import Made
+from tests.report.test_plots import make as make_models
 
 PAIR = [("temperature", 0.5, {0: "+---", 1: "++--", 2: "----"}), ("perturbation", 0.01, {0: "----", 1: "+---", 2: "----"})]
 
@@ -35,6 +37,11 @@ def data(page: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     assert [name for name, _ in found] == ["core", *(f"rollouts-{i}" for i in range(len(found) - 1))]
     core, *blocks = [json.loads(text) for _, text in found]
     return core, blocks
+
+
+def plain(said: list[str]) -> list[str]:
+    """Sentences with spaces that lines may break at."""
+    return [one.replace("\u00a0", " ") for one in said]
 
 
 def written(tmp_path: Path, *arms: Any, per_cell: int = 4, **made: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -135,12 +142,13 @@ def test_the_page_says_what_the_comparison_finds(swept: Path, tmp_path: Path) ->
     core, _ = data(tmp_path / "p.html")
     (compared,) = compare(reading.open_database(swept), Filter())
     last = compared.steps[-1].difference
-    assert f"at k = {last.k}" in core["found"]
+    (said,) = plain(core["found"])
+    assert f"at k = {last.k}" in said
     low, high = sorted(abs(round(100 * end, 1)) for end in last.interval)
     for points in (abs(last.difference) * 100, low, high):
-        assert f"{points:.1f}" in core["found"]
+        assert f"{points:.1f}" in said
     explore(make(tmp_path / "one.db", PAIR[:1]), tmp_path / "p.html")
-    assert data(tmp_path / "p.html")[0]["found"] == ""
+    assert data(tmp_path / "p.html")[0]["found"] == []
 
 
 @pytest.mark.parametrize(
@@ -148,7 +156,18 @@ def test_the_page_says_what_the_comparison_finds(swept: Path, tmp_path: Path) ->
 )
 def test_the_page_says_plainly_that_nothing_is_correct(tmp_path: Path, greedy: str, says: str) -> None:
     wrong = [(method, value, {0: "--", 1: "--"}) for method, value, _ in PAIR]
-    assert written(tmp_path, ("greedy", None, {0: greedy, 1: "-"}), *wrong)[0]["found"] == says
+    assert plain(written(tmp_path, ("greedy", None, {0: greedy, 1: "-"}), *wrong)[0]["found"]) == [says]
+
+
+def test_the_page_says_something_of_each_model_with_both_methods(tmp_path: Path) -> None:
+    def said(models: str) -> list[str]:
+        arms = [Made(method, 0.5, 4, model=model) for model in models for method in ("temperature", "perturbation")]
+        make_models(tmp_path / f"{models}.db", [*arms, Made("temperature", 0.5, 4, model="z")], 8)
+        explore(tmp_path / f"{models}.db", tmp_path / "p.html")
+        return plain(data(tmp_path / "p.html")[0]["found"])
+
+    assert [one.partition(":")[0] for one in said("ab")] == ["a", "b"]
+    assert [one.partition(":")[0] for one in said("abcdef")] == ["a", "b", "c", "d", "2 more models in the table."]
 
 
 def test_an_arm_with_more_draws_is_not_opened_for_having_had_more_tries(tmp_path: Path) -> None:
@@ -323,7 +342,7 @@ def test_a_training_is_shown_as_the_budget_reports_it(trained: Path, tmp_path: P
     core, _ = data(tmp_path / "p.html")
     (training,) = core["trainings"]
     reported = esprobe("--db", trained / "esprobe.db", "report", "--budget").stdout
-    assert all(said in reported for said in (*training["said"], *training["notes"]))
+    assert all(said in reported for said in plain([*training["said"], *training["notes"]]))
     curves = {series["name"]: series["points"] for series in training["learning"]}
     assert [x for x, *_ in curves["greedy, on test problems"]] == [0, 1, 2]
     assert [x for x, *_ in curves["vote@2, on test problems"]] == [1, 2]

@@ -11,15 +11,16 @@ from typing import Any
 
 from esprobe.analysis.arms import ArmRow, told_apart
 from esprobe.analysis.best import of_models
-from esprobe.analysis.exploration import Exploration
+from esprobe.analysis.exploration import Exploration, Pair
 from esprobe.methods import place
 from esprobe.report.explore.shorten import ends
 from esprobe.report.explore.training import trainings
-from esprobe.report.plots.findings import difference_found, solve_nothing
+from esprobe.report.plots.findings import difference_found, solve_nothing, unbroken
 from esprobe.report.plots.findings import told_apart as told_apart_at
 from esprobe.report.render import visible
 from esprobe.report.words import arm_name, counted, distinct, names_of
 
+SAID = 4  # pairs of arms that the page says something of before its table
 DIGITS = 12  # of a digest in links: a clash among a million has a probability of one in 500
 
 
@@ -51,9 +52,9 @@ def core(found: Exploration, database: str) -> Core:
             "arms": _described(found),
             "problems": problems,
             "cells": found.cells,
-            "first": found.pair[0],
-            "second": found.pair[1],
-            "found": _finding(found),
+            "first": found.pairs[0].first,
+            "second": found.pairs[0].second,
+            "found": _findings(found),
             "trainings": trainings(found.trainings),
             "settings": _settings(found.arms),
             "prompt": found.prompt and found.prompt._asdict(),
@@ -123,24 +124,26 @@ def _short_names(arms: Iterable[ArmRow]) -> dict[int, str]:
     return dict(zip(ids, distinct(names, ids), strict=True))
 
 
-def _finding(found: Exploration) -> str:
-    """What the paired difference of the two arms to open with says, at as many draws as both have; empty without a difference.
-
-    Where nothing is correct, that alone.
-    """
+def _findings(found: Exploration) -> list[str]:
+    """What the paired differences say, of the two arms to open with first; that nothing is correct where that is so."""
     if not any(arm.correct for arm in found.arms):
-        return "No draw of any arm is correct."
-    if not found.differences:
-        return ""
-    arms = [found.arms[i] for i in found.pair]
+        return ["No draw of any arm is correct."]
+    said = [_finding(found, pair) for pair in found.pairs if pair.differences]
+    more = len(said) - SAID
+    return [*said[:SAID], *([f"{counted(more, 'more model')} in the table."] if more > 0 else [])]
+
+
+def _finding(found: Exploration, pair: Pair) -> str:
+    """What the difference of two arms is at as many draws as both have, and at which k it is certain."""
+    arms = [found.arms[i] for i in (pair.first, pair.second)]
     alike = arms[0].model_digest == arms[1].model_digest
     named = names_of(arms) if alike else _short_names(found.arms)
     first, second = (visible(named[arm.arm_id]) for arm in arms)
+    text = difference_found(first, second, pair.differences[-1])
+    if len(pair.differences) > 1 and not solve_nothing(pair.differences[-1]):
+        text += f"; {told_apart_at(first, second, pair.differences)}"
     model = f"{visible(arms[0].model)}: " if alike and len(found.models) > 1 else ""
-    text = model + difference_found(first, second, found.differences[-1])
-    if len(found.differences) == 1 or solve_nothing(found.differences[-1]):
-        return f"{text}."
-    return f"{text}; {told_apart_at(first, second, found.differences)}."
+    return unbroken(f"{model}{text}.")
 
 
 def _votes(found: Exploration, arm: ArmRow) -> dict[str, list[list[Any]]]:

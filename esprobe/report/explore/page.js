@@ -97,6 +97,7 @@ function show() {
     byId(`view-${view}`).setAttribute("aria-current", state.view === view ? "page" : "false");
   }
   ({ overview: showOverview, training: showTraining, problems: showProblems })[state.view]();
+  fadeAll();
 }
 
 function showOverview() {
@@ -320,7 +321,7 @@ function start() {
   byId("k").addEventListener("change", (event) => change({ k: Number(event.target.value) }));
   const labels = { pass: "pass@k", value: ballots.length > 1 ? "vote@k by value" : "vote@k", expression: "vote@k by expression" };
   byId("kinds").append(...["pass", ...ballots].map((kind) => el("button", { type: "button", id: `curves-${kind}`, onclick: () => change({ curves: kind }) }, labels[kind])));
-  byId("found").textContent = core.found;
+  byId("found").append(...core.found.map((said) => el("p", null, said)));
   byId("origin").append(howMade());
   for (const event of ["mouseover", "mouseout", "focusin", "focusout"]) byId("overview").addEventListener(event, light);
   addEventListener("resize", () => { if (state.view !== "problems") show(); });

@@ -21,7 +21,15 @@ MAX_BYTES = 15_000_000
 MOST_TEXT = 4000  # bytes of a text where there is room
 LEAST_TEXT = 400  # before texts are cut below this, there are fewer of them
 _REST = 120 + 2 * ANSWER_BYTES  # bytes of a rollout besides its text, at most
-SCRIPTS = ("parts.js", "chart.js", "detail.js", "overview.js", "training.js", "page.js")  # in the order in which they are run
+SCRIPTS = (
+    "parts.js",
+    "chart.js",
+    "detail.js",
+    "overview.js",
+    "training.js",
+    "scrolling.js",
+    "page.js",
+)  # in the order in which they are run
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from esprobe.analysis.trainings import Iteration, Trainings
 from esprobe.arms import trained_name
 from esprobe.methods import GREEDY
 from esprobe.report.explore.shorten import ends
+from esprobe.report.plots.findings import unbroken
 from esprobe.report.render import visible
 
 if TYPE_CHECKING:  # numpy is slow to load
@@ -34,8 +35,8 @@ def _training(one: "Budget", iterations: tuple[Iteration, ...]) -> dict[str, Any
     return {
         "name": visible(f"{one.base} and {one.training.name}"),
         "problems": one.problems,
-        "said": [visible(said) for said in answers(one)],
-        "notes": [visible(note) for note in (*lacking(one), *meaning([one]))],
+        "said": [unbroken(visible(said)) for said in answers(one)],
+        "notes": [unbroken(visible(note)) for note in (*lacking(one), *meaning([one]))],
         "learning": [*_tested(one), *_members([step for step in iterations if step.name in lines])],
         "budget": [
             {"name": "without a verifier: vote", "series": _by_total(one.of("value"))},

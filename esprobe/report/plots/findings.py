@@ -3,6 +3,7 @@
 Knows shares, differences and intervals. Draws nothing and loads no drawing library.
 """
 
+import re
 from collections.abc import Sequence
 from math import isclose
 
@@ -82,6 +83,11 @@ def leaders(names: Sequence[str], shares: Sequence[float]) -> list[str]:
     """Those whose share is the largest: one, or all that tie."""
     most = max(shares)
     return [name for name, share in zip(names, shares, strict=True) if isclose(share, most, abs_tol=1e-9)]
+
+
+def unbroken(text: str) -> str:
+    """The text with spaces that no line breaks at within `[1.0, 2.0]`, `T 0.4` and `k = 8`, and after `◆`."""
+    return re.sub(r"\[[^\]]*\]|[Tσ] (?=[\d.])|k = (?=\d)|◆ ", lambda found: found[0].replace(" ", "\u00a0"), text)
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

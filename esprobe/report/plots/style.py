@@ -3,7 +3,6 @@
 Knows matplotlib, not what is plotted.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import fill
@@ -21,6 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from esprobe.analysis.best import ArmLike
 from esprobe.methods import GREEDY, IMPORTED, PERTURBATION, TEMPERATURE
 from esprobe.report.layout import width_of
+from esprobe.report.plots.findings import unbroken
 from esprobe.report.plots.fonts import DEFAULT, families
 
 JOINER = "\u2060"  # has no width of its own
@@ -84,8 +84,7 @@ def wrapped(text: str, width: int) -> str:
 
     Characters that are as wide as two, such as Chinese ones, count as two.
     """
-    whole = re.sub(r"\[[^\]]*\]|[Tσ] (?=[\d.])|k = (?=\d)|◆ ", lambda found: found[0].replace(" ", "\u00a0"), text)
-    whole = "".join(c + JOINER * (width_of(c) - 1) for c in whole)
+    whole = "".join(c + JOINER * (width_of(c) - 1) for c in unbroken(text))
     return fill(whole, width).replace("\u00a0", " ").replace(JOINER, "")
 
 
