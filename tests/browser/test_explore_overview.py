@@ -30,6 +30,9 @@ def page(tmp_path: Path, open_page: Opener) -> Any:
     return open_page(tmp_path / "p.html")
 
 
+KEYS = "(all) => all.map((one) => [one.textContent, getComputedStyle(one.firstChild).borderTopStyle])"
+
+
 def cells(page: Any, row: str) -> list[str]:
     return [" ".join(text.split()) for text in page.locator(f"#arms tr[data-arm='{row}'] > *").all_inner_texts()]
 
@@ -161,6 +164,8 @@ def test_a_training_has_a_view_of_its_own(trained: Path, tmp_path: Path, open_pa
     assert page.inner_text("#training h2") == "countdown-tiny and es"
     assert "Without a verifier" in page.inner_text("#training .said >> nth=0")
     assert page.locator("#training table").count() == 2
+    keys = dict(page.locator("#training .legend li").evaluate_all(KEYS))
+    assert (keys["samples"], keys["perturbed models"]) == ("solid", "dashed")  # as the lines are
     page.click("#view-overview")
     assert page.locator("#arms .group").count() == 5
     assert "es-1@1, 1 step of training from countdown-tiny" in page.inner_text("#arms")
@@ -202,6 +207,8 @@ def test_long_and_hostile_names_of_models_fit(page: Any, tmp_path: Path, open_pa
         shown = open_page(tmp_path / "p.html", link, viewport={"width": width, "height": 800})
         assert shown.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0, link
         assert shown.locator("img").count() == 0
+    named = shown.locator("#first option").all_inner_texts()
+    assert {name.partition(", ")[0] for name in named} == {"greedy", "T 0.5", "T 0.9", "σ 0.01", "σ 0.2"}  # the model after it
 
 
 # Two marks and lines of unlike length, as the page has them of several trained models; what overlaps: [name, name or line].
@@ -239,6 +246,21 @@ OVERLAPS = """
 @pytest.mark.parametrize("width", [300, 640, 1300])
 def test_names_cover_neither_one_another_nor_a_line(page: Any, width: int) -> None:
     assert page.evaluate(OVERLAPS, width) == [6, []]
+
+
+def test_marks_without_any_line_have_their_names_above_them(page: Any) -> None:
+    greedy = {"name": "greedy", "tone": "kind-0", "points": [[1, 0.4]], "mark": "diamond", "label": True}
+    svg = "(series) => { const svg = chart({ series, about: '', title: 'k', width: 400 }); byId('curves').replaceChildren(svg);"
+    below = "return svg.querySelector('.series path').getBBox().y - svg.querySelector('.name').getBBox().y; }"
+    assert page.evaluate(svg + below, [greedy]) > 5
+
+
+def test_heads_of_the_list_are_whole_on_a_tablet(page: Any) -> None:
+    page.set_viewport_size({"width": 800, "height": 900})
+    page.click("#view-problems")
+    heights = page.locator("#sorts button").evaluate_all("(all) => all.slice(0, 5).map((one) => one.clientHeight)")
+    assert len(heights) == 5  # up to the second arm; the difference has two words
+    assert max(heights) <= 1.5 * min(heights)  # of one line
 
 
 def test_a_table_that_is_wider_than_its_frame_says_so_until_its_end(page: Any) -> None:

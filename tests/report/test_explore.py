@@ -352,6 +352,8 @@ def test_a_training_is_shown_as_the_budget_reports_it(trained: Path, tmp_path: P
     shown = [tuple(point[:4]) for series in training["budget"][1]["series"] for point in series["points"]]
     assert set(shown) <= wanted
     assert len(training["budget"][1]["series"]) == 7
+    banded = [series["name"] for series in training["budget"][1]["series"] if series["band"]]
+    assert banded == ["samples", "trained, 2 samples"]
     first, second = (core["arms"][core[side]]["name"] for side in ("first", "second"))
     assert (first.split(": ")[0], second.split(": ")[0]) == ("countdown-tiny", "countdown-tiny")
 

@@ -119,7 +119,7 @@ function named(one, x, y, text) {
 const marks = (series) => series.filter((one) => one.label).sort((a, b) => b.points[0][1] - a.points[0][1]);
 const called = (one, box) => `${clipped(one.name, Math.max(8, Math.floor((box.right - box.left) / LETTER) - 10))} ${percent(one.points[0][1])}`;
 
-// The highest share that is drawn where the list stands, lines between their points included.
+// The highest share that is drawn where the list is, lines between their points included, and no mark above its name.
 function below(series, box, at) {
   const right = box.left + 16 + LETTER * Math.max(...marks(series).map((one) => called(one, box).length));
   const shares = series.flatMap((one) => {
@@ -129,7 +129,7 @@ function below(series, box, at) {
     const [[x, from], [end, to]] = [points[Math.max(0, next - 1)], points[next]];
     return [...points.slice(0, next).map(([, share]) => share), next ? from + ((to - from) * (right - x)) / (end - x) : 0];
   });
-  return Math.max(0, ...shares);
+  return Math.max(...marks(series).map((one) => one.points[0][1]), ...shares);
 }
 
 // The axes, higher where the list would not have room above what is drawn.

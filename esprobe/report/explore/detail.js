@@ -22,6 +22,12 @@ function groupOf(problem, first, second) {
   return x ? (y ? "both" : "first") : y ? "second" : "neither";
 }
 
+// Among arms of several models the arm first, which is seen where there is no room for more than the beginning.
+function nameToChoose({ short, alone, apart }) {
+  const name = short.endsWith(` ${alone}`) ? `${alone}, ${short.slice(0, -alone.length - 1)}` : short;
+  return apart ? `${name} (${apart})` : name;
+}
+
 // An arm's short name next to another's, without the model where that is the same.
 function nameBeside(arm, other) {
   const [one, two] = [arms[arm], arms[other]];

@@ -313,7 +313,7 @@ function start() {
   const models = [...new Set(arms.map((arm) => arm.model))];
   byId("about").textContent = `${core.origin.database} · ${models.length > 3 ? counted(models.length, "model") : models.join(", ")} · ${counted(problems.length, "problem")} · ${counted(arms.length, "arm")} · scored by ${core.scorer}`;
   for (const role of ["first", "second"]) {
-    byId(role).append(...arms.map((arm) => el("option", { value: String(arm.id) }, arm.apart ? `${arm.short} (${arm.apart})` : arm.short)));
+    byId(role).append(...arms.map((arm) => el("option", { value: String(arm.id) }, nameToChoose(arm))));
     byId(role).addEventListener("change", (event) => change({ [role]: armPlaces.get(event.target.value) }));
   }
   byId("nav").append(...VIEWS.map((view) => el("button", { type: "button", id: `view-${view}`, onclick: () => openView(view) }, { overview: "Overview", training: "Training", problems: "Problem by problem" }[view])));

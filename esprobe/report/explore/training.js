@@ -2,7 +2,7 @@
 // Knows what `training.py` gives; computes nothing.
 
 function training({ name, said, notes, learning, budget, figures }, width) {
-  const banded = (series) => series.map((one) => ({ ...one, band: one.points.length < 30, mark: one.points.length > 30 ? "none" : "dot" }));
+  const banded = (series) => series.map((one) => ({ band: true, ...one, mark: one.points.length > 30 ? "none" : "dot" }));
   const picture = (title, series, axis, scale) => {
     const about = `${title}: ${series.map((one) => `${one.name}, ${percent(one.points.at(-1)[1])} at last`).join("; ")}`;
     return el("figure", null, el("figcaption", null, title), chart({ series: banded(series), about, title: axis, scale, width, height: 340, names: false }), keys(series));

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from esprobe.analysis.trainings import Iteration, Trainings
 from esprobe.arms import trained_name
-from esprobe.methods import GREEDY
+from esprobe.methods import GREEDY, TEMPERATURE
 from esprobe.report.explore.shorten import ends
 from esprobe.report.plots.findings import unbroken
 from esprobe.report.render import visible
@@ -83,13 +83,14 @@ def _by_total(points: Sequence["Point"]) -> list[dict[str, Any]]:
     deepest = max((point.own for point in trained), default=1)
     found = [(name, f"kind-{i}", [p for p in points if p.kind == kind]) for i, (kind, name) in enumerate(KINDS.items())]
     found.append(("trained, greedily", "trained", [point for point in trained if point.arm is None]))
-    if deepest > 1:
-        sampled = [point for point in trained if point.arm is not None and point.own == deepest]
-        found.append((f"trained, {deepest} samples", "vote", sampled))
+    sampled = [point for point in trained if point.arm is not None and point.own == deepest > 1]
+    found.append((f"trained, {deepest} samples", "trained sampled", sampled))
+    banded = {KINDS[TEMPERATURE.name], found[-1 if sampled else -2][0]}  # more bands could not be told apart
     return [
         {
             "name": name,
             "tone": tone,
+            "band": name in banded,
             "points": [[p.total, p.value, *ends(p.interval)] for p in sorted(each, key=attrgetter("total"))],
         }
         for name, tone, each in found
