@@ -15,7 +15,8 @@ from typing import Any, Literal, Self
 from esprobe.errors import UserError
 from esprobe.methods import TEMPERATURE, MethodName, named
 
-NoiseScheme = Literal["iid", "shared-seed"]
+NoiseScheme = Literal["iid", "shared-seed", "low-rank"]
+HASHED: tuple[NoiseScheme, ...] = ("iid", "low-rank")  # schemes whose seeds are a hash of base seed and draw
 MOST_DRAWS = 1_000_000  # of an arm
 SEED_BITS = 53  # the whole numbers that a double represents exactly
 TRUNCATIONS = ("top_p", "top_k", "min_p")  # settings of temperature arms, present only where on; see `backend.Decoding`
@@ -23,11 +24,12 @@ TRUNCATIONS = ("top_p", "top_k", "min_p")  # settings of temperature arms, prese
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One perturbed model: every weight becomes base + σ·noise(scheme, seed)."""
+    """One perturbed model: every weight becomes base + σ·noise(scheme, seed); of `low-rank`, every one of a linear layer."""
 
     scheme: NoiseScheme
     seed: int
     sigma: float
+    rank: int = 0  # of `low-rank` noise
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Update:
     """One step of a training: every weight becomes base + Σ cᵢ·noise(scheme, seedᵢ), summed in this order, in float32.
 
     The noise is `iid` alone: that of `shared-seed` depends on how a backend lays out its parameters, so that one update would
-    make different models. Raises UserError.
+    make different models, and of `low-rank` one backend alone has any. Raises UserError.
     """
 
     seeds: tuple[int, ...]
@@ -47,7 +49,7 @@ class Update:
         object.__setattr__(self, "seeds", tuple(map(int, self.seeds)))
         object.__setattr__(self, "coefficients", tuple(float(c) + 0.0 for c in self.coefficients))
         if self.scheme != "iid":
-            raise UserError(f"noise {self.scheme!r} is another one on every backend, so it makes no update; train with iid")
+            raise UserError(f"noise {self.scheme!r} is not the same on every backend, so it makes no update; train with iid")
         if len(self.seeds) != len(self.coefficients) or not all(map(isfinite, self.coefficients)):
             raise ValueError(f"{len(self.seeds)} seeds and {len(self.coefficients)} coefficients, all finite, make no update")
 
@@ -152,7 +154,7 @@ class Arm:
             return None
         scheme, base_seed = self.settings["noise"], self.settings["seed"]
         seed = perturbation_seed(scheme, base_seed, draw // samples_of(self.settings))
-        return Perturbation(scheme, seed, sigma_of(self.value, self.settings, draw) or 0.0)
+        return Perturbation(scheme, seed, sigma_of(self.value, self.settings, draw) or 0.0, self.settings.get("rank", 0))
 
     def rollout_key(self, draw: int, problem_digest: str) -> int:
         """The 64-bit key of a rollout's random stream: a function of (arm, draw, problem) and nothing else."""
@@ -217,9 +219,9 @@ def _short(value: float) -> str:
 def perturbation_seed(scheme: NoiseScheme, base_seed: int, draw: int) -> int:
     """The seed of a draw, the same for every σ.
 
-    `shared-seed` takes the published study's, element `draw` of numpy's `default_rng(base_seed).integers(0, 2**30)`. `iid` takes
-    53 bits of a hash: 30 collide among a few ten thousand draws, and more are another number wherever numbers are doubles (JSON
-    readers, pandas).
+    `shared-seed` takes the published study's, element `draw` of numpy's `default_rng(base_seed).integers(0, 2**30)`. The others
+    take 53 bits of a hash: 30 collide among a few ten thousand draws, and more are another number wherever numbers are doubles
+    (JSON readers, pandas).
     """
     if scheme == "shared-seed":
         return int(_published_seeds(base_seed, 1 << max(10, draw.bit_length()))[draw])
@@ -237,7 +239,7 @@ def recorded_seed(settings: Mapping[str, Any], draw: int) -> int | None:
     draw //= samples_of(settings)
     if scheme == "shared-seed":
         return perturbation_seed("shared-seed", base_seed, draw)
-    if scheme != "iid" or bits not in (None, f"{SEED_BITS} bits"):
+    if scheme not in HASHED or bits not in (None, f"{SEED_BITS} bits"):
         return None
     return _hashed_seed(base_seed, draw, 63 if bits is None else SEED_BITS)
 

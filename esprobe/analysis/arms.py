@@ -246,7 +246,7 @@ def told_apart(arms: Sequence[A]) -> dict[int, str]:
         keys = sorted({key for arm in group for key in arm.settings if key != "prompt_digest"})
         differing = [key for key in keys if len({str(arm.settings.get(key)) for arm in group}) > 1]
         for arm in group:
-            named = differing if "noise" in differing or arm.settings.get("noise") != "shared-seed" else [*differing, "noise"]
+            named = differing if "noise" in differing or arm.settings.get("noise") in (None, "iid") else [*differing, "noise"]
             words = [f"{key}={arm.settings[key]}" for key in named if arm.settings.get(key) not in (None, "")]
             if len({other.model_digest for other in group}) > 1:
                 words.append(f"model={arm.model_digest[:8]}")

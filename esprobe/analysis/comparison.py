@@ -241,7 +241,7 @@ def _common_seeds(connection: sqlite3.Connection, first: ArmRow, second: ArmRow)
     """How many models of the one arm were made with the same noise as one of the other, only larger or smaller."""
     if not (first.shares_draws and second.shares_draws) or first.model_digest != second.model_digest:
         return 0
-    if first.settings.get("noise") != second.settings.get("noise"):
+    if any(first.settings.get(key) != second.settings.get(key) for key in ("noise", "rank")):
         return 0
     sql = "SELECT count(*) FROM draw AS a JOIN draw AS b ON a.seed = b.seed WHERE a.arm_id = ? AND b.arm_id = ?"
     return int(query(connection, sql, [first.arm_id, second.arm_id])[1][0][0])

@@ -65,9 +65,12 @@ NoiseOption = Annotated[
     typer.Option(
         "--noise",
         envvar="ESPROBE_NOISE",
-        help="iid: independent for every weight. shared-seed: the published scheme, correlated: parameters of equal shape "
-        "get identical noise.",
+        help="iid: independent for every weight. low-rank: for linear layers only, a product of two thin matrices. "
+        "shared-seed: the published scheme, correlated: parameters of equal shape get identical noise.",
     ),
+]
+RankOption = Annotated[
+    int | None, typer.Option("--rank", min=1, help="Of --noise low-rank: the rank of the product; 1 without it.")
 ]
 MixedOption = Annotated[
     bool, typer.Option("--mixed", help="One population of perturbed models, the σ of each drawn from the values of --sigma.")

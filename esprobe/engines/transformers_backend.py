@@ -8,9 +8,11 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
 from esprobe.arms import BASE, Weights
@@ -22,7 +24,7 @@ from esprobe.engines.models import ModelFiles, beyond_embedding
 from esprobe.engines.probe import UnreadableModelError, fitting
 from esprobe.engines.rows import Rows
 from esprobe.errors import UserError
-from esprobe.weights import perturb, philox
+from esprobe.weights import low_rank, perturb, philox
 from esprobe.weights import rounding as noise_rounding
 from esprobe.weights.rounding import Rounding
 from esprobe.weights.update import Base
@@ -56,6 +58,7 @@ class TransformersBackend:
         self.context_length = min(model.context_length(), stated if isinstance(stated, int) else 1 << 30)
         self.vocabulary = live.get_input_embeddings().num_embeddings
         self.weights: dict[str, Tensor] = {n: p.data for n, p in self.model.named_parameters() if p.is_floating_point()}
+        self.linear = linear_layers(self.model)
         self.base = Base(self._root, self.device)
         self.prepared = False
         self.current = BASE
@@ -71,6 +74,10 @@ class TransformersBackend:
         if weights.perturbation is None:
             for name, weight in self.weights.items():
                 weight.copy_(self.base.weights[name])
+        elif weights.perturbation.scheme == "low-rank":
+            if not self.linear:
+                raise UserError(f"model {self.name!r} has no linear layers, which low-rank noise is for; use --noise iid")
+            low_rank.perturb_linear(self.weights, self.base.weights, self.linear, weights.perturbation)
         else:
             perturb.perturb_all(self.weights, self.base.weights, weights.perturbation)
         self.current = weights
@@ -92,7 +99,9 @@ class TransformersBackend:
         """See Backend."""
         assert weights.perturbation is not None
         self.set_weights(weights)
-        found = noise_rounding.measure(self.base.weights.items(), weights.perturbation, self.model.dtype)
+        touched = self.linear if weights.perturbation.scheme == "low-rank" else self.base.weights.keys()
+        base = [(name, weight) for name, weight in self.base.weights.items() if name in touched]
+        found = noise_rounding.measure(base, weights.perturbation, self.model.dtype)
         return {name: sums.rounding for name, sums in found.items()}
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
@@ -141,6 +150,14 @@ class TransformersBackend:
         self.weights = {}
         for held in ("model", "forward", "base"):
             vars(self).pop(held, None)
+
+
+def linear_layers(model: Any) -> frozenset[str]:
+    """The matrices of linear layers inside the model, by name: neither embeddings nor what turns states into logits."""
+    head = model.get_output_embeddings()
+    layers = (torch.nn.Linear, Conv1D)
+    names = {f"{name}.weight" for name, part in model.named_modules() if isinstance(part, layers) and part is not head}
+    return frozenset(name for name, weight in model.named_parameters() if name in names and weight.is_floating_point())
 
 
 def _by_length(prompts: Sequence[Sequence[int]]) -> dict[int, list[int]]:

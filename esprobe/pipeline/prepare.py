@@ -65,6 +65,10 @@ def prepare(sweep: Sweep, pool: Pool, model: ModelFiles | None = None) -> Prepar
 def resolve(sweep: Sweep, model: ModelFiles, gpu: bool) -> tuple[str, str]:
     """The backend and dtype that `auto` means, with or without a GPU, or the ones asked for. Raises UserError."""
     backend = sweep.backend
+    if sweep.noise == "low-rank":
+        if backend == "vllm":
+            raise UserError("vllm perturbs weight by weight, so it has no low-rank noise; use --backend transformers")
+        backend = "transformers"
     installed = find_spec("vllm") is not None
     if backend == "auto":
         backend = "vllm" if installed and (gpu or not model.bundled) else "transformers"

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from esprobe.arms import MOST_DRAWS, SEED_BITS, TRUNCATIONS, Arm, NoiseScheme, Perturbation, Update, Weights, samples_of
+from esprobe.arms import HASHED, MOST_DRAWS, SEED_BITS, TRUNCATIONS, Arm, NoiseScheme, Perturbation, Update, Weights, samples_of
 from esprobe.bundled import BUNDLED
 from esprobe.errors import UserError
 from esprobe.methods import GREEDY, TEMPERATURE, MethodName, named
@@ -51,6 +51,7 @@ class Sweep:
     max_new_tokens: int | None = None  # none means 64 for a bundled model, 1024 for others
     seed: int = 42
     noise: NoiseScheme = "iid"
+    rank: int | None = None  # of `low-rank` noise; none means 1
     mixed: bool = False
     samples: int = 1
     temperatures: tuple[float, ...] = ()
@@ -85,6 +86,8 @@ class Sweep:
         for temperature in self.temperatures:
             if line := TEMPERATURE.refusal(temperature):
                 raise UserError(line)
+        if self.rank is not None and (self.noise != "low-rank" or self.rank < 1):
+            raise UserError("--rank is a whole number from 1, of --noise low-rank only")
         if self.samples > 1 and not self.temperatures:
             raise UserError("greedy decoding gives the same answer every time; give --samples-per-model a temperature with -T")
         if self.samples > 1 and self.draws * self.samples > MOST_DRAWS:
@@ -218,7 +221,9 @@ def _common(sweep: Sweep, task: str, resolved: Resolved) -> dict[str, Any]:
 def _noise(sweep: Sweep, resolved: Resolved) -> dict[str, Any]:
     """The settings that say how perturbations are made."""
     made: dict[str, Any] = {"seed": sweep.seed, "noise": sweep.noise}
-    return made | ({"seeds": f"{SEED_BITS} bits"} if sweep.noise == "iid" else {"device": resolved.device})
+    if sweep.noise == "low-rank":
+        made["rank"] = sweep.rank or 1
+    return made | ({"seeds": f"{SEED_BITS} bits"} if sweep.noise in HASHED else {"device": resolved.device})
 
 
 def units(planned: PlannedArm, problems: int, batch_size: int) -> Iterator[Unit]:

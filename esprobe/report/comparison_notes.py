@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from esprobe.analysis.best import unlike
 from esprobe.analysis.chosen import SPLITS, Draws, Halves
 from esprobe.analysis.comparison import Comparison
+from esprobe.report.notes import noise_notes
 from esprobe.report.plots.findings import difference_found, told_apart
 from esprobe.report.words import agree, arm_name, beyond, counted, percent, points
 
@@ -92,8 +93,7 @@ def _fairness(one: Comparison) -> Iterator[str]:
     if names:
         both = ", ".join(f"{key} ({one.first.settings[key]} / {one.second.settings[key]})" for key in names)
         yield f"note: the arms also differ in {both}."
-    if "shared-seed" in (one.first.settings.get("noise"), one.second.settings.get("noise")):
-        yield "shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme)."
+    yield from noise_notes([one.first, one.second])
     if one.common_seeds:
         yield (
             f"shared directions: {counted(one.common_seeds, 'model')} of either arm "

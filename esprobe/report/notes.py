@@ -236,9 +236,17 @@ def _depths(seen: Overview, ks: Sequence[int], names: Mapping[int, str]) -> list
         said.append(
             f"note: some problems of {_listed(partial)} have fewer draws; their pass@k is over those that have at least k."
         )
-    if any(arm.settings.get("noise") == "shared-seed" for arm in arms):
-        said.append("shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme).")
-    return said
+    return said + noise_notes(arms)
+
+
+def noise_notes(arms: Sequence[ArmRow]) -> list[str]:
+    """What is to be known of arms whose noise is not independent for every weight."""
+    schemes = {arm.settings.get("noise") for arm in arms}
+    notes = {
+        "shared-seed": "shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme).",
+        "low-rank": "low-rank noise moves linear layers only, each by a product of two thin matrices: not what iid draws.",
+    }
+    return [line for scheme, line in notes.items() if scheme in schemes]
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:

@@ -202,6 +202,9 @@ def _impossible(arm: Arm) -> str | None:
     truncated = arm.method != TEMPERATURE.name and any(name in arm.settings for name in TRUNCATIONS)
     if made and (truncated or arm.shares_draws != ("noise" in arm.settings)):
         return f"of method {arm.method} with the settings of another"
+    rank = arm.settings.get("rank")
+    if made and ((rank is not None) != (arm.settings.get("noise") == "low-rank") or (rank is not None and type(rank) is not int)):
+        return f"one with noise {_short(arm.settings.get('noise'))} of rank {_short(rank)}"
     return _impossible_population(arm)
 
 

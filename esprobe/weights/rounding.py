@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esprobe.arms import Perturbation
-from esprobe.weights import perturb
+from esprobe.weights import low_rank, perturb
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ def measure(
 
 
 def _pieces(name: str, weight: "Tensor", perturbation: Perturbation) -> "Iterator[tuple[Tensor, Tensor]]":
-    """A parameter's elements, and σ·noise of each, float32, as `perturb.perturb` adds it."""
+    """A parameter's elements, and σ·noise of each, float32, as `perturb.perturb` or `low_rank.perturb_linear` adds it."""
     import torch
 
     flat = weight.reshape(-1)
@@ -94,6 +94,10 @@ def _pieces(name: str, weight: "Tensor", perturbation: Perturbation) -> "Iterato
         generator = torch.Generator(device=weight.device).manual_seed(perturbation.seed)
         made = torch.randn(weight.shape, generator=generator, dtype=weight.dtype, device=weight.device) * perturbation.sigma
         yield flat, made.reshape(-1).float()
+        return
+    if perturbation.scheme == "low-rank":
+        made = low_rank.noise(perturbation.seed, name, weight.shape, perturbation.rank, weight.device)
+        yield flat, made.mul_(perturbation.sigma).reshape(-1)
         return
     size = 4 * (perturb.CHUNK if weight.device.type == "cpu" else perturb.DEVICE_CHUNK)
     for start in range(0, flat.numel(), size):
