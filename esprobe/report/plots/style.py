@@ -25,7 +25,7 @@ from esprobe.report.plots.fonts import DEFAULT, families
 
 JOINER = "\u2060"  # has no width of its own
 HEIGHT = 4.8  # inches
-TITLE = 97  # characters of a title's line, by their mean width
+TITLE = 100  # characters of a title's line, by their mean width
 FLAT = 0.45  # shares that are all below it would lie at the bottom of an axis up to 100%
 RC: dict[str, Any] = {
     "font.family": DEFAULT,
