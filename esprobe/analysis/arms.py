@@ -237,10 +237,10 @@ A = TypeVar("A", bound=ArmRow | ListedArm)
 
 
 def told_apart(arms: Sequence[A]) -> dict[int, str]:
-    """By arm: the settings in which arms of equal model, method, value and truncation differ, and noise that is not `iid`."""
-    alike: dict[tuple[str, str, float | None, tuple[str, ...]], list[A]] = {}
+    """By arm: settings in which arms of equal task, model, method, value and truncation differ, and noise that is not `iid`."""
+    alike: dict[tuple[str, str, str, float | None, tuple[str, ...]], list[A]] = {}
     for arm in arms:
-        alike.setdefault((arm.model, arm.method, arm.value, tuple(truncation(arm.settings))), []).append(arm)
+        alike.setdefault((arm.task, arm.model, arm.method, arm.value, tuple(truncation(arm.settings))), []).append(arm)
     found = {}
     for group in alike.values():
         keys = sorted({key for arm in group for key in arm.settings if key != "prompt_digest"})

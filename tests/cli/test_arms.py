@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from esprobe.analysis.arms import ListedArm
+from esprobe.report.listing import arms_report
 from tests.conftest import ESPROBE, HANGS_S, Run
 from tests.helpers.errors import one_line_error
 from tests.helpers.made import make
@@ -48,6 +50,13 @@ def test_arms_are_listed_with_their_ids_and_depth(esprobe: Run, db: Path) -> Non
     assert json.loads(listed[1]["settings"])["seed"] == 42
     shown = esprobe("--db", db, "arms").stdout
     assert re.search(r"^  2  countdown-tiny  T 0.6 +countdown +12 +6 +72$", shown, re.MULTILINE)
+
+
+def test_arms_of_several_tasks_have_their_task_in_its_column_alone() -> None:
+    made = [("countdown", "float32"), ("gsm8k", "float32"), ("gsm8k", "float16")]
+    arms = [ListedArm(i, t, "m", "d", "greedy", None, 4, 1, 4, None, {"task": t, "dtype": d}) for i, (t, d) in enumerate(made)]
+    assert "=" not in arms_report(arms[:2], "table")
+    assert "dtype=float16" in arms_report(arms[1:], "table")
 
 
 def test_arms_that_nobody_scored_are_listed_too(esprobe: Run, tmp_path: Path) -> None:
