@@ -34,6 +34,16 @@ class ModelOnTask:
     greedy: Mapping[int, Mapping[int, float]]
     votes: Mapping[int, ArmVotes] = field(default_factory=dict)
 
+    @property
+    def solved_anything(self) -> bool:
+        """Whether any rollout of the arms is correct."""
+        return any(arm.correct for arm in self.arms)
+
+    @property
+    def can_vote(self) -> bool:
+        """Whether votes say anything: an arm has several draws, and there is a correct answer to vote for."""
+        return self.solved_anything and any(arm.draws > 1 for arm in self.arms)
+
     def by_problems(self) -> list[list[ArmRow]]:
         """The arms by the problems that they have; what needs no skill depends on nothing else."""
         found: dict[tuple[int, ...], list[ArmRow]] = {}

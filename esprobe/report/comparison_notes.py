@@ -22,6 +22,8 @@ def comparison_finding(one: Comparison, a: str, b: str) -> str:
 
 def comparison_notes(one: Comparison, a: str, b: str, columns: Collection[str]) -> list[str]:
     """One line for each thing to know; `a` and `b` are the names of the arms, `columns` those of pass@k that are shown."""
+    if not one.solved_anything:
+        return [*_columns(one, a, b, columns), *_limits(one), *_fairness(one)]
     return [
         *_columns(one, a, b, columns),
         *_limits(one),
@@ -39,7 +41,8 @@ def _columns(one: Comparison, a: str, b: str, columns: Collection[str]) -> Itera
     yield f"{difference}{p}.{bootstrap}"
     if "union" in columns:
         yield "union: k/2 draws of each arm, the same budget as k of one."
-    yield from _changed(one, a, b)
+    if one.solved_anything:
+        yield from _changed(one, a, b)
     last = one.steps[-1]
     if last.chance is not None:
         floor = " greedy+: the greedy answer and k − 1 guesses." if "greedy+" in columns else ""
@@ -69,10 +72,13 @@ def _limits(one: Comparison) -> Iterator[str]:
         bound = f"at most {most:,}" if one.unknown else f"{most:,}"
         apart = f"; {one.unknown:,} of them {agree(one.unknown, 'is', 'are')} not proven solvable" if one.unknown else ""
         yield f"ceiling: {bound} of {counted(one.problems, 'problem')} can be solved{apart}."
+    if not one.solved_anything:
+        return
     if one.cover:
+        chance = "; chance: the same of random valid answers" if one.cover[0].chance is not None else ""
         yield (
-            "cover@τ: the share of problems of which at least a share τ of the draws is right; chance: the same of random valid "
-            f"answers. A τ below 2/{one.depth} is left out, since one lucky draw would suffice."
+            f"cover@τ: the share of problems of which at least a share τ of the draws is right{chance}. A τ below "
+            f"2/{one.depth} is left out, since one lucky draw would suffice."
         )
     else:
         yield f"cover@τ is left out: with {counted(one.depth, 'draw')} one lucky draw would suffice at any τ."
@@ -178,7 +184,7 @@ def _of_models(draws: Draws) -> Iterator[str]:
         )
     if draws.spread is not None:
         s = draws.spread
-        p = "" if s.p is None else f" (p = {s.p:.2g} of none)"
+        p = "" if s.p is None else " (p < 0.0001 of none)" if s.p < 0.0001 else f" (p = {s.p:.2g} of none)"
         truly = f"what remains is a true difference of {100 * s.tau:.1f} points" if s.true > 0 else "no true difference remains"
         seen, luck = 100 * s.observed**0.5, 100 * s.luck**0.5
         yield (

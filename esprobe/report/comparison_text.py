@@ -157,10 +157,17 @@ def _text(one: Comparison, scorer: str, style: Format, several: bool) -> str:
     drawn = f"{counted(one.problems, 'problem')}, {counted(one.depth, 'draw')} each"
     title = f"{_whose(one)}{arms}, on {drawn}, scored by {scorer}"
     curve = fit(lambda shape: _curve(one, a, b, shape), style, width, extras=("bootstrap", "greedy+", "p"))
+    parts = [heading(title, style, width, title=True), heading(comparison_finding(one, a, b), style, width), curve.text]
+    if one.solved_anything:  # otherwise these would be tables of zeros
+        parts += _details(one, a, b, style, width)
+    notes = comparison_notes(one, a, b, curve.columns)
+    said = [heading(note, style, width) for note in ([f"{_whose(one)}{a} against {b}:"] if several else []) + notes]
+    return "\n\n".join([*parts, "\n".join(said)])
+
+
+def _details(one: Comparison, a: str, b: str, style: Format, width: int | None) -> list[str]:
+    """Votes, problems won and lost, coverage and the best models, each table below its heading."""
     parts = [
-        heading(title, style, width, title=True),
-        heading(comparison_finding(one, a, b), style, width),
-        curve.text,
         *_voted(one, a, b, style, width),
         heading(f"Problems solved within the first {counted(one.depth, 'draw')} of each:", style, width),
         fitted(lambda _: _overlap(one, a, b), style, width),
@@ -174,9 +181,7 @@ def _text(one: Comparison, scorer: str, style: Format, several: bool) -> str:
     for draws in one.draws:
         best = f"Best models of {arm_name(draws.arm)} on these problems:"
         parts += [heading(best, style, width), fitted(_best_draws(draws), style, width)]
-    notes = comparison_notes(one, a, b, curve.columns)
-    said = [heading(note, style, width) for note in ([f"{_whose(one)}{a} against {b}:"] if several else []) + notes]
-    return "\n\n".join([*parts, "\n".join(said)])
+    return parts
 
 
 def _voted(one: Comparison, a: str, b: str, style: Format, width: int | None) -> list[str]:

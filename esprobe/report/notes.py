@@ -9,7 +9,7 @@ from esprobe.analysis.arms import ArmRow
 from esprobe.analysis.baselines import Tried, chance_at, distinct_at
 from esprobe.analysis.overview import Overview
 from esprobe.arms import is_member_arm
-from esprobe.report.words import agree, beyond, counted, names_of, percent
+from esprobe.report.words import agree, beyond, counted, distinct, names_of, percent
 
 BY_EXPRESSION = (
     "By expression, answers vote alike only if they are the same up to order, parentheses and signs. Counting by value takes "
@@ -18,12 +18,12 @@ BY_EXPRESSION = (
 OFF = 0.05  # how far the effective σ may be from the nominal one, and how many weights may stay as they were, unsaid
 
 
-def notes(seen: Overview, ks: Sequence[int], columns: Collection[str]) -> list[str]:
-    """One line for each thing to know, in the order of the tables. `ks`, `columns`: which they show."""
-    arms, names = seen.arms, _names(seen.arms)
+def notes(seen: Overview, ks: Mapping[int, Sequence[int]], columns: Collection[str]) -> list[str]:
+    """One line for each thing to know, in the order of the tables. `ks`, `columns`: which they show, the k by arm."""
+    arms, names = seen.arms, _names(seen)
     return [
-        *_columns(seen, ks, columns),
-        *_ceilings(arms),
+        *_columns(seen, ks, columns, names),
+        *_ceilings(seen, names),
         *_doubts(arms, ks, names),
         *_vote_doubts(seen, ks, names),
         *_unfinished(arms, names),
@@ -49,34 +49,49 @@ def _trained(seen: Overview, names: Mapping[int, str]) -> Iterator[str]:
         )
 
 
-def _names(arms: Sequence[ArmRow]) -> dict[int, str]:
+def _names(seen: Overview) -> dict[int, str]:
     """Short names that no two arms share, with the model where there are several."""
-    names = names_of(arms)
-    if len({arm.model_digest for arm in arms}) == 1:
+    names = {arm_id: name for found in seen.models for arm_id, name in names_of(found.arms).items()}
+    if len(seen.models) == 1:
         return names
-    return {arm.arm_id: f"{arm.model} {names[arm.arm_id]}" for arm in arms}
+    ids = [arm.arm_id for arm in seen.arms]
+    return dict(zip(ids, distinct([f"{arm.model} {names[arm.arm_id]}" for arm in seen.arms], ids), strict=True))
 
 
-def _columns(seen: Overview, ks: Sequence[int], columns: Collection[str]) -> list[str]:
+def _whose(arms: Sequence[ArmRow], seen: Overview, names: Mapping[int, str]) -> str:
+    """Whose figures these are: nothing if of all arms; the models that have no other arms, the names of what remains."""
+    ids = {arm.arm_id for arm in arms}
+    if len(ids) == len(seen.arms):
+        return ""
+    whole = [found.arms for found in seen.models if len(seen.models) > 1 and ids >= {arm.arm_id for arm in found.arms}]
+    rest = ids - {arm.arm_id for found in whole for arm in found}
+    return _listed([*(found[0].model for found in whole), *(names[arm.arm_id] for arm in arms if arm.arm_id in rest)])
+
+
+def _columns(
+    seen: Overview, ks: Mapping[int, Sequence[int]], columns: Collection[str], names: Mapping[int, str]
+) -> Iterator[str]:
     """What the columns and the rows without skill mean."""
-    said = []
-    if ks:
+    if any(ks.values()):
         shared = any(arm.shares_draws for arm in seen.arms)
         over = "problems, and over the perturbed models that all problems share" if shared else "problems"
-        said = [f"[low, high]: 95% interval over {over}.", *_guessing(seen, ks), *_voting(seen)]
+        yield f"[low, high]: 95% interval over {over}."
+        yield from _guessing(seen, ks, names)
+        yield from _voting(seen)
     if "solved" in columns:
-        said.append("solved: problems with at least one correct draw, out of all draws of the arm.")
-    return said
+        yield "solved: problems with at least one correct draw, out of all draws of the arm."
 
 
-def _guessing(seen: Overview, ks: Sequence[int]) -> Iterator[str]:
+def _guessing(seen: Overview, ks: Mapping[int, Sequence[int]], names: Mapping[int, str]) -> Iterator[str]:
     """What guessing scores at the largest k, as far as it is known."""
     deepest = max(seen.arms, key=lambda arm: arm.draws)
-    tried = seen.tried[deepest.arm_id]
-    chance, distinct = chance_at(tried, ks[-1]), distinct_at(tried, ks[-1])
+    tried, k = seen.tried[deepest.arm_id], ks[deepest.arm_id][-1]
+    chance, by_value = chance_at(tried, k), distinct_at(tried, k)
     if chance is not None:
-        apart = "" if distinct is None else f" values: {percent(distinct)}, if all possible values are equally likely."
-        scored = f"{percent(chance)} at k = {ks[-1]}"
+        met = seen.counts[deepest.arm_id].keys()
+        whose = _whose([arm for arm in seen.arms if seen.counts[arm.arm_id].keys() == met], seen, names)
+        scored = f"{percent(chance)} at k = {k}" + (f" on the problems of {whose}" if whose else "")
+        apart = "" if by_value is None else f" values: {percent(by_value)}, if all possible values are equally likely."
         yield f"chance: guessing alone, with uniformly random valid answers, would score {scored}.{apart}"
         if any(solved for found in seen.models for solved in found.greedy.values()):
             yield "greedy+: the greedy answer and k − 1 guesses. A model that adds nothing but variety reaches this."
@@ -88,7 +103,7 @@ def _guessing(seen: Overview, ks: Sequence[int]) -> Iterator[str]:
 
 def _voting(seen: Overview) -> Iterator[str]:
     """What vote@k is, and what each kind of ballot asks of whoever counts."""
-    if not any(arm.draws > 1 for arm in seen.arms):
+    if not any(found.can_vote for found in seen.models):
         return
     if "value" in seen.ballots:
         yield (
@@ -104,28 +119,31 @@ def _proven(problem: Tried) -> bool:
     return problem.chance is not None or problem.solvable is not None
 
 
-def _ceilings(arms: Sequence[ArmRow]) -> list[str]:
-    """How many problems can be solved: proven, unknown and impossible ones separately."""
-    said = []
-    for problems, solvable, unknown in sorted({(arm.problems, arm.solvable, arm.unknown) for arm in arms}):
+def _ceilings(seen: Overview, names: Mapping[int, str]) -> Iterator[str]:
+    """How many problems can be solved: proven, unknown and impossible ones separately; and whose, where arms differ in it."""
+    found: dict[tuple[int, int, int], list[ArmRow]] = {}
+    for arm in seen.arms:
+        found.setdefault((arm.problems, arm.solvable, arm.unknown), []).append(arm)
+    for (problems, solvable, unknown), arms in sorted(found.items(), key=lambda item: item[0]):
         impossible = problems - solvable - unknown
+        whose = f" ({named})" if (named := _whose(arms, seen, names)) else ""
         if unknown == problems:
             continue
         if unknown:
-            said.append(
-                f"at most: of {counted(problems, 'problem')} {solvable:,} {agree(solvable, 'is', 'are')} proven solvable, "
-                f"{impossible:,} proven impossible and "
+            yield (
+                f"at most{whose}: of {counted(problems, 'problem')} {solvable:,} {agree(solvable, 'is', 'are')} proven "
+                f"solvable, {impossible:,} proven impossible and "
                 f"{unknown:,} unknown, so at most {percent((solvable + unknown) / problems)} can be solved."
             )
         else:
             apart = f", {impossible:,} {agree(impossible, 'is', 'are')} proven impossible" if impossible else ""
-            said.append(
-                f"ceiling: {solvable:,} of {counted(problems, 'problem')} ({percent(solvable / problems)}) can be solved{apart}."
+            yield (
+                f"ceiling{whose}: {solvable:,} of {counted(problems, 'problem')} ({percent(solvable / problems)}) can be "
+                f"solved{apart}."
             )
-    return said
 
 
-def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
+def _doubts(arms: Sequence[ArmRow], ks: Mapping[int, Sequence[int]], names: Mapping[int, str]) -> list[str]:
     """Intervals that do not exist or are not trustworthy, and why."""
     said = []
     one = [names[arm.arm_id] for arm in arms if arm.shares_draws and arm.draws <= arm.samples]
@@ -133,7 +151,7 @@ def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str])
         said.append(f"1 model: {_listed(one)} has no interval; its share is over problems only, and another model may differ.")
     doubts: dict[str, dict[str, list[int]]] = {}  # why → arm → k
     for arm in arms:
-        for k in (k for k in ks if k in arm.at):
+        for k in (k for k in ks[arm.arm_id] if k in arm.at):
             interval = arm.at[k].interval
             if interval is not None and interval.doubt:
                 doubts.setdefault(interval.doubt, {}).setdefault(names[arm.arm_id], []).append(k)
@@ -143,13 +161,13 @@ def _doubts(arms: Sequence[ArmRow], ks: Sequence[int], names: Mapping[int, str])
     return said
 
 
-def _vote_doubts(seen: Overview, ks: Sequence[int], names: Mapping[int, str]) -> Iterator[str]:
+def _vote_doubts(seen: Overview, ks: Mapping[int, Sequence[int]], names: Mapping[int, str]) -> Iterator[str]:
     """Perturbation arms with too few blocks of models to show how much votes of other models would differ."""
     if "value" not in seen.ballots:
         return
     found: dict[int, list[str]] = {}  # how many blocks → arm and k
-    for arm in seen.arms:
-        for k in ks:
+    for arm in (arm for model in seen.models if model.can_vote for arm in model.arms):
+        for k in ks[arm.arm_id]:
             vote = seen.votes[arm.arm_id].at("value", k) if arm.draws > 1 and arm.arm_id in seen.votes else None
             if vote is not None and vote.blocks is not None and vote.few_blocks:
                 found.setdefault(vote.blocks, []).append(f"{names[arm.arm_id]} at k = {k}")
@@ -163,20 +181,19 @@ def _vote_doubts(seen: Overview, ks: Sequence[int], names: Mapping[int, str]) ->
 def _unfinished(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:
     """Rollouts that ended in no number, and those cut off at the limit of tokens, with their share of each arm."""
 
-    def shares(count: Callable[[ArmRow], int]) -> list[str]:
-        return [f"{names[arm.arm_id]} {_share(count(arm), arm.rollouts)}" for arm in arms if count(arm)]
+    def shares(count: Callable[[ArmRow], int]) -> str:
+        worst = sorted((arm for arm in arms if count(arm)), key=lambda arm: -count(arm) / arm.rollouts)
+        return _listed([f"{names[arm.arm_id]} ({_share(count(arm), arm.rollouts)})" for arm in worst])
 
     said = []
     nan, cut = shares(lambda arm: arm.nan), shares(lambda arm: arm.cut_off)
     if nan:
         said.append(
-            f"nan: {_listed(nan)} of the rollouts ended because the model's output was not a number (NaN): weights or dtype are "
-            "at fault, not the model's answers. Try --dtype float32 or bfloat16."
+            f"nan: rollouts of {nan} ended because the model's output was not a number (NaN): weights or dtype are at fault, "
+            "not the model's answers. Try --dtype float32 or bfloat16."
         )
     if cut:
-        said.append(
-            f"cut off: {_listed(cut)} of the rollouts reached --max-new-tokens, or filled the context, before they ended."
-        )
+        said.append(f"cut off: rollouts of {cut} reached --max-new-tokens, or filled the context, before they ended.")
     return said
 
 
@@ -224,19 +241,23 @@ def _samples(arms: Sequence[ArmRow], names: Mapping[int, str]) -> list[str]:
     ]
 
 
-def _depths(seen: Overview, ks: Sequence[int], names: Mapping[int, str]) -> list[str]:
+def _depths(seen: Overview, ks: Mapping[int, Sequence[int]], names: Mapping[int, str]) -> Iterator[str]:
     """Draws that are too few, and draws that are correlated."""
-    said, arms = [], seen.arms
-    too_deep = sorted({*seen.ks} - {*ks})
-    if too_deep:
-        deepest = max(arm.draws for arm in arms)
-        said.append(f"note: no arm has more than {counted(deepest, 'draw')}, so there is no {beyond(too_deep)}.")
-    partial = [names[arm.arm_id] for arm in arms if any(k in arm.at and arm.at[k].problems < arm.problems for k in ks)]
+    arms = seen.arms
+    short: dict[tuple[int, tuple[int, ...]], list[str]] = {}  # most draws, k that are asked for and beyond them → models
+    for found in seen.models:
+        most = max(arm.draws for arm in found.arms)
+        if too_deep := tuple(sorted({k for k in seen.ks if k > most})):
+            short.setdefault((most, too_deep), []).append(found.arms[0].model)
+    for (most, too_deep), models in short.items():
+        whose = "" if len(models) == len(seen.models) else f" of {_listed(models)}"
+        yield f"note: no arm{whose} has more than {counted(most, 'draw')}, so there is no {beyond(too_deep)}."
+    partial = [
+        names[arm.arm_id] for arm in arms if any(k in arm.at and arm.at[k].problems < arm.problems for k in ks[arm.arm_id])
+    ]
     if partial:
-        said.append(
-            f"note: some problems of {_listed(partial)} have fewer draws; their pass@k is over those that have at least k."
-        )
-    return said + noise_notes(arms)
+        yield f"note: some problems of {_listed(partial)} have fewer draws; their pass@k is over those that have at least k."
+    yield from noise_notes(arms)
 
 
 def noise_notes(arms: Sequence[ArmRow]) -> list[str]:
@@ -250,7 +271,7 @@ def noise_notes(arms: Sequence[ArmRow]) -> list[str]:
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:
-    """`a, b and c`, cut after `most`."""
+    """`a, b and c`, cut after `most`; empty without names."""
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

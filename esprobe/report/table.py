@@ -28,10 +28,12 @@ DEFAULT_KS = (1, 8, 64, 512, 4096)
 
 @dataclass(frozen=True)
 class Section:
-    """The tables of one model and task. `names`: what to call each arm; `apart`: how to tell alikes apart."""
+    """The tables of one model and task. `ks`: their columns; `names`: what to call an arm; `apart`: how to tell alikes apart."""
 
     title: str
+    scorer: str
     found: ModelOnTask
+    ks: Sequence[int]
     names: dict[int, str]
     apart: dict[int, str]
     components: "Mapping[int, Components]"
@@ -42,11 +44,11 @@ def report(seen: Overview, style: Format) -> str:
     if style in ("csv", "json"):
         return render(*_records(seen), style)
     width = layout.terminal_width() if style == "table" else None
-    most = max(arm.draws for arm in seen.arms)
-    wanted = [k for k in sorted(set(seen.ks or (*DEFAULT_KS, most))) if k <= most]
-    tables = [_tables(section, wanted, not seen.ks, style, width) for section in _sections(seen)]
+    sections = list(_sections(seen))
+    tables = [_tables(section, not seen.ks, style, width) for section in sections]
     columns = {name for table in tables for name in table.columns}
-    said = shown_lines("\n".join(notes(seen, wanted, columns)))
+    ks = {arm.arm_id: section.ks for section in sections for arm in section.found.arms}
+    said = shown_lines("\n".join(notes(seen, ks, columns)))
     return "\n\n".join(
         [*(table.text for table in tables), no_markup(said) if style == "markdown" else layout.paragraph(said, width)]
     )
@@ -64,7 +66,21 @@ def _sections(seen: Overview) -> Iterator[Section]:
         trained = f", {counted(first.steps, 'step')} of training from {first.root}" if first.steps else ""
         title = f"{model}{trained}: {first.task}, {problems}, scored by {seen.scorer}"
         split = {arm.arm_id: seen.components[arm.arm_id] for arm in found.arms if arm.arm_id in seen.components}
-        yield Section(title=title, found=found, names=names_of(found.arms), apart=told_apart(found.arms), components=split)
+        yield Section(
+            title=title,
+            scorer=seen.scorer,
+            found=found,
+            ks=_ks(seen.ks, found.arms),
+            names=names_of(found.arms),
+            apart=told_apart(found.arms),
+            components=split,
+        )
+
+
+def _ks(asked: Sequence[int], arms: Sequence[ArmRow]) -> list[int]:
+    """The k that the user asks for, or else the usual ones and the number of draws; none beyond the draws of all these arms."""
+    most = max(arm.draws for arm in arms)
+    return [k for k in sorted(set(asked or (*DEFAULT_KS, most))) if k <= most]
 
 
 # ── For programs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,19 +148,28 @@ def _vote_record(seen: Overview, arm: ArmRow, key: Key, k: int) -> dict[str, Any
 # ── For people ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tables(section: Section, ks: Sequence[int], may_hide: bool, style: Format, width: int | None) -> Fitted:
+def _tables(section: Section, may_hide: bool, style: Format, width: int | None) -> Fitted:
     """The title, and the tables of one model and task below one another; the columns are those of pass@k."""
+    ks = section.ks
     passes = fit(lambda shape: _passes(section, shape), style, width, ks, ("tokens", "draws", "solved"), may_hide)
-    parts = [heading(section.title, style, width, title=True), passes.text]
+    parts = [heading(section.title, style, width, title=True), *_nothing(section, style, width), passes.text]
     if ks and any(above_chance(arm, section.found.tried[arm.arm_id], min(arm.at)) for arm in section.found.arms):
         parts.append(heading("Above chance, in percentage points, paired by problem:", style, width))
         parts.append(fitted(lambda shape: _above(section, shape), style, width, ks, (), may_hide))
-    parts += _votes(section, ks, may_hide, style, width)
+    parts += _votes(section, may_hide, style, width)
     parts += _strata(section, style, width)
     if section.components:
         parts.append(heading("Variance of a verdict on one problem, by where it comes from:", style, width))
         parts.append(fitted(lambda shape: _split(section, shape), style, width, ks, ("SD of quality",)))
     return Fitted("\n\n".join(parts), passes.columns)
+
+
+def _nothing(section: Section, style: Format, width: int | None) -> list[str]:
+    """Where all tables are of zeros: that they are, and how to see why."""
+    if section.found.solved_anything:
+        return []
+    query = f"SELECT reason, count(*) FROM score WHERE scorer = '{section.scorer}' GROUP BY reason"
+    return [heading(f'No rollout of these arms is correct; `esprobe sql "{query}"` says why.', style, width)]
 
 
 def _passes(section: Section, shape: Shape) -> Made:
@@ -224,11 +249,11 @@ def _deviation(variance: float, ends: tuple[float, float] | None) -> str:
     return roots[0] if ends is None else f"{roots[0]} [{', '.join(roots[1:])}]"
 
 
-def _votes(section: Section, ks: Sequence[int], may_hide: bool, style: Format, width: int | None) -> list[str]:
-    """vote@k of every arm, a table for each kind of ballot that there is; none where no arm has draws to vote with."""
+def _votes(section: Section, may_hide: bool, style: Format, width: int | None) -> list[str]:
+    """vote@k of every arm, a table for each kind of ballot that there is; none where votes say nothing."""
     parts: list[str] = []
-    votes = section.found.votes
-    if not any(arm.draws > 1 for arm in section.found.arms):
+    votes, ks = section.found.votes, section.ks
+    if not section.found.can_vote:
         return parts
     for key in KEYS:
 
@@ -249,7 +274,7 @@ def _strata(section: Section, style: Format, width: int | None) -> list[str]:
     """pass@k of every arm on each stratum of the problems, at as many draws as more than half of the arms with several have."""
     arms = [arm for arm in section.found.arms if arm.draws > 1]
     alike = sum(any(arm.draws > 1 for arm in members) for members in section.found.by_problems()) == 1
-    parts = strata_of(section.found.tried[arms[0].arm_id]) if alike else {}
+    parts = strata_of(section.found.tried[arms[0].arm_id]) if alike and section.found.solved_anything else {}
     if not parts:
         return []
     k = sorted((arm.draws for arm in arms), reverse=True)[len(arms) // 2]

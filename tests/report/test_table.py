@@ -22,7 +22,7 @@ from esprobe.report.words import percent, points
 from esprobe.store.store import RolloutRow, Store
 from esprobe.tasks.base import Facts, Score
 from esprobe.tasks.countdown.task import Countdown
-from tests.conftest import Run
+from tests.conftest import Run, run_esprobe
 from tests.helpers.terminal import numbers, on_terminal
 from tests.helpers.wired import compare_report, load_arms, report, save_plots
 
@@ -137,8 +137,8 @@ def test_a_scorer_without_a_proof_of_its_own_has_no_chance_and_no_ceiling(tmp_pa
 def test_rollouts_that_ended_in_no_number_or_at_the_limit_are_told_with_their_share(tmp_path: Path) -> None:
     path = make(tmp_path / "r.db", [EASY, HARD], [Made("temperature", 0.5, ["nnn+", "n---"]), Made("greedy", None, "+l")])
     text = shown(path)
-    assert "nan: T 0.5 50.0% of the rollouts ended because the model's output was not a number (NaN)" in text
-    assert "cut off: greedy 50.0% of the rollouts reached --max-new-tokens, or filled the context, before" in text
+    assert "nan: rollouts of T 0.5 (50.0%) ended because the model's output was not a number (NaN)" in text
+    assert "cut off: rollouts of greedy (50.0%) reached --max-new-tokens, or filled the context, before" in text
     records = json.loads(report(path, Filter(), (), "json"))
     assert {(r["method"], r["nan"], r["cut_off"]) for r in records} == {("greedy", 0, 1), ("temperature", 4, 0)}
     assert "nan:" not in shown(make(tmp_path / "s.db", [EASY, HARD], [Made("greedy", None, "+-")]))
@@ -171,6 +171,34 @@ def test_a_k_beyond_the_draws_has_no_column_and_is_said(tmp_path: Path) -> None:
     assert "[low, high]" not in alone
     compared = compare_report(path, pair=(1, 2), ks=(1, 10))
     assert "note: both arms have only 1 draw, so there is no pass@10." in compared
+
+
+def test_of_several_models_every_column_and_note_says_whose_it_is(tmp_path: Path) -> None:
+    arms = [Made("temperature", 0.5, ["+-" * 8] * 4, "base"), Made("temperature", 0.5, ["+l+", "--l"], "other")]
+    path = make(tmp_path / "r.db", [EASY, HARD] * 2, arms)
+    base, other = shown(path).split("other: countdown, 2 problems")
+    assert re.findall(r"pass@\d+", base.splitlines()[2]) == ["pass@1", "pass@8", "pass@16"]
+    assert re.findall(r"pass@\d+", other.splitlines()[2]) == ["pass@1", "pass@3"]
+    assert "at k = 16 on the problems of base." in other
+    assert "ceiling (base): 4 of 4 problems" in other
+    assert "ceiling (other): 2 of 2 problems" in other
+    assert "cut off: rollouts of other T 0.5 (33.3%) reached" in other
+    assert "#" not in other
+    assert "note: no arm of other has more than 3 draws, so there is no pass@8." in shown(path, ks=[8])
+    assert not re.search(r"\(base\)|on the problems of", shown(path, Filter(model="base")))
+
+
+def test_where_nothing_is_correct_the_report_says_so_and_has_no_tables_of_zeros(tmp_path: Path) -> None:
+    arms = [Made("temperature", 0.5, ["----"] * 4), Made("perturbation", 0.1, ["----"] * 4)]
+    path = make(tmp_path / "r.db", [EASY, HARD] * 2, arms)
+    text = shown(path)
+    assert text.splitlines()[2].startswith("No rollout of these arms is correct; `esprobe sql")
+    assert run_esprobe("--db", path, "sql", text.split("`")[1].split('"')[1]).stdout.split()[-2:] == ["wrong_value", "32"]
+    assert row(text, "chance")
+    compared = compare_report(path)
+    for said in (text, compared):
+        assert not re.search(r"vote@k|won|winner's curse|Best models|by kind of problem|cover@", said)
+    assert "No rollout" not in shown(make(tmp_path / "s.db", [EASY], [Made("greedy", None, "+")]))
 
 
 def test_one_of_a_kind_is_no_plural(tmp_path: Path) -> None:
