@@ -38,7 +38,9 @@ app = App(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Does evolution-strategies fine-tuning find anything that sampling the base model would not? Samples a model at several "
-    "temperatures and under random perturbations of its weights, keeps every rollout in SQLite, and reports pass@k.",
+    "temperatures and under random perturbations of its weights, keeps every rollout in SQLite, and reports pass@k: how often at "
+    "least one of k answers is correct. An arm is one setting that is sampled: a model, a method, its T or σ, and all else that "
+    "matters.",
     epilog="Example: esprobe sample-temp -T 0.6 -n 16; esprobe sample-perturb --sigma 0.01 -n 16; esprobe report",
 )
 
@@ -78,7 +80,8 @@ ShownTaskOption = Annotated[
 def main_options(
     ctx: typer.Context,
     db: Annotated[
-        Path, typer.Option(envvar="ESPROBE_DB", metavar="PATH", help="The results database; created if missing.")
+        Path,
+        typer.Option(envvar="ESPROBE_DB", metavar="PATH", help="The results database; sampling, import and merge create it."),
     ] = Path("esprobe.db"),
     quiet: Annotated[bool, typer.Option("--quiet", envvar="ESPROBE_QUIET", help="No progress, only results.")] = False,
     version: Annotated[

@@ -21,9 +21,11 @@ def score(
     ctx: typer.Context,
     scorer: Annotated[
         str | None,
-        typer.Option(envvar="ESPROBE_SCORER", help="Such as countdown-published or gsm8k-lenient; default: the task's own."),
+        typer.Option(
+            envvar="ESPROBE_SCORER", help="Scorer to use, such as countdown-published or gsm8k-lenient; default: the task's own."
+        ),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Also rescore what this scorer has scored.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also score again what this scorer has already scored.")] = False,
 ) -> None:
     """Score stored rollouts without generating anything."""
     from contextlib import closing
@@ -61,7 +63,9 @@ def import_(
     task: TaskOption = DEFAULT,
     form: Annotated[
         FileFormat,
-        typer.Option("--format", metavar="NAME", help="esprobe, lm-eval (samples) or inspect (logs); auto: as it looks."),
+        typer.Option(
+            "--format", metavar="NAME", help="Form of the file: esprobe, lm-eval (samples) or inspect (logs); auto: by its look."
+        ),
     ] = "auto",
     model: Annotated[str, typer.Option(help="Name of the model that generated them.")] = IMPORTED.name,
     label: Annotated[str, typer.Option(help="Distinguishes several imports of one model.")] = "",
@@ -127,7 +131,7 @@ def export_model(
     out: Annotated[Path, typer.Option(help="The folder to write, which must not be there yet.")],
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"],
-        typer.Option(help="float32, which keeps every bit of what was trained, bfloat16 or float16."),
+        typer.Option(help="Number format: float32, which keeps every bit of what was trained, bfloat16 or float16."),
     ] = "float32",
 ) -> None:
     """Write a trained model as a Hugging Face folder."""

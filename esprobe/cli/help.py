@@ -4,6 +4,7 @@ Knows what an option of typer is called and says of itself; no option and no com
 """
 
 import inspect
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from typer.core import TyperCommand
 from esprobe.report.encoding import encodable
 
 NARROWEST, WIDEST = 40, 100  # columns that a page is laid out for
+TIED = "\xa0"  # a space at which no line is broken
 LEFT = 33  # columns for an option and its value, at most; a longer one has a line to itself
 ARGUMENTS, OTHERS = "Arguments", "Options"  # the groups of what has no other
 STARRED = " *"  # what marks an option that a variable can set
@@ -79,7 +81,9 @@ def page(command: Any, ctx: Any, groups: dict[str, list[Entry]]) -> str:
 def _columns(entries: Iterable[Entry], left: int, width: int) -> str:
     lines = []
     for name, told in entries:
-        first, *more = textwrap.wrap(told, width - left - 2, break_long_words=False, break_on_hyphens=False) or [""]
+        tied = re.sub(r"\[[^\]]*\]| \*$", lambda part: part[0].replace(" ", TIED), told)  # a default, and the star
+        wrapped = textwrap.wrap(tied, width - left - 2, break_long_words=False, break_on_hyphens=False)
+        first, *more = [line.replace(TIED, " ") for line in wrapped] or [""]
         if len(name) + 2 > left:
             lines += [f"  {name}"]
             more, first = [first, *more], ""

@@ -39,7 +39,7 @@ def _apply_preset(ctx: typer.Context, name: str | None) -> str | None:
 TaskOption = Annotated[
     str,
     typer.Option(
-        "--task", envvar="ESPROBE_TASK", help=f"What is asked: {', '.join(known_tasks())} (any data set of reasoning-gym)."
+        "--task", envvar="ESPROBE_TASK", help=f"Kind of problem: {', '.join(known_tasks())} (any data set of reasoning-gym)."
     ),
 ]
 TaskOptionOption = Annotated[
@@ -48,7 +48,7 @@ TaskOptionOption = Annotated[
         "--task-option",
         metavar="KEY=VALUE",
         envvar="ESPROBE_TASK_OPTION",
-        help="What a task's own problems shall be like (repeatable), such as seed=1 or min_words=3.",
+        help="Setting of a data set of reasoning-gym (repeatable), such as seed=1 or min_words=3.",
     ),
 ]
 ModelOption = Annotated[
@@ -56,7 +56,8 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         envvar="ESPROBE_MODEL",
-        help="Hugging Face name, folder, or bundled: countdown-tiny, countdown-tiny-base, countdown-tiny-es.",
+        help="Hugging Face name, folder, trained model of the database (NAME@ITERATION), or bundled: countdown-tiny, "
+        "countdown-tiny-base, countdown-tiny-es.",
     ),
 ]
 ModelNameOption = Annotated[
@@ -65,12 +66,17 @@ ModelNameOption = Annotated[
 ]
 TrainedFromOption = Annotated[
     str | None,
-    typer.Option("--trained-from", envvar="ESPROBE_TRAINED_FROM", help="The model was trained elsewhere, from this one."),
+    typer.Option(
+        "--trained-from", envvar="ESPROBE_TRAINED_FROM", help="For a model that was trained elsewhere: the one it was made from."
+    ),
 ]
 SpentOption = Annotated[
     int | None,
     typer.Option(
-        "--rollouts-spent", min=0, envvar="ESPROBE_ROLLOUTS_SPENT", help="How many rollouts that training took, for --budget."
+        "--rollouts-spent",
+        min=0,
+        envvar="ESPROBE_ROLLOUTS_SPENT",
+        help="With --trained-from: how many rollouts that training took, for `report --budget`.",
     ),
 ]
 BackendOption = Annotated[
@@ -88,7 +94,7 @@ DTypeOption = Annotated[
         "--dtype",
         metavar="NAME",
         envvar="ESPROBE_DTYPE",
-        help="float32, bfloat16 or float16; auto: float32 on a CPU, the checkpoint's own on a GPU.",
+        help="Number format of the weights: float32, bfloat16 or float16; auto: float32 on a CPU, the checkpoint's own on a GPU.",
     ),
 ]
 DataOption = Annotated[
@@ -96,28 +102,33 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         envvar="ESPROBE_DATA",
-        help="Problems as JSON, JSON Lines or CSV; without it the task's own, or for train others.",
+        help="File of problems: JSON, JSON Lines or CSV; default: the task's own, for `train` other ones.",
     ),
 ]
 TrainingProblemsOption = Annotated[
-    bool, typer.Option("--training-problems", help="Without --data: those that `train` takes, not the task's own.")
+    bool, typer.Option("--training-problems", help="Take the problems that `train` takes by default, not the task's own.")
 ]
 PromptOption = Annotated[
-    PromptFormat, typer.Option("--prompt", envvar="ESPROBE_PROMPT", help="Rendered by the chat template, or as plain text.")
+    PromptFormat,
+    typer.Option(
+        "--prompt", envvar="ESPROBE_PROMPT", help="Whether the model's chat template renders the problem, or it is plain text."
+    ),
 ]
-OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="Number of the first problem, from 0.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of problems; default: all.")]
+OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="First problem to take, counted from 0.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="How many problems to take; default: all.")]
 TokensOption = Annotated[
     int | None,
     typer.Option(
         "--max-new-tokens",
         min=1,
         envvar="ESPROBE_MAX_NEW_TOKENS",
-        help="Longest generation; 64 for a bundled model, 1024 for others.",
+        help="Tokens per rollout, at most; default: 64 for a bundled model, 1024 for others.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED", help="Base seed of all draws.")]
-GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Leave out the greedy baseline.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, envvar="ESPROBE_SEED", help="Base seed, from which every draw has its own.")
+]
+GreedyOption = Annotated[bool, typer.Option("--no-greedy", help="Leave out the greedy baseline, one draw per problem.")]
 BatchOption = Annotated[
     int,
     typer.Option(
@@ -126,7 +137,9 @@ BatchOption = Annotated[
 ]
 EnginesOption = Annotated[
     int,
-    typer.Option("--engines", min=1, envvar="ESPROBE_ENGINES", help="Engines that work at once, one per GPU; several need Ray."),
+    typer.Option(
+        "--engines", min=1, envvar="ESPROBE_ENGINES", help="Engines that work at once, one per GPU; more than one needs Ray."
+    ),
 ]
 TensorOption = Annotated[
     int,
@@ -140,7 +153,10 @@ TensorOption = Annotated[
 RayOption = Annotated[
     str | None,
     typer.Option(
-        "--ray-address", envvar="ESPROBE_RAY_ADDRESS", help="The Ray cluster to run the engines on; default: this machine."
+        "--ray-address",
+        metavar="HOST:PORT",
+        envvar="ESPROBE_RAY_ADDRESS",
+        help="Ray cluster to run the engines on; default: this machine.",
     ),
 ]
 TimeoutOption = Annotated[
@@ -149,8 +165,8 @@ TimeoutOption = Annotated[
         "--engine-timeout",
         min=1,
         envvar="ESPROBE_ENGINE_TIMEOUT",
-        help="Seconds after which one of several engines counts as hung and is replaced; default: 20 times "
-        "the slowest unit so far, at least 300.",
+        help="Seconds without an answer after which one of several engines is replaced; default: 20 times the slowest unit of "
+        "work so far, at least 300.",
     ),
 ]
 PresetOption = Annotated[
@@ -163,7 +179,7 @@ PresetOption = Annotated[
         help="Settings by name (paper, es-at-scale, countdown-tiny-es) or from a .toml file; other options override them.",
     ),
 ]
-DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, the first value only, 32 draws.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="A small trial: 32 problems, 32 draws, the first T or σ alone.")]
 
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would be generated, and about how long it would take.")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from esprobe.cli.app import WHAT_TO_SHOW
+from esprobe.methods import NAMES
 
 
 def _shown(*names: str, **settings: Any) -> Any:
@@ -16,9 +17,16 @@ def _report(*names: str, **settings: Any) -> Any:
     return typer.Option(*names, rich_help_panel="Other reports", **settings)
 
 
-KsOption = Annotated[list[int] | None, _shown("-k", min=1, help="A k of pass@k (repeatable).")]
+KsOption = Annotated[
+    list[int] | None,
+    _shown(
+        "-k",
+        min=1,
+        help="k of pass@k and vote@k (repeatable); default: 1, 8, 64, 512, 4096 and all draws, for --compare 1, 2, 4, …",
+    ),
+]
 ShownModelOption = Annotated[str | None, _shown(help="Only models whose name contains this.")]
-ShownMethodsOption = Annotated[list[str] | None, _shown(help="Only this method (repeatable).")]
+ShownMethodsOption = Annotated[list[str] | None, _shown(help=f"Only this method (repeatable): {', '.join(NAMES)}.")]
 ShownValuesOption = Annotated[list[float] | None, _shown(help="Only this T or σ (repeatable).")]
 PlotsOption = Annotated[
     Path | None,
@@ -42,13 +50,17 @@ CompareOption = Annotated[
 SelectOption = Annotated[bool, _report("--select", help="What choosing perturbed models on some problems is worth on others.")]
 BudgetOption = Annotated[bool, _report("--budget", help="Training, selection, votes and samples at equal numbers of rollouts.")]
 MarginOption = Annotated[
-    float, _report(metavar="POINTS", min=0, max=100, help="With --budget: a difference that needs no training.")
+    float,
+    _report(
+        metavar="POINTS", min=0, max=100, help="With --budget: a gain, in percentage points, that would not be worth a training."
+    ),
 ]
 TrainFileOption = Annotated[
     Path | None,
     _report(
         metavar="FILE",
-        help="With --select: the problems to choose on; random halves without it. With --budget: what is not tested.",
+        help="File of problems to choose models and settings on, apart from those to test; default: with --select random halves, "
+        "with --budget what the base alone has answered.",
     ),
 ]
 PageArmsOption = Annotated[list[int] | None, _shown("--arm", help="Only the arm with this id, see `esprobe arms` (repeatable).")]

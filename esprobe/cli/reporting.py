@@ -53,7 +53,7 @@ def report(
     train: TrainFileOption = None,
     arm: ShownArmsOption = None,
 ) -> None:
-    """Show every arm: pass@k with error bars, problems solved, and what guessing would score on the same problems."""
+    """Show every arm: pass@k with 95% intervals, problems solved, and what guessing would score on the same problems."""
     from esprobe.analysis import reading
     from esprobe.analysis.arms import Filter
     from esprobe.analysis.which import scorer_of
@@ -205,7 +205,7 @@ def explore(
 
 @app.command(epilog="Example: esprobe arms --format csv")
 def arms(ctx: typer.Context, style: FormatOption = "table") -> None:
-    """List every arm with its id, its settings and how much it has."""
+    """List every arm with its id and settings, and how many problems, draws and rollouts it has."""
     from esprobe.analysis import reading
     from esprobe.analysis.listing import listed_arms
     from esprobe.report.listing import arms_report
@@ -229,7 +229,7 @@ def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement.")],
     style: FormatOption = "table",
 ) -> None:
-    """Run a read-only query over tables and views."""
+    """Run a read-only query over tables and views. `SELECT name, sql FROM sqlite_master` lists them."""
     from esprobe.analysis import reading
     from esprobe.report.render import render
 

@@ -21,6 +21,7 @@ def test_every_page_fits_80_columns_in_our_words(command: str) -> None:
     page = on_terminal(80, *command.split(), "-h")
     lines = re.sub(r"\x1b\[\d+m", "", page).splitlines()
     assert max(map(len, lines)) <= 80
+    assert "*" not in [line.strip() for line in lines]  # the star is with the words that it belongs to
     assert not re.search(LIBRARY_WORDS, page)
     assert lines[0].startswith(f"Usage: esprobe {command}".rstrip())
     assert any(line.startswith("Example: esprobe ") for line in lines)
@@ -32,6 +33,14 @@ def test_every_command_and_option_is_explained_in_its_place(esprobe: Run) -> Non
     for name, command in COMMANDS.items():
         for option in command.params:
             assert option.help, (name, option.name)
+
+
+@pytest.mark.parametrize("command", ["sample-temp", "sample-perturb", "train"])
+def test_every_value_of_a_sweep_says_its_default(command: str) -> None:
+    without = {"--task-option", "--trained-from", "--rollouts-spent", "--preset", "--evaluate-every"}  # off unless they are given
+    for option in COMMANDS[command].params:
+        if not (option.is_flag or without.intersection(option.opts) or (command == "train" and "-T" in option.opts)):
+            assert option.default not in (None, "") or re.search(r"default: |\[[\d., ]+\]", option.help), option.opts
 
 
 def test_every_variable_is_named_after_its_option() -> None:
