@@ -177,7 +177,7 @@ def passing(arms: Sequence[ArmRow], chosen: Filter) -> list[ArmRow]:
 
 def no_arm(arm_id: int) -> UserError:
     """The error where the user names an arm that does not exist."""
-    return UserError(f"there is no arm {arm_id} here; `esprobe report --format csv` shows arm_id")
+    return UserError(f"there is no arm {arm_id} here; `esprobe arms` lists them")
 
 
 def with_ks(arm: ArmRow, tried: Sequence[Tried], ks: Iterable[int]) -> ArmRow:

@@ -108,9 +108,10 @@ def budgets(connection: sqlite3.Connection, chosen: Filter, margin: float, train
         return found
     if refused:
         raise refused[0]
+    why = "no trained model here" if chosen.model is None else f"no trained model or base here is called {chosen.model!r}"
     raise UserError(
-        "no trained model passes these filters, so there is no budget to compare at; "
-        "`esprobe train --name es --evaluate-every 5 --test-data FILE` makes some and evaluates them"
+        f"{why}, so there is no budget to compare at; `esprobe train --evaluate-every 5` makes some and evaluates them, and "
+        "`esprobe train --dry-run` says what that would take"
     )
 
 

@@ -128,7 +128,7 @@ def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] 
 def _named(arms: Sequence[ArmRow], pair: Sequence[int]) -> tuple[ArmRow, ArmRow]:
     """The two arms that the user names. Raises UserError."""
     if len(set(pair)) != 2:
-        raise UserError("a comparison needs two different arms: --arm ID --arm ID, with IDs from `esprobe report --format csv`")
+        raise UserError("a comparison needs two different arms: --arm ID --arm ID, with IDs from `esprobe arms`")
     by_id = {arm.arm_id: arm for arm in arms}
     for arm_id in pair:
         if arm_id not in by_id:

@@ -62,7 +62,8 @@ def failure(error: sqlite3.Error) -> UserError:
         return UserError("only queries are allowed here: SELECT, or a PRAGMA that looks at tables")
     if damaged(error):
         return UserError(f"the query failed ({error}): {DAMAGED}")
-    return UserError(f"the query failed: {error}")
+    there = "; `SELECT name, sql FROM sqlite_master` lists tables, views and columns" if "no such" in str(error) else ""
+    return UserError(f"the query failed: {error}{there}")
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

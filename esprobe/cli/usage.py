@@ -1,5 +1,6 @@
 """What is wrong with a command as it was typed, in the words of esprobe's options. Knows typer's errors, no command."""
 
+import re
 from typing import Any
 
 # A library's kind of error → what it means to whoever typed the value, with the value and the limit.
@@ -13,6 +14,13 @@ _WORDS = {
     "greater_than_equal": "must be at least {ge:g}, not {plain}",
     "less_than_equal": "must be at most {le:g}, not {plain}",
 }
+# What typer says → what is meant; the groups of the one are filled into the other.
+_SAID = (
+    (r"Invalid value: (.*)", r"\1"),
+    (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"the command takes no further word: \1"),
+    (r"Option (.*) requires an argument", r"\1 needs a value after it"),
+    (r"No such option: (\S+) \(Possible options: (.*)\)", r"No such option: \1. Did you mean \2?"),
+)
 
 
 def usage_line(error: Any) -> str:
@@ -24,7 +32,7 @@ def usage_line(error: Any) -> str:
 def _what(error: Any, ctx: Any) -> str:
     param, found = getattr(error, "param", None), getattr(error.__cause__, "errors", None)
     if param is None or found is None:
-        return str(error.format_message()).rstrip(".")
+        return _in_our_words(str(error.format_message()).rstrip("."))
     first = found()[0]
     words = _WORDS.get(first["type"])
     if words is None:
@@ -32,6 +40,12 @@ def _what(error: Any, ctx: Any) -> str:
     else:
         said = words.format(value=repr(first["input"]), plain=first["input"], **first.get("ctx", {}))
     return f"{_name(param, ctx)}{' ' if said.startswith('must') else ': '}{said}"
+
+
+def _in_our_words(said: str) -> str:
+    for pattern, meant in _SAID:
+        said = re.sub(f"^{pattern}$", meant, said, flags=re.DOTALL)
+    return said
 
 
 def _name(param: Any, ctx: Any) -> str:

@@ -12,5 +12,6 @@ def export_model(db: Path, model: str, out: Path, dtype: str) -> None:
 
     found = origin(db, model)
     if found is None:
-        raise UserError(f"{model} is not the name of a trained model, which is NAME@ITERATION")
+        there = '`esprobe sql "SELECT model FROM training"` lists them'
+        raise UserError(f"{model} is not the name of a trained model, which is NAME@ITERATION; {there}")
     export(found.files(), found.updates, out, dtype)

@@ -82,7 +82,11 @@ def _text(path: Path) -> str:
         if len(content) > MAX_BYTES:
             raise UserError(f"{path}: has more than {MAX_BYTES >> 20:,} MiB; cut it into several files")
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read as text: byte {error.start + 1:,} is not UTF-8") from None
+    except OSError as error:
         raise UserError(f"{path}: cannot be read as text ({_cause(error)})") from None
 
 

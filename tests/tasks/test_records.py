@@ -64,7 +64,7 @@ def test_a_broken_csv_is_refused_with_its_line(tmp_path: Path, text: str, says: 
     [
         (b"PAR1\x15\x04PAR1", "a Parquet file; make JSON Lines of it"),
         (gzip.compress(json.dumps(ROWS).encode()), "gunzip"),
-        (b"\xff\xfe", "cannot be read as text"),
+        (b"ab\xff\xfe", "cannot be read as text: byte 3 is not UTF-8$"),
     ],
 )
 def test_a_file_that_is_no_text_is_refused_with_the_way_out(tmp_path: Path, content: bytes, says: str) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
@@ -53,6 +54,8 @@ def refusal(name: str, options: Mapping[str, Any]) -> str | None:
 def _created(name: str, options: Mapping[str, Any], seed: int, size: int) -> Any:
     """The data set, or as a text why there is none."""
     if name not in DATASETS:
+        if close := get_close_matches(name, sorted(DATASETS)):
+            return f"there is no such data set; did you mean {' or '.join(close)}?"
         return f"there is no such data set; there are {', '.join(sorted(DATASETS))}"
     known = _defaults(name)
     for key in options:
