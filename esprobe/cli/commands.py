@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,11 @@ from esprobe.methods import IMPORTED, NAMES, MethodName
 from esprobe.pipeline.foreign import FileFormat
 from esprobe.report import render as rendering
 from esprobe.tasks.registry import DEFAULT
+
+
+def _imported(*names: str, **settings: Any) -> Any:
+    """An option that says what an imported file is."""
+    return typer.Option(*names, rich_help_panel="Rollouts", **settings)
 
 
 @app.command(epilog="Example: esprobe score --scorer countdown-published")
@@ -63,14 +68,14 @@ def import_(
     task: TaskOption = DEFAULT,
     form: Annotated[
         FileFormat,
-        typer.Option(
+        _imported(
             "--format", metavar="NAME", help="Form of the file: esprobe, lm-eval (samples) or inspect (logs); auto: by its look."
         ),
     ] = "auto",
-    model: Annotated[str, typer.Option(help="Name of the model that generated them.")] = IMPORTED.name,
-    label: Annotated[str, typer.Option(help="Distinguishes several imports of one model.")] = "",
-    method: Annotated[MethodName, typer.Option(help=f"How they were sampled: {', '.join(NAMES)}.")] = IMPORTED.name,
-    value: Annotated[float | None, typer.Option(help="The T or σ they were sampled at.")] = None,
+    model: Annotated[str, _imported(help="Name of the model that generated them.")] = IMPORTED.name,
+    label: Annotated[str, _imported(help="Distinguishes several imports of one model.")] = "",
+    method: Annotated[MethodName, _imported(help=f"How they were sampled: {', '.join(NAMES)}.")] = IMPORTED.name,
+    value: Annotated[float | None, _imported(help="The T or σ they were sampled at.")] = None,
 ) -> None:
     """Import rollouts made elsewhere and score them; the same file again adds nothing."""
     from esprobe.pipeline.import_rollouts import Source, import_rollouts
@@ -128,7 +133,7 @@ def _confirmed(question: str) -> bool:
 def export_model(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(metavar="NAME@ITERATION", help="A trained model of the database.")],
-    out: Annotated[Path, typer.Option(help="The folder to write, which must not be there yet.")],
+    out: Annotated[Path, typer.Option(help="The folder to write, which must not exist yet.")],
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"],
         typer.Option(help="Number format: float32, which keeps every bit of what was trained, bfloat16 or float16."),

@@ -1,4 +1,4 @@
-"""The options of `esprobe report`: names and help. Knows nothing of what is done with them."""
+"""The options of `esprobe report` and `explore`: names and help. Knows nothing of what is done with them."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,10 @@ from esprobe.methods import NAMES
 
 def _shown(*names: str, **settings: Any) -> Any:
     return typer.Option(*names, rich_help_panel=WHAT_TO_SHOW, **settings)
+
+
+def _output(*names: str, **settings: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="Output", **settings)
 
 
 def _report(*names: str, **settings: Any) -> Any:
@@ -30,14 +34,11 @@ ShownMethodsOption = Annotated[list[str] | None, _shown(help=f"Only this method 
 ShownValuesOption = Annotated[list[float] | None, _shown(help="Only this T or σ (repeatable).")]
 PlotsOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Also save the plots into this folder: PNG, SVG and PDF.", rich_help_panel="Output"),
+    _output(metavar="DIR", help="Also save the plots into this folder: PNG, SVG and PDF."),
 ]
 PlotOption = Annotated[
     list[str] | None,
-    typer.Option(
-        help="Save only this plot (repeatable), such as pass-at-k-overlaid; here without --plots.",
-        rich_help_panel="Output",
-    ),
+    _output(help="Save only this plot (repeatable), such as pass-at-k-overlaid; without --plots in the current folder."),
 ]
 CompareOption = Annotated[
     bool,
@@ -62,6 +63,12 @@ TrainFileOption = Annotated[
         help="File of problems to choose models and settings on, apart from those to test; default: with --select random halves, "
         "with --budget what the base alone has answered.",
     ),
+]
+PageFileOption = Annotated[Path, _output("--out", help="The HTML file; an existing one is replaced.")]
+ShowPageOption = Annotated[bool, _output("--open", help="Open it in the browser.")]
+PerCellOption = Annotated[
+    int,
+    _output("--rollouts-per-cell", min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts shown per arm and problem, at most."),
 ]
 PageArmsOption = Annotated[list[int] | None, _shown("--arm", help="Only the arm with this id, see `esprobe arms` (repeatable).")]
 ShownArmsOption = Annotated[

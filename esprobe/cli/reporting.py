@@ -15,6 +15,8 @@ from esprobe.cli.report_options import (
     KsOption,
     MarginOption,
     PageArmsOption,
+    PageFileOption,
+    PerCellOption,
     PlotOption,
     PlotsOption,
     SelectOption,
@@ -22,6 +24,7 @@ from esprobe.cli.report_options import (
     ShownMethodsOption,
     ShownModelOption,
     ShownValuesOption,
+    ShowPageOption,
     TrainFileOption,
 )
 from esprobe.methods import NAMES
@@ -171,11 +174,9 @@ def _print_files(lines: Sequence[str], style: Format) -> None:
 @app.command(epilog="Example: esprobe explore --out results.html --open")
 def explore(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="The HTML file; an existing one is replaced.")] = Path("esprobe.html"),
-    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-    rollouts_per_cell: Annotated[
-        int, typer.Option(min=0, envvar="ESPROBE_ROLLOUTS_PER_CELL", help="Texts shown per arm and problem, at most.")
-    ] = 4,
+    out: PageFileOption = Path("esprobe.html"),
+    show: ShowPageOption = False,
+    rollouts_per_cell: PerCellOption = 4,
     scorer: ScorerOption = None,
     task: ShownTaskOption = None,
     model: ShownModelOption = None,
@@ -183,7 +184,7 @@ def explore(
     value: ShownValuesOption = None,
     arm: PageArmsOption = None,
 ) -> None:
-    """Write one HTML file for browsing: all arms and their curves; two of them problem by problem, with rollouts."""
+    """Write one HTML file for browsing: all arms and their curves; any two side by side, problem by problem, with rollouts."""
     from contextlib import closing
 
     from esprobe.analysis.arms import Filter

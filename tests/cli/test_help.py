@@ -21,6 +21,7 @@ def test_every_page_fits_80_columns_in_our_words(command: str) -> None:
     page = on_terminal(80, *command.split(), "-h")
     lines = re.sub(r"\x1b\[\d+m", "", page).splitlines()
     assert max(map(len, lines)) <= 80
+    assert [line for line in lines if re.fullmatch(r"[A-Z][a-z ]+", line)][-1] == "Options"
     assert "*" not in [line.strip() for line in lines]  # the star is with the words that it belongs to
     assert not re.search(LIBRARY_WORDS, page)
     assert lines[0].startswith(f"Usage: esprobe {command}".rstrip())
