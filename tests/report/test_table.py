@@ -134,6 +134,15 @@ def test_a_scorer_without_a_proof_of_its_own_has_no_chance_and_no_ceiling(tmp_pa
     assert "ceiling" not in svg
 
 
+def test_a_comparison_explains_no_chance_that_is_not_known_and_shows_no_power_of_ten(tmp_path: Path) -> None:
+    arms = [Made("temperature", 0.5, ["+-" * 8] * 20), Made("perturbation", 0.1, ["+-" * 8] * 20)]
+    path = make(tmp_path / "r.db", [EASY, HARD] * 10, arms, scorer="countdown-published")
+    text = compare_report(path, Filter("countdown-published"))
+    assert "cover@τ: the share of problems of which at least a share τ of the draws is right. A τ below 2/16" in text
+    assert "chance" not in text
+    assert "(p < 0.0001 of none)" in text
+
+
 def test_rollouts_that_ended_in_no_number_or_at_the_limit_are_told_with_their_share(tmp_path: Path) -> None:
     path = make(tmp_path / "r.db", [EASY, HARD], [Made("temperature", 0.5, ["nnn+", "n---"]), Made("greedy", None, "+l")])
     text = shown(path)
