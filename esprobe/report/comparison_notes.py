@@ -1,4 +1,4 @@
-"""The sentences of a comparison of two arms: what was found, what its columns mean, what would be unfair to leave unsaid.
+"""The sentences of a comparison of two arms: what its columns mean, what would be unfair to leave unsaid.
 
 Knows what a comparison contains. Must not know tables or the database.
 """
@@ -9,15 +9,7 @@ from esprobe.analysis.best import unlike
 from esprobe.analysis.chosen import SPLITS, Draws, Halves
 from esprobe.analysis.comparison import Comparison
 from esprobe.report.notes import noise_notes
-from esprobe.report.plots.findings import difference_found, told_apart
 from esprobe.report.words import agree, arm_name, beyond, counted, percent, points
-
-
-def comparison_finding(one: Comparison, a: str, b: str) -> str:
-    """What the difference says at as many draws as both have, and at which k either arm is above: the title of its plot."""
-    at = [step.difference for step in one.steps]
-    found = difference_found(a, b, at[-1])
-    return f"{found}; {told_apart(a, b, at)}." if len(at) > 1 and one.solved_anything else f"{found}."
 
 
 def comparison_notes(one: Comparison, a: str, b: str, columns: Collection[str]) -> list[str]:

@@ -13,7 +13,8 @@ from esprobe.analysis.chosen import Draws
 from esprobe.analysis.comparison import Comparison, Step
 from esprobe.methods import GREEDY
 from esprobe.report import layout
-from esprobe.report.comparison_notes import comparison_finding, comparison_notes
+from esprobe.report.comparison_notes import comparison_notes
+from esprobe.report.plots.findings import finding
 from esprobe.report.render import Format, render
 from esprobe.report.shapes import Made, Shape, fit, fitted, heading
 from esprobe.report.words import arm_name, counted, names_of, percent, points
@@ -131,8 +132,13 @@ def _ends(interval: Iterable[float] | None) -> tuple[float | None, float | None]
 def _findings(found: Sequence[Comparison], style: Format) -> str:
     """A line for each comparison, with whose figures they are."""
     width = layout.terminal_width() if style == "table" else None
-    said = [f"{_whose(one)}{comparison_finding(one, *_names(one))}" for one in found]
+    said = [f"{_whose(one)}{_finding(one)}" for one in found]
     return ("\n\n" if style == "markdown" else "\n").join(heading(line, style, width) for line in said)
+
+
+def _finding(one: Comparison) -> str:
+    """What the difference of the two arms says: the title of its plot."""
+    return finding(*_names(one), [step.difference for step in one.steps])
 
 
 def _names(one: Comparison) -> tuple[str, str]:
@@ -157,7 +163,7 @@ def _text(one: Comparison, scorer: str, style: Format, several: bool) -> str:
     drawn = f"{counted(one.problems, 'problem')}, {counted(one.depth, 'draw')} each"
     title = f"{_whose(one)}{arms}, on {drawn}, scored by {scorer}"
     curve = fit(lambda shape: _curve(one, a, b, shape), style, width, extras=("bootstrap", "greedy+", "p"))
-    parts = [heading(title, style, width, title=True), heading(comparison_finding(one, a, b), style, width), curve.text]
+    parts = [heading(title, style, width, title=True), heading(_finding(one), style, width), curve.text]
     if one.solved_anything:  # otherwise these would be tables of zeros
         parts += _details(one, a, b, style, width)
     notes = comparison_notes(one, a, b, curve.columns)

@@ -15,8 +15,7 @@ from esprobe.analysis.exploration import Exploration, Pair
 from esprobe.methods import place
 from esprobe.report.explore.shorten import ends
 from esprobe.report.explore.training import trainings
-from esprobe.report.plots.findings import difference_found, solve_nothing, unbroken
-from esprobe.report.plots.findings import told_apart as told_apart_at
+from esprobe.report.plots.findings import finding, unbroken
 from esprobe.report.render import visible
 from esprobe.report.words import arm_name, counted, distinct, names_of
 
@@ -139,11 +138,8 @@ def _finding(found: Exploration, pair: Pair) -> str:
     alike = arms[0].model_digest == arms[1].model_digest
     named = names_of(arms) if alike else _short_names(found.arms)
     first, second = (visible(named[arm.arm_id]) for arm in arms)
-    text = difference_found(first, second, pair.differences[-1])
-    if len(pair.differences) > 1 and not solve_nothing(pair.differences[-1]):
-        text += f"; {told_apart_at(first, second, pair.differences)}"
     model = f"{visible(arms[0].model)}: " if alike and len(found.models) > 1 else ""
-    return unbroken(f"{model}{text}.")
+    return unbroken(model + finding(first, second, pair.differences))
 
 
 def _votes(found: Exploration, arm: ArmRow) -> dict[str, list[list[Any]]]:

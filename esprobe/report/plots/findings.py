@@ -17,7 +17,7 @@ def difference_found(first: str, second: str, at: Difference) -> str:
 
     Of two arms without a correct draw nothing but that.
     """
-    if solve_nothing(at):
+    if _solve_nothing(at):
         return f"No draw of {first} or {second} is correct"
     low, high = at.interval or (at.difference, at.difference)
     size = at.difference
@@ -34,7 +34,13 @@ def difference_found(first: str, second: str, at: Difference) -> str:
     return f"{first} above {second} by {_points(size)} points at k = {at.k:,} {ends}{doubt}"
 
 
-def solve_nothing(at: Difference) -> bool:
+def finding(first: str, second: str, at: Sequence[Difference]) -> str:
+    """The same at the largest k, and at which k either is above, as one sentence."""
+    found = difference_found(first, second, at[-1])
+    return f"{found}." if len(at) == 1 or _solve_nothing(at[-1]) else f"{found}; {told_apart(first, second, at)}."
+
+
+def _solve_nothing(at: Difference) -> bool:
     """Whether no draw of either arm is correct: their difference of 0, and its interval, would say less than this does."""
     return not at.first and not at.second
 
