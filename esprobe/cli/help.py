@@ -97,7 +97,7 @@ def options_by_group(params: Sequence[Any]) -> dict[str, list[Entry]]:
     groups: dict[str, list[Entry]] = {ARGUMENTS: [], OTHERS: []}
     for param in params:
         own = ARGUMENTS if param.param_type_name == "argument" else OTHERS
-        groups.setdefault(param.rich_help_panel or own, []).append(_entry(param))
+        groups.setdefault(getattr(param, "rich_help_panel", None) or own, []).append(_entry(param))
     if len(groups[OTHERS]) == 1:  # help alone
         groups[OTHERS] = groups.pop(OTHERS)
     return {title: entries for title, entries in groups.items() if entries}

@@ -19,6 +19,7 @@ _SAID = (
     (r"Invalid value: (.*)", r"\1"),
     (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"the command takes no further word: \1"),
     (r"Option (.*) requires an argument", r"\1 needs a value after it"),
+    (r"No such option '([^']*)'(.*)", r"No such option: \1\2"),  # an older typer's
     (r"No such option: (\S+) \(Possible options: (.*)\)", r"No such option: \1. Did you mean \2?"),
 )
 
