@@ -27,7 +27,7 @@ def comparison_notes(one: Comparison, a: str, b: str, columns: Collection[str]) 
 
 
 def _columns(one: Comparison, a: str, b: str, columns: Collection[str]) -> Iterator[str]:
-    difference = f"difference: {a} − {b} in percentage points, paired by problem, with its 95% interval"
+    difference = f"difference: {a} − {b} in percentage points, paired by problem, with the 95% interval of each k by itself"
     p = "; p: of no difference" if "p" in columns else ""
     bootstrap = " bootstrap: the interval from resampled problems and perturbed models." if "bootstrap" in columns else ""
     yield f"{difference}{p}.{bootstrap}"
@@ -45,11 +45,11 @@ def _columns(one: Comparison, a: str, b: str, columns: Collection[str]) -> Itera
 def _changed(one: Comparison, a: str, b: str) -> Iterator[str]:
     """What is meant by won, lost and ballots, and how much of the first two would be there between equals."""
     known = [(a, one.changes.first_luck), (b, one.changes.second_luck)]
-    luck = [f"{each:.1f} with two draws of {name}" for name, each in known if each is not None]
+    luck = [f"{each:.1f} of {name}" for name, each in known if each is not None]
     yield (
         f"won, lost: problems that k draws of {a} solve and k draws of {b} do not, and the reverse (progressions and "
         "regressions), expected over all choices of draws; won less lost is the difference."
-        + (f" Equal arms win and lose too: at k = 1, {' and '.join(luck)}." if luck else "")
+        + (f" Two draws of one arm win and lose against each other too, each way: {' and '.join(luck)}." if luck else "")
     )
     if any(change.first_ballots is not None or change.second_ballots is not None for change in one.changes.at):
         yield "ballots: how many of the answers of k draws differ, as votes count them; a draw without an answer has none."

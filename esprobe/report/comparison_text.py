@@ -161,7 +161,8 @@ def _text(one: Comparison, scorer: str, style: Format, several: bool) -> str:
     a, b = _names(one)
     arms = f"{_kind(one.first, a)} against {_kind(one.second, b)}" if _whose(one) else f"{a} against {b}"
     drawn = f"{counted(one.problems, 'problem')}, {counted(one.depth, 'draw')} each"
-    title = f"{_whose(one)}{arms}, on {drawn}, scored by {scorer}"
+    best = "" if one.choice is None else f"the best at k = {one.choice.k:,}, "
+    title = f"{_whose(one)}{arms}, {best}on {drawn}, scored by {scorer}"
     curve = fit(lambda shape: _curve(one, a, b, shape), style, width, extras=("bootstrap", "greedy+", "p"))
     parts = [heading(title, style, width, title=True), heading(_finding(one), style, width), curve.text]
     if one.solved_anything:  # otherwise these would be tables of zeros

@@ -203,7 +203,7 @@ def test_problems_won_and_lost_and_distinct_ballots_are_told(esprobe: Run, tmp_p
     text = " ".join(esprobe("--db", tmp_path / "r.db", "report", "--compare", "--arm", "2", "--arm", "3").stdout.split())
     assert "Problems that T 0.5 wins from T 1 and loses to it" in text
     assert "won, lost: problems that k draws of T 0.5 solve and k draws of T 1 do not, and the reverse" in text
-    assert "Equal arms win and lose too: at k = 1, 0.5 with two draws of T 0.5 and 0.5 with two draws of T 1." in text
+    assert "Two draws of one arm win and lose against each other too, each way: 0.5 of T 0.5 and 0.5 of T 1." in text
     greedy = esprobe("--db", tmp_path / "r.db", "report", "--compare", "--arm", "1", "--arm", "2").stdout
     assert greedy.startswith("m: greedy against temperature T 0.5, on 4 problems, 1 draw each")
 
