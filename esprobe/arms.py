@@ -193,20 +193,25 @@ def _sigmas(settings: Mapping[str, Any]) -> list[float]:
 
 
 def value_words(value: float | None, settings: Mapping[str, Any]) -> str:
-    """An arm's T or σ for people: `0.6`, `0.6, top-p 0.95`, `0.0005–0.002 mixed`, `0.01 × 8 at T 0.6`; empty without one."""
+    """An arm's T or σ for people: `0.6, top-p 0.95`, `0.0005–0.002 mixed`, `0.01 × 8 at T 0.6`, `0.01, low-rank 1`; or empty."""
     words = "" if value is None else _short(value)
     sigmas, temperature = _sigmas(settings), settings.get(TEMPERATURE.name)
     if value is None and sigmas:
         words = f"{_short(sigmas[0])}–{_short(sigmas[-1])} mixed"
     if isinstance(temperature, float):
         words += f" × {samples_of(settings)} at {TEMPERATURE.symbol} {_short(temperature)}"
-    return ", ".join([words, *truncation(settings)]) if words else ""
+    return ", ".join([words, *truncation(settings), *low_rank(settings)]) if words else ""
 
 
 def truncation(settings: Mapping[str, Any]) -> list[str]:
     """What excludes tokens in an arm of these settings, for people: `top-p 0.95`, `top-k 50`, `min-p 0.1`."""
     found = {key: settings[key] for key in TRUNCATIONS if isinstance(settings.get(key), int | float)}
     return [f"{key.replace('_', '-')} {_short(value)}" for key, value in found.items()]
+
+
+def low_rank(settings: Mapping[str, Any]) -> list[str]:
+    """What low-rank noise an arm of these settings has, for people: `low-rank 1`; nothing of any other noise."""
+    return [f"low-rank {settings.get('rank')}"] if settings.get("noise") == "low-rank" else []
 
 
 def _short(value: float) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from esprobe.analysis.baselines import Tried, chance_at, counts
 from esprobe.analysis.reading import query
-from esprobe.arms import called, is_member_arm, samples_of, trained_name, truncation
+from esprobe.arms import called, is_member_arm, low_rank, samples_of, trained_name, truncation
 from esprobe.errors import UserError
 from esprobe.methods import NAMES, named, place
 from esprobe.stats.estimator import pass_at_k
@@ -237,16 +237,17 @@ A = TypeVar("A", bound=ArmRow | ListedArm)
 
 
 def told_apart(arms: Sequence[A]) -> dict[int, str]:
-    """By arm: settings in which arms of equal task, model, method, value and truncation differ, and noise that is not `iid`."""
+    """By arm: the settings in which arms of one name differ, within a task and model; and `shared-seed`, which no name says."""
     alike: dict[tuple[str, str, str, float | None, tuple[str, ...]], list[A]] = {}
     for arm in arms:
-        alike.setdefault((arm.task, arm.model, arm.method, arm.value, tuple(truncation(arm.settings))), []).append(arm)
+        own = tuple(truncation(arm.settings) + low_rank(arm.settings))
+        alike.setdefault((arm.task, arm.model, arm.method, arm.value, own), []).append(arm)
     found = {}
     for group in alike.values():
         keys = sorted({key for arm in group for key in arm.settings if key != "prompt_digest"})
         differing = [key for key in keys if len({str(arm.settings.get(key)) for arm in group}) > 1]
         for arm in group:
-            named = differing if "noise" in differing or arm.settings.get("noise") in (None, "iid") else [*differing, "noise"]
+            named = differing if "noise" in differing or arm.settings.get("noise") != "shared-seed" else [*differing, "noise"]
             words = [f"{key}={arm.settings[key]}" for key in named if arm.settings.get(key) not in (None, "")]
             if len({other.model_digest for other in group}) > 1:
                 words.append(f"model={arm.model_digest[:8]}")

@@ -15,7 +15,7 @@ from esprobe.stats.intervals import Cell
 
 Counts = Mapping[int, Cell]  # problem → draws and correct draws of one arm
 KINDS = tuple(method.name for method in COMPARED)
-_ONLY_OF_DRAWS = frozenset({"seed", "seeds", "noise", "device"})  # settings of how draws are made, which greedy decoding lacks
+_ONLY_OF_DRAWS = frozenset({"seed", "seeds", "device"})  # settings of which draws are made, which greedy decoding lacks
 
 
 class ArmLike(Protocol):

@@ -110,9 +110,16 @@ def _populations(every: Sequence[ArmRow], chosen: Filter) -> list[list[ArmRow]]:
     if len(chosen.arms) < 2:
         return [[arm] for arm in arms]
     for arm in arms[1:]:
-        if (arm.model_digest, arm.task) != (arms[0].model_digest, arms[0].task):
-            raise UserError(f"arms {arms[0].arm_id} and {arm.arm_id} differ in model or task, so they are not one population")
+        if _of(arm) != _of(arms[0]):
+            raise UserError(
+                f"arms {arms[0].arm_id} and {arm.arm_id} differ in model, task or noise, so they are not one population"
+            )
     return [arms]
+
+
+def _of(arm: ArmRow) -> tuple[object, ...]:
+    """What models of one population have in common: their seeds are directions of the same noise."""
+    return arm.model_digest, arm.task, arm.settings.get("noise"), arm.settings.get("rank")
 
 
 def _selection(read: _Read, arms: Sequence[ArmRow], ks: Sequence[int], train: Path | None) -> Selection:

@@ -49,8 +49,7 @@ SigmasOption = Annotated[
     list[float] | None,
     typer.Option(
         "--sigma",
-        help=f"Standard deviation of the noise on every weight, above 0 (repeatable). "
-        f"[{', '.join(map(str, PERTURBATION.defaults))}]",
+        help=f"Standard deviation of the noise, above 0 (repeatable). [{', '.join(map(str, PERTURBATION.defaults))}]",
     ),
 ]
 PerturbationsOption = Annotated[

@@ -149,7 +149,8 @@ def beyond_embedding(model: str, token: int, vocabulary: int, text: str | None =
 def find_model(source: str, name: str | None = None) -> ModelFiles:
     """A bundled model, a folder, or a Hugging Face name (taken from the local cache, or fetched). Raises UserError.
 
-    A folder's model is called `name`, without it as the last part of its path; any other has the name that it is found by.
+    A folder's model is called `name`, without it as the last part of its path; any other has the name that it is found by. `es@3`
+    is what a trained model is called, so a folder's is `es-3`.
     """
     named = name is not None
     if name is not None:
@@ -159,7 +160,7 @@ def find_model(source: str, name: str | None = None) -> ModelFiles:
     elif source and os.path.isdir(source):  # False, and no error, for a name that no folder can have
         folder = Path(source).resolve()
         source = str(folder)
-        name = name or folder.name or source
+        name = name or folder_name(source)
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and not source.startswith("."):
         folder = _from_hub(source)
     else:
@@ -178,6 +179,12 @@ def find_model(source: str, name: str | None = None) -> ModelFiles:
         return ModelFiles(name or source, folder, model_files.digest(found), source, stamps, named)
     except OSError as error:
         raise UserError(f"model {source!r}: {error.filename or folder} cannot be read ({error.strerror or error})") from None
+
+
+def folder_name(path: str) -> str:
+    """What the model in this folder is called where the user does not say."""
+    name = PurePath(path).name or path
+    return name if trained_name(name)[1] is None else name.replace("@", "-")
 
 
 def _check_own_name(source: str, name: str) -> None:

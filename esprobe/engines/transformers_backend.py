@@ -75,8 +75,8 @@ class TransformersBackend:
             for name, weight in self.weights.items():
                 weight.copy_(self.base.weights[name])
         elif weights.perturbation.scheme == "low-rank":
-            if not self.linear:
-                raise UserError(f"model {self.name!r} has no linear layers, which low-rank noise is for; use --noise iid")
+            if not self.linear or any("expert" in name and weight.dim() > 2 for name, weight in self.weights.items()):
+                raise UserError(f"model {self.name!r}: not all of its matrices are linear layers of their own; use --noise iid")
             low_rank.perturb_linear(self.weights, self.base.weights, self.linear, weights.perturbation)
         else:
             perturb.perturb_all(self.weights, self.base.weights, weights.perturbation)

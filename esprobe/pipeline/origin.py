@@ -34,17 +34,21 @@ class Origin:
 
     def files(self) -> ModelFiles:
         """The root's. Raises UserError if they are not there, or not those that the training began with."""
-        gone = Path(self.source).is_absolute() and not Path(self.source).is_dir()
+        if Path(self.source).is_absolute() and not Path(self.source).is_dir():
+            raise self._lost(f"there is no folder {self.source}")
         try:
-            found = find_model(self.root if gone else self.source)
+            found = find_model(self.source)
         except UserError as error:
-            raise UserError(
-                f"{self.name} was trained from {self.root}, which is not found here ({error}); if it is a folder that is "
-                "elsewhere, run esprobe next to it"
-            ) from None
+            raise self._lost(str(error)) from None
         if found.digest != self.root_digest:
-            raise UserError(f"{self.name} was trained from {self.root}, whose files have changed since; bring the old ones back")
+            raise self._lost(f"{found.folder} has other files than it had then")
         return replace(found, name=self.root)
+
+    def _lost(self, why: str) -> UserError:
+        return UserError(
+            f"{self.name} was trained from {self.root}, which is not found here ({why}); the database learns where its folder is "
+            "from any command that is given it, such as `esprobe sample-temp --model FOLDER -n 1 --limit 1`"
+        )
 
 
 def origin(db: Path, model: str, look: Callable[[Path], Store] = Store) -> Origin | None:

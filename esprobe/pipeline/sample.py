@@ -83,7 +83,12 @@ def _parents(checkpoint: Elsewhere | None, made: Origin | None, prepared: Prepar
     if model.digest == base.digest:
         raise UserError(f"{model.name} is {base.name} itself, file by file; --trained-from names the model before its training")
     record = {"training": {"rollouts_spent": checkpoint.rollouts_spent}}
-    return lambda store: add_foreign(store, (base.digest, base.name), [(model.digest, model.name, record)])
+
+    def add(store: Store) -> None:
+        add_foreign(store, (base.digest, base.name), [(model.digest, model.name, record)])
+        store.place_model(base.digest, None, base.place)
+
+    return add
 
 
 def of_origin(sweep: Sweep, pool: Pool, trained: Origin | None) -> Prepared:

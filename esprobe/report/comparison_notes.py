@@ -9,7 +9,7 @@ from esprobe.analysis.best import unlike
 from esprobe.analysis.chosen import SPLITS, Draws, Halves
 from esprobe.analysis.comparison import Comparison
 from esprobe.report.notes import noise_notes
-from esprobe.report.words import agree, arm_name, beyond, counted, percent, points
+from esprobe.report.words import agree, arm_name, beyond, counted, p_words, percent, points
 
 
 def comparison_notes(one: Comparison, a: str, b: str, columns: Collection[str]) -> list[str]:
@@ -45,11 +45,11 @@ def _columns(one: Comparison, a: str, b: str, columns: Collection[str]) -> Itera
 def _changed(one: Comparison, a: str, b: str) -> Iterator[str]:
     """What is meant by won, lost and ballots, and how much of the first two would be there between equals."""
     known = [(a, one.changes.first_luck), (b, one.changes.second_luck)]
-    luck = [f"{each:.1f} of {name}" for name, each in known if each is not None]
+    luck = [f"{each:.1f} ({name})" for name, each in known if each is not None]
     yield (
         f"won, lost: problems that k draws of {a} solve and k draws of {b} do not, and the reverse (progressions and "
         "regressions), expected over all choices of draws; won less lost is the difference."
-        + (f" Two draws of one arm win and lose against each other too, each way: {' and '.join(luck)}." if luck else "")
+        + (f" Luck alone does so too: at k = 1, of two draws of one arm each wins {' or '.join(luck)} problems." if luck else "")
     )
     if any(change.first_ballots is not None or change.second_ballots is not None for change in one.changes.at):
         yield "ballots: how many of the answers of k draws differ, as votes count them; a draw without an answer has none."
@@ -176,7 +176,7 @@ def _of_models(draws: Draws) -> Iterator[str]:
         )
     if draws.spread is not None:
         s = draws.spread
-        p = "" if s.p is None else " (p < 0.0001 of none)" if s.p < 0.0001 else f" (p = {s.p:.2g} of none)"
+        p = "" if s.p is None else f" ({p_words(s.p)} of none)"
         truly = f"what remains is a true difference of {100 * s.tau:.1f} points" if s.true > 0 else "no true difference remains"
         seen, luck = 100 * s.observed**0.5, 100 * s.luck**0.5
         yield (

@@ -265,7 +265,7 @@ def noise_notes(arms: Sequence[ArmRow]) -> list[str]:
     schemes = {arm.settings.get("noise") for arm in arms}
     notes = {
         "shared-seed": "shared-seed noise is correlated: parameters of equal shape get identical noise (the published scheme).",
-        "low-rank": "low-rank noise moves linear layers only, each by a product of two thin matrices: not what iid draws.",
+        "low-rank": "low-rank noise moves linear layers only, by products of two thin matrices: another distribution than iid.",
     }
     return [line for scheme, line in notes.items() if scheme in schemes]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from esprobe.analysis.selection import Selection
 from esprobe.report.notes import BY_EXPRESSION
-from esprobe.report.words import arm_name, percent, points
+from esprobe.report.words import arm_name, p_words, percent, points
 from esprobe.stats.reselection import DECIDING, HALVES, RESAMPLES
 
 
@@ -56,7 +56,7 @@ def _spread(one: Selection) -> str:
     doubt = f" (not trustworthy: {spread.interval.doubt})" if spread.interval.doubt else ""
     return (
         f"{said}. What remains is a true difference of τ = {100 * spread.deviation:.2f} points [{low:.2f}, {high:.2f}]{doubt}; "
-        f"p = {p:.2g} of none, by shuffling."
+        f"{p_words(p)} of none, by shuffling."
     )
 
 

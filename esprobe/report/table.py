@@ -168,7 +168,8 @@ def _nothing(section: Section, style: Format, width: int | None) -> list[str]:
     """Where all tables are of zeros: that they are, and how to see why."""
     if section.found.solved_anything:
         return []
-    query = f"SELECT reason, count(*) FROM score WHERE scorer = '{section.scorer}' GROUP BY reason"
+    arms = ", ".join(str(arm.arm_id) for arm in section.found.arms)
+    query = f"SELECT reason, count(*) FROM score WHERE scorer = '{section.scorer}' AND arm_id IN ({arms}) GROUP BY reason"
     return [heading(f'No rollout of these arms is correct; `esprobe sql "{query}"` says why.', style, width)]
 
 

@@ -69,9 +69,14 @@ def beyond(ks: Sequence[int]) -> str:
 
 
 def arm_name(arm: ArmRow | ListedArm) -> str:
-    """`greedy`, `T 0.6`, `T 0.6, top-p 0.95`, `σ 0.01`, `σ 0.01–0.02 mixed`, `σ 0.01 × 8 at T 0.6`, `imported`."""
+    """`greedy`, `T 0.6`, `T 0.6, top-p 0.95`, `σ 0.01`, `σ 0.01–0.02 mixed`, `σ 0.01 × 8 at T 0.6`, `σ 0.01, low-rank 1`."""
     words = value_words(arm.value, arm.settings)
     return f"{named(arm.method).symbol} {words}" if words else arm.method
+
+
+def p_words(p: float) -> str:
+    """A p-value of two digits, `p = 0.012`; a very small one as `p < 0.0001`."""
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
 def names_of(arms: Sequence[ArmRow]) -> dict[int, str]:

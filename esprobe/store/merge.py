@@ -258,11 +258,12 @@ UPDATE main.problem SET solvable = ?, solution = ?, chance = ?, stratum = ?, out
 WHERE digest = ? AND stratum IS NULL AND solvable IS NULL AND chance IS NULL
 """
 
-# A run that was copied while it ran, and has ended there since.
+# A run that was copied while it ran, and has gone on there since, or ended.
 _ENDED_SINCE = """
 UPDATE main.run SET (last_write, ended, state, message) = (
   SELECT last_write, ended, state, message FROM other.run AS theirs WHERE theirs.uuid = run.uuid)
-WHERE ended IS NULL AND uuid IN (SELECT uuid FROM other.run WHERE ended IS NOT NULL)
+WHERE ended IS NULL AND uuid IN (
+  SELECT uuid FROM other.run AS theirs WHERE theirs.ended IS NOT NULL OR theirs.last_write > coalesce(run.last_write, ''))
 """
 
 # Draws are perturbed models: of one arm and number, they must be the same one.

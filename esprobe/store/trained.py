@@ -36,13 +36,14 @@ def find_trained(store: Runs, name: str) -> TrainedModel | None:
     """
     model, arm = table_of(tables.Model), table_of(tables.Arm)
     with store.reading() as connection:
-        found = connection.execute(select(model.c.id).where(model.c.name == name, model.c.parent_id.is_not(None))).all()
+        named = connection.execute(select(model).where(model.c.name == name, model.c.parent_id.is_not(None))).all()
+        found = [one.id for one in named if _made_here(one)]
         if len(found) > 1:
             raise UserError(f"{store.path}: {len(found)} trained models are called {name}; they were made by unlike trainings")
-        line, row = [], found[0][0] if found else None
+        line, row = [], found[0] if found else None
         while row is not None:
             line.append(connection.execute(select(model).where(model.c.id == row)).one())
-            row = line[-1].parent_id if "seeds" in (line[-1].updates or ()) else None
+            row = line[-1].parent_id if _made_here(line[-1]) else None
         if len(line) < 2:
             return None
         made_of = connection.scalar(select(arm.c.digest).where(arm.c.id == line[0].arm_id))
@@ -50,6 +51,11 @@ def find_trained(store: Runs, name: str) -> TrainedModel | None:
     updates = tuple(Update.of(step.updates) for step in steps)
     source, settings = root.folder or root.name, steps[-1].updates["training"]
     return TrainedModel(name, steps[-1].digest, root.name, source, root.digest, updates, settings, str(made_of))
+
+
+def _made_here(model: Any) -> bool:
+    """Whether a row's model is its parent and a known update, not a checkpoint that was trained elsewhere."""
+    return "seeds" in (model.updates or ())
 
 
 def add_trained(store: Runs, name: str, digest: str, parent: str, arm: str, made_by: Update, settings: Mapping[str, Any]) -> None:

@@ -202,8 +202,8 @@ def _impossible(arm: Arm) -> str | None:
     truncated = arm.method != TEMPERATURE.name and any(name in arm.settings for name in TRUNCATIONS)
     if made and (truncated or arm.shares_draws != ("noise" in arm.settings)):
         return f"of method {arm.method} with the settings of another"
-    rank = arm.settings.get("rank")
-    if made and ((rank is not None) != (arm.settings.get("noise") == "low-rank") or (rank is not None and type(rank) is not int)):
+    low_rank, rank = arm.settings.get("noise") == "low-rank", arm.settings.get("rank")
+    if made and (not (type(rank) is int and rank > 0) if low_rank else rank is not None):
         return f"one with noise {_short(arm.settings.get('noise'))} of rank {_short(rank)}"
     return _impossible_population(arm)
 

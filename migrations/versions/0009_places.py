@@ -17,5 +17,7 @@ def upgrade() -> None:
     connection.exec_driver_sql("ALTER TABLE run ADD COLUMN last_write VARCHAR")
     connection.exec_driver_sql("ALTER TABLE model ADD COLUMN folder VARCHAR")
     for model, name in connection.exec_driver_sql("SELECT id, name FROM model WHERE name LIKE '/_%'").all():
-        values = (PurePath(name).name or name, name, model)
-        connection.exec_driver_sql("UPDATE model SET name = ?, folder = ? WHERE id = ?", values)
+        last = PurePath(name).name or name
+        if last.rpartition("@")[2].isdecimal():
+            last = last.replace("@", "-")  # NAME@ITERATION is a trained model's name
+        connection.exec_driver_sql("UPDATE model SET name = ?, folder = ? WHERE id = ?", (last, name, model))

@@ -30,7 +30,7 @@ def test_it_is_an_arm_of_its_own_that_reports_tell_apart(esprobe: Run, tmp_path:
     assert len({text for _, text in texts}) == len(texts) == 4
     shown = esprobe("report").stdout
     assert "low-rank noise moves linear layers only" in shown
-    for words in ("noise=low-rank rank=1", "noise=low-rank rank=2", "noise=iid"):
+    for words in ("σ 0.05, low-rank 1 ", "σ 0.05, low-rank 2 ", "σ 0.05 "):
         assert words in " ".join(shown.split())
     assert merge(db, tmp_path / "other.db").rollouts == 52
     assert esprobe("--db", "other.db", *LOW_RANK, "-n", "4").stdout.startswith("0 of 20")

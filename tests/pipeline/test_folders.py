@@ -13,6 +13,8 @@ from esprobe.bundled import BUNDLED
 from esprobe.engines.models import find_model
 from esprobe.errors import UserError
 from esprobe.store.merge import merge
+from esprobe.store.store import Store
+from esprobe.store.trained import add_foreign, find_trained
 from tests.conftest import Run
 from tests.helpers.errors import one_line_error
 
@@ -66,15 +68,27 @@ def test_a_training_finds_its_root_where_the_folder_is_now(esprobe: Run, tmp_pat
     assert models(tmp_path / "other.db") == [("tiny-7b", None), ("es@1", None)]  # the path is this machine's affair
     moved = folder.rename(tmp_path / "tiny-7b")
     draw = ("sample-temp", "--model", "es@1", "-T", "1", "-n", "1", *FEW)
-    assert esprobe(*draw).returncode == 0  # it lies next to us
-    assert models(db)[0] == ("tiny-7b", str(moved))
-    moved = moved.rename(folder)
-    lost = one_line_error(esprobe(*draw, "-n", "2"), 1)
-    assert "es@1 was trained from tiny-7b, which is not found here" in lost
-    assert "run esprobe next to it" in lost
+    lost = one_line_error(esprobe(*draw), 1)
+    assert f"es@1 was trained from tiny-7b, which is not found here (there is no folder {folder})" in lost
+    assert esprobe("--db", "other.db", *draw).returncode == 0  # where it is not known, a folder of that name here
+    assert models(tmp_path / "other.db")[0] == ("tiny-7b", str(moved))
     named = esprobe("sample-temp", "--model", moved, "--name", "org/mine", "-T", "1", "-n", "1", *FEW)
     assert named.returncode == 0, named.stderr
     assert models(db)[0] == ("org/mine", str(moved))
-    again = esprobe(*draw, "-n", "2")
+    again = esprobe(*draw)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith("4 of 12")
+    assert again.stdout.startswith("8 of 8")
+    (moved / "generation_config.json").write_text('{"eos_token_id": [0, 1]}')
+    assert f"{moved} has other files than it had then" in one_line_error(esprobe(*draw), 1)
+
+
+def test_a_folder_called_like_a_trained_model_is_not_taken_for_it(esprobe: Run, tmp_path: Path, folder: Path) -> None:
+    folder = folder.rename(folder.with_name("es@1"))
+    assert find_model(str(folder)).name == "es-1"
+    db = tmp_path / "esprobe.db"
+    assert esprobe(*TRAIN).returncode == 0
+    with closing(Store(db)) as store:
+        add_foreign(store, ("r" * 32, "root"), [("c" * 32, "es@1", {"training": {"rollouts_spent": 5}})])
+        found = find_trained(store, "es@1")
+    assert found is not None
+    assert found.root == BUNDLED

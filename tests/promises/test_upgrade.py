@@ -71,13 +71,13 @@ def test_a_migration_killed_at_any_moment_leaves_the_old_schema_or_the_new_and_i
 def test_an_upgrade_calls_a_folders_model_by_its_last_part_and_keeps_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     at_revision(path, "0008")
-    names = ["/home/somebody/models/tiny-7b", "org/model", "/"]
+    names = ["/home/somebody/models/tiny-7b", "org/model", "/", "/exports/es@3"]
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany("update model set name = ? where id = ?", [(name, i) for i, name in enumerate(names, 1)])
     schema.migrate(path)
     with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("select name, folder from model order by id limit 3").fetchall()
-    assert found == [("tiny-7b", names[0]), ("org/model", None), ("/", None)]
+        found = connection.execute("select name, folder from model order by id limit 4").fetchall()
+    assert found == [("tiny-7b", names[0]), ("org/model", None), ("/", None), ("es-3", names[3])]
 
 
 def test_an_upgrade_keeps_rows_that_refer_to_nothing_and_what_the_user_added(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_problems_won_and_lost_and_distinct_ballots_are_told(esprobe: Run, tmp_p
     text = " ".join(esprobe("--db", tmp_path / "r.db", "report", "--compare", "--arm", "2", "--arm", "3").stdout.split())
     assert "Problems that T 0.5 wins from T 1 and loses to it" in text
     assert "won, lost: problems that k draws of T 0.5 solve and k draws of T 1 do not, and the reverse" in text
-    assert "Two draws of one arm win and lose against each other too, each way: 0.5 of T 0.5 and 0.5 of T 1." in text
+    assert "Luck alone does so too: at k = 1, of two draws of one arm each wins 0.5 (T 0.5) or 0.5 (T 1) problems." in text
     greedy = esprobe("--db", tmp_path / "r.db", "report", "--compare", "--arm", "1", "--arm", "2").stdout
     assert greedy.startswith("m: greedy against temperature T 0.5, on 4 problems, 1 draw each")
 

@@ -1,4 +1,4 @@
-"""The titles of plots: what was found, in a sentence computed from the figures, with its uncertainty.
+"""What was found, in a sentence computed from the figures, with its uncertainty: titles of plots, first lines elsewhere.
 
 Knows shares, differences and intervals. Draws nothing and loads no drawing library.
 """

@@ -20,7 +20,7 @@ from esprobe.report.plots.curves import ceilings, chosen_notes, describe, subtit
 from esprobe.report.plots.data import Subject, count_bins, count_shares, coverage_and_depth
 from esprobe.report.plots.findings import leaders, listed
 from esprobe.report.plots.labels import USED, End, at_points
-from esprobe.report.words import agree, counted, percent
+from esprobe.report.words import agree, counted, p_words, percent
 
 MANY = 4000  # points from which an SVG has them as one picture
 STRIP = 200  # problems that can still be told apart side by side
@@ -110,7 +110,7 @@ def solve_overlap(subject: Subject) -> Figure | str:
     first, second = (subject.labels[arm.arm_id] for arm in best.arms)
     total = len(best.correct)
     title = f"{first} alone solves {counted(found.only_first, 'problem')}, {second} alone {found.only_second:,}"
-    title += f", both {found.both:,}" + (f" (McNemar p = {found.p:.2g})" if found.p is not None else "")
+    title += f", both {found.both:,}" + (f" (McNemar {p_words(found.p)})" if found.p is not None else "")
     line = describe(subject, f"{total:,}", f"{best.depth:,}") + ", the first of each"
     notes = [f"scored by {subject.scorer}", *chosen_notes(subject)]
     if best.impossible:
