@@ -6,17 +6,15 @@ is trusted (see `soundness` and `verification`); all is one transaction.
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from esprobe.errors import UserError
 from esprobe.store import disputes, schema, soundness
+from esprobe.store.attached import attached, current, has_log
 from esprobe.store.faults import disk_full, reason
 from esprobe.store.store import Store
 from esprobe.store.verification import Verification
@@ -70,11 +68,11 @@ def merge(other: Path, db: Path) -> Merged:
         raise UserError(f"{other}: cannot be merged (its schema cannot be read: {error}); nothing was merged") from None
     if state == "new":
         raise UserError(f"{other}: there is no results database to merge")
-    logged = _has_log(other)  # asked first, since reading may make one
-    with _current(other, state) as current:
+    logged = has_log(other)  # asked first, since reading may make one
+    with current(other, state) as readable:
         store = Store(db)
         try:
-            with _attached(store, current) as connection:
+            with attached(store, readable) as connection:
                 facts, unchecked = _verified(connection, store)
                 if wrong := disputes.ours(connection):
                     raise UserError(f"{db}: contradicts itself ({wrong}); merge into a sound database; nothing was merged")
@@ -126,56 +124,12 @@ def _lock(connection: sqlite3.Connection, store: Store) -> None:
     store.file.check()
 
 
-def _has_log(database: Path) -> bool:
-    """Whether a write-ahead log with something in it lies next to the file; reading may leave an empty one there."""
-    log = database.with_name(f"{database.name}-wal")
-    return log.exists() and log.stat().st_size > 0
-
-
 def _without_end(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM other.run WHERE state = 'running'").fetchone()[0])
 
 
 def _counted(count: int, name: str) -> str:
     return f"{count:,} {name}{'' if count == 1 else 's'}"
-
-
-@contextmanager
-def _current(other: Path, state: schema.State) -> Iterator[Path]:
-    """The file itself, or an upgraded copy of an older one."""
-    if state == "current":
-        yield other
-        return
-    with TemporaryDirectory(prefix="esprobe-") as folder:
-        copy = Path(folder) / "other.db"
-        try:
-            with closing(schema.open_readonly(other)) as source, closing(sqlite3.connect(copy)) as target:
-                source.backup(target)
-            schema.upgrade(copy)
-        except Exception as error:  # of the disk, or whatever a hostile schema makes of the migrations
-            why = f"the disk of {folder} is full" if disk_full(error, copy) else reason(error)
-            raise UserError(f"{other}: a copy of it cannot be upgraded ({why}); nothing was merged") from error
-        yield copy
-
-
-@contextmanager
-def _attached(store: Store, other: Path) -> Iterator[sqlite3.Connection]:
-    """A transaction on the store with `other` attached read-only as `other`, committed if all goes well.
-
-    It sees one moment of `other` from the first look at it, and has the store's write lock from `_lock` on.
-    """
-    with closing(store.engine.raw_connection()) as pooled:
-        connection: Any = pooled.driver_connection
-        connection.set_progress_handler(lambda: 0, 1_000_000)  # gives Ctrl-C a chance within a long statement
-        connection.execute("PRAGMA cache_size = -131072")  # KiB: the indexes of a few million rows
-        connection.execute("ATTACH ? AS other", [schema.readonly_uri(other)])
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.execute("COMMIT")
 
 
 def _take_in(connection: sqlite3.Connection, db: Path, facts: Mapping[str, Facts]) -> Merged:
