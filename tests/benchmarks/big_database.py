@@ -23,7 +23,7 @@ from esprobe.tasks.base import Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.benchmarks.table import Row, in_turns, ratio, render
 
-PROBLEMS, DRAWS, ROUNDS = 128, 512, 3
+PROBLEMS, DRAWS, ROUNDS = 128, 512, 5
 ARMS: list[tuple[MethodName, float, float]] = [  # method, value, how well it does; shares as in the study, and better ones
     *(("temperature", t, rate) for t, rate in [(0.05, 0.2), (0.1, 0.15), (0.2, 0.1), (0.4, 0.05), (0.6, 0.02), (0.8, 0.004)]),
     ("temperature", 1.0, 0.002),

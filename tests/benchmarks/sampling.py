@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.benchmarks.table import Row, figure, in_turns, ratio, render
 
-ROUNDS, DRAWS, T, SIGMA = 2, 16, 0.8, 0.01
+ROUNDS, DRAWS, T, SIGMA = 5, 16, 0.8, 0.01
 ENGINES = os.cpu_count() or 1
 PROMPT, TOKENS = 26, 39  # of a bundled problem and of its rollouts, on average
 
@@ -156,23 +156,19 @@ def rows(before: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
             compared = same_texts(one)
     found = []
     for method in ("perturbation", "temperature"):
-        plain = [r[method] for r in rates["plain"]]
+        of = {kind: [r[method] for r in measured] for kind, measured in rates.items()}
         for kind in kinds[1:]:
-            mine, (whose, engines) = [r[method] for r in rates[kind]], kind.split()
-            ratios = [a / b for a, b in zip(mine, plain, strict=True)]
-            spread = f" (×{min(ratios):.2f} to ×{max(ratios):.2f})" if rounds > ROUNDS else ""
+            whose, engines = kind.split()
             what = f"{method}, countdown-tiny, {engines} engine{'s' if int(engines) > 1 else ''}"
-            found.append(
-                Row(
-                    what if whose == "ours" else f"{what}, {whose}",
-                    statistics.median(mine),
-                    "rollouts/s",
-                    f"plain loop, {ENGINES} threads",
-                    statistics.median(plain),
-                    ratio(mine, plain),
-                    floor(method, int(engines)) + spread,
-                )
-            )
+            beside = {f"plain loop, {ENGINES} threads": "plain"}
+            if whose != "ours":
+                what += f", {whose}"
+            elif before is not None:
+                beside["before"] = f"before {engines}"
+            for name, theirs in beside.items():
+                mine, other, least = of[kind], of[theirs], floor(method, int(engines))
+                middle, their_middle = statistics.median(mine), statistics.median(other)
+                found.append(Row(what, middle, "rollouts/s", name, their_middle, ratio(mine, other), least))
     print(f"{compared:,} greedy texts of perturbed models, each equal to the plain loop's", file=sys.stderr)
     return found
 
@@ -222,7 +218,7 @@ def main() -> None:
     parser.add_argument("kind", nargs="?")
     parser.add_argument("engines", nargs="?", type=int, default=1)
     parser.add_argument("--before", type=Path, metavar="FOLDER", help="another checkout, to be measured as well")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="with more than the usual ones the table has their spread")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how many times each is measured, in turns")
     options = parser.parse_args()
     if options.kind == "plain":
         plain_loop()

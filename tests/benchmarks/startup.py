@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.benchmarks.table import Row, in_turns, ratio, render
 
 ESPROBE = str(Path(sys.executable).with_name("esprobe"))
-ROUNDS = 3
+ROUNDS = 5
 TRANSFORMERS = "import torch, transformers; from transformers import AutoModelForCausalLM"
 ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1"}
 

@@ -22,7 +22,7 @@ from esprobe.tasks.base import Score
 from esprobe.tasks.countdown.task import Countdown
 from tests.benchmarks.table import Row, in_turns, ratio, render
 
-ROLLOUTS, PROBLEMS, UNITS, ROUNDS = 65_536, 128, (16, 128, 1024), 3
+ROLLOUTS, PROBLEMS, UNITS, ROUNDS = 65_536, 128, (16, 128, 1024), 5
 TEXT = 560  # characters of thought before the answer: about 0.6 kB a text
 THOUGHTS = "".join(f"\n{a} - {b} = {a - b}, which is not what is asked for" for a in range(10, 99) for b in range(10, 40))
 

@@ -6,22 +6,31 @@ A benchmark is a module with `rows() -> list[Row]`; its name in `tests/benchmark
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from esprobe.report import render as rendering
 
 ONCE = False  # whether a round is enough: it shows that a benchmark runs, and its figures say little
 
 
+class Ratio(NamedTuple):
+    """How many times as good ours is as its counterpart, so above 1 ours wins: of the rounds, the middle one and the ends."""
+
+    median: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Row:
-    """`ratio`: how many times as good ours is as its counterpart, so above 1 ours wins. `floor`: what no way can avoid."""
+    """`floor`: what no way can avoid."""
 
     what: str
     ours: float
     unit: str
     beside: str = ""
     theirs: float | None = None
-    ratio: float | None = None
+    ratio: Ratio | None = None
     floor: str = ""
 
 
@@ -37,8 +46,12 @@ def figure(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def times(ratio: float | None) -> str:
-    return "" if ratio is None else f"×{ratio:.2f}" if ratio < 10 else f"×{ratio:.0f}"
+def times(ratio: Ratio | None) -> str:
+    """The middle with its spread, which a single round has not."""
+    if ratio is None:
+        return ""
+    median, low, high = (f"{value:.2f}" if value < 10 else f"{value:,.0f}" for value in ratio)
+    return f"×{median}" if ratio.low == ratio.high else f"×{median} ({low}–{high})"
 
 
 def in_turns(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -50,6 +63,7 @@ def in_turns(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
     return found
 
 
-def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """The median of the rounds' own ratios."""
-    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+def ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
+    """Of the rounds' own ratios, not of their medians: what disturbed a round disturbed both sides of it."""
+    found = [a / b for a, b in zip(above, below, strict=True)]
+    return Ratio(statistics.median(found), min(found), max(found))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.benchmarks.table import Row, in_turns, ratio, render
 
-ROUNDS, ITERATIONS, POPULATION, PROBLEMS, SIGMA, RATE = 2, 3, 32, 64, 0.015, 0.01
+ROUNDS, ITERATIONS, POPULATION, PROBLEMS, SIGMA, RATE = 5, 3, 32, 64, 0.015, 0.01
 ENGINES = os.cpu_count() or 1
 LARGE = (49152, 576, 1536, 192, 30)  # SmolLM2-135M: vocabulary, hidden, inner, keys and values, layers; tied embeddings
 

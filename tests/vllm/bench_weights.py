@@ -10,7 +10,7 @@ import torch
 from esprobe.arms import Perturbation, Weights
 from esprobe.engines import vllm_backend
 from esprobe.engines.models import find_model
-from tests.benchmarks.table import in_turns, ratio
+from tests.benchmarks.table import in_turns, ratio, times
 
 ROUNDS, SIGMA = 9, 0.01
 
@@ -46,11 +46,11 @@ def main() -> None:
         live.places = places
         return draw()
 
-    times = in_turns({"by the loader": by_loader, "straight to its place": straight}, ROUNDS)
+    spent = in_turns({"by the loader": by_loader, "straight to its place": straight}, ROUNDS)
     print(f"{asked.model}, {asked.dtype}, {len(places)} tensors, {live.wanted:,} weights; medians of {ROUNDS} (min–max)")
-    for way, spent in times.items():
-        print(f"{way:24} {statistics.median(spent):9.2f} ms ({min(spent):.2f}–{max(spent):.2f})")
-    print(f"ratio ×{ratio(times['by the loader'], times['straight to its place']):.2f}")
+    for way, taken in spent.items():
+        print(f"{way:24} {statistics.median(taken):9.2f} ms ({min(taken):.2f}–{max(taken):.2f})")
+    print(f"ratio {times(ratio(spent['by the loader'], spent['straight to its place']))}")
     backend.close()
 
 
