@@ -155,7 +155,7 @@ class DenseForward:
         `hidden` (B, 1 or groups, L, room) is −inf at what a token does not see, else 0. `part`: which rows of the cache they are.
         """
         rows, length = ids.shape
-        together, size = self.heads // self.groups, self.size
+        together, size, width = self.heads // self.groups, self.size, self.norm.shape
         end = self.filled + length
         self._reach(end)
         cos, sin = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)  # (B, L, 1, size)
@@ -163,7 +163,7 @@ class DenseForward:
         added = hidden.repeat(1, 1, together, 1)  # to the scores
         for i, (norm, qkv, bias, out, norm2, gate_up, down) in enumerate(self.layers):
             keys, values = self.keys[i][part], self.values[i][part]
-            made = functional.linear(self._normed(x, norm), qkv, bias).view(rows, length, -1, size)
+            made = functional.linear(functional.rms_norm(x, width, norm, self.epsilon), qkv, bias).view(rows, length, -1, size)
             turned = _turned(made[:, :, : self.heads + self.groups], cos, sin)  # queries and keys
             keys[:, :, self.filled : end] = turned[:, :, self.heads :].transpose(1, 2)
             values[:, :, self.filled : end] = made[:, :, self.heads + self.groups :].transpose(1, 2)
@@ -175,9 +175,9 @@ class DenseForward:
             found = _attend(queries, keys, values, added)
             found = found.reshape(rows, self.heads, length, size).transpose(1, 2).reshape(rows, length, -1)
             x = x + functional.linear(found, out)
-            gate, up = functional.linear(self._normed(x, norm2), gate_up).chunk(2, -1)
+            gate, up = functional.linear(functional.rms_norm(x, width, norm2, self.epsilon), gate_up).chunk(2, -1)
             x += functional.linear(functional.silu(gate).mul_(up), down)
-        return functional.linear(self._normed(x[:, -1], self.norm), self.head)
+        return functional.linear(functional.rms_norm(x[:, -1], width, self.norm, self.epsilon), self.head)
 
     def _reach(self, positions: int) -> None:
         """Tables for this many positions, made on demand, since a config may claim a context of any length."""
@@ -185,11 +185,6 @@ class DenseForward:
             angles = torch.outer(torch.arange(max(positions, 2 * len(self.cos))).float(), self.frequencies)
             cos, sin = angles.cos(), angles.sin()
             self.cos, self.sin = torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
-
-    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        """RMS norm; torch's own squares all of `x` into memory first."""
-        squares: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
-        return (x * squares.div_(x.shape[-1]).add_(self.epsilon).rsqrt_()).mul_(weight)
 
 
 def _hiding(visible: Tensor) -> Tensor:
