@@ -5,6 +5,7 @@ model is for `probe` to find out.
 """
 
 from collections.abc import Callable
+from copy import copy
 from math import inf
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from esprobe.engines.forward import padded
+from esprobe.engines.forward import Forward, padded
 
 BLOCK = 16  # positions that the cache grows by: attention reads contiguous memory twice as fast as slices of a larger buffer
 TOKENS = 512  # of prompts, read at once: what lies between two layers stays in a core's cache, and products lose nothing
@@ -75,6 +76,13 @@ class DenseForward:
     def forget(self) -> None:
         """See Forward."""
         self.remembered, self.keys, self.values = None, [], []
+
+    def twins(self, count: int) -> list[Forward]:
+        """See Forward; they share the weights, which none of them writes to."""
+        others = [copy(self) for _ in range(count - 1)]
+        for other in others:
+            other.forget()
+        return [self, *others]
 
     def start(self, prompts: list[list[int]], remember: bool = False) -> Tensor:
         """See Forward."""

@@ -37,6 +37,10 @@ class Forward(Protocol):
         """Forgets what was read, because the weights have changed or memory is short."""
         ...
 
+    def twins(self, count: int) -> list["Forward"]:
+        """Forward passes of the same model, this one first, that may read at once: `count` if the model allows it, else one."""
+        ...
+
 
 class TransformersForward:
     """Whatever transformers can run, as its `generate` runs it: the model prepares its inputs and names its memory itself.
@@ -83,6 +87,10 @@ class TransformersForward:
     def forget(self) -> None:
         """See Forward."""
         self.state = {}
+
+    def twins(self, count: int) -> list[Forward]:
+        """See Forward; one, since a model's own code may keep what it reads in the model."""
+        return [self]
 
     def _read(self, **which: Any) -> Tensor:
         inputs = self.model.prepare_inputs_for_generation(self.ids, **which, **self.state, use_cache=True)

@@ -1,13 +1,14 @@
 """The backend on plain Hugging Face transformers: any machine, CPU or CUDA, no engine to install.
 
 It has its own small decoding loop, so that the random stream of a rollout belongs to the rollout and not to its batch, and rows
-that have ended stop costing time.
+that have ended stop costing time. On a CPU two halves of a small model's batch are decoded side by side.
 """
 
-import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import torch
@@ -29,8 +30,11 @@ from esprobe.weights import rounding as noise_rounding
 from esprobe.weights.rounding import Rounding
 from esprobe.weights.update import Base
 
-# Below this size a second thread wins little, and waiting for it costs fifty-fold when another process has its core.
+# Below this size a second thread within an operation wins little, and waiting for it costs fifty-fold when another process has
+# its core. Two threads with half of a batch each wait for each other only at its end.
 SMALL = 10_000_000  # parameters
+SIDE_BY_SIDE = 2  # threads, at most: between operations they take turns, so that each further one would win less
+FEWEST = 32  # rows that are worth a thread: two with 16 each are slower than one with all
 COMPACT_BELOW = 0.75  # drop ended rows once fewer than this share of the rows is still going
 
 
@@ -42,17 +46,20 @@ class TransformersBackend:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         live = load(model, dtype)
-        if self.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and live.num_parameters() < SMALL:
-            torch.set_num_threads(1)
         self.files, self.name, self.dtype = model, model.name, dtype
+        small = self.device.type == "cpu" and live.num_parameters() < SMALL
+        self.given = torch.get_num_threads()
         with _out_of_memory_is(f"model {model.name!r} does not fit into memory in {dtype}; use a smaller --dtype"):
             self.model = live.to(self.device).eval().requires_grad_(False)
             try:
-                self.forward: Forward = fitting(self.model)
+                self.forwards = fitting(self.model).twins(min(SIDE_BY_SIDE, self.given) if small else 1)
             except UnreadableModelError as error:
                 raise UserError(
                     f"model {model.name!r}: the transformers backend cannot decode it correctly ({error}); use --backend vllm"
                 ) from error
+        self.threads = ThreadPoolExecutor(SIDE_BY_SIDE)  # starts none before it has work
+        if small:
+            torch.set_num_threads(1)
         self.end_ids = tuple(end_ids)
         stated = getattr(live.config.get_text_config(), "max_position_embeddings", None)
         self.context_length = min(model.context_length(), stated if isinstance(stated, int) else 1 << 30)
@@ -67,7 +74,7 @@ class TransformersBackend:
         """See Backend. The base is copied once, before the first change, and never computed back."""
         if weights == self.current:
             return
-        self.forward.forget()  # first, for the copy of the base may need its memory
+        self._forget()  # first, for the copy of the base may need its memory
         self.prepare()
         with _telling_out_of_memory():
             self.base.reach(weights.updates)
@@ -112,43 +119,71 @@ class TransformersBackend:
         if largest >= self.vocabulary:
             raise UserError(beyond_embedding(self.name, largest, self.vocabulary))
         # Padding takes up positions: beyond the context many models have none.
-        padded = self.forward.pads and longest + decoding.max_new_tokens <= self.context_length
+        padded = self.forwards[0].pads and longest + decoding.max_new_tokens <= self.context_length
         together = [range(len(prompts))] if padded else list(_by_length(prompts).values())
         made: dict[int, Generation] = {}
         try:
-            with _telling_out_of_memory(), torch.inference_mode():
+            with _telling_out_of_memory():
                 for rows in together:
                     keys = tuple(decoding.keys[row] for row in rows) if decoding.keys else ()
-                    part = self._generate([prompts[row] for row in rows], replace(decoding, keys=keys))
+                    part = self._side_by_side([prompts[row] for row in rows], replace(decoding, keys=keys))
                     made |= dict(zip(rows, part, strict=True))
         except OutOfMemoryError:
-            self.forward.forget()
+            self._forget()
             raise
         return [made[row] for row in range(len(prompts))]
 
-    def _generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
+    def _forget(self) -> None:
+        for forward in self.forwards:
+            forward.forget()
+
+    def _side_by_side(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generation]:
+        """One batch, in as many parts of one size as there are threads for them."""
+        count = max(1, min(len(self.forwards), len(prompts) // FEWEST))
+        size = -(-len(prompts) // count)
+        parts = [slice(start, start + size) for start in range(0, len(prompts), size)]
+        stop = Event()
+
+        def work(forward: Forward, part: slice) -> list[Generation]:
+            return self._generate(forward, prompts[part], decoding.part(part), stop)
+
+        others = [self.threads.submit(work, forward, part) for forward, part in zip(self.forwards[1:], parts[1:], strict=False)]
+        try:
+            made = work(self.forwards[0], parts[0])
+            return made + [generation for other in others for generation in other.result()]
+        except BaseException:  # memory is short, or the user has stopped the command: nobody wants the others' either
+            stop.set()
+            wait(others)
+            raise
+
+    @torch.inference_mode()
+    def _generate(self, forward: Forward, prompts: Sequence[Sequence[int]], decoding: Decoding, stop: Event) -> list[Generation]:
         limits = [min(decoding.max_new_tokens, self.context_length - len(prompt)) for prompt in prompts]
         uniforms = philox.uniforms(decoding.keys, max(limits)).to(self.device) if decoding.temperature else None
         rows = Rows(limits, self.end_ids)
         # every draw of a perturbation arm is another model; what is not perturbed reads the same prompts again
         remember = self.current.perturbation is None
-        logits = self.forward.start([list(prompt) for prompt in prompts], remember)  # (B, vocabulary)
+        logits = forward.start([list(prompt) for prompt in prompts], remember)  # (B, vocabulary)
         for step in range(max(limits)):
+            if stop.is_set():
+                break
             token = choose(logits, decoding, None if uniforms is None else uniforms[:, step])
             sane = logits.amax(-1).isfinite()  # one that is not a number makes the largest none
             if not rows.add(torch.where(sane, token, ~token).cpu().numpy()):  # the one time that the device is waited for
                 break
-            if self.forward.shrinks and rows.going.sum() < COMPACT_BELOW * len(rows.going):
+            if forward.shrinks and rows.going.sum() < COMPACT_BELOW * len(rows.going):
                 kept = torch.from_numpy(rows.keep()).to(self.device)
-                self.forward.keep(kept)
+                forward.keep(kept)
                 token, uniforms = token[kept], None if uniforms is None else uniforms[kept]
-            logits = self.forward.step(token)
+            logits = forward.step(token)
         return rows.generations()
 
     def close(self) -> None:
         """See Backend. A second call does nothing."""
         self.weights = {}
-        for held in ("model", "forward", "base"):
+        self.threads.shutdown()
+        torch.set_num_threads(self.given)
+        for held in ("model", "forwards", "base"):
             vars(self).pop(held, None)
 
 

@@ -83,6 +83,22 @@ def test_remembered_prompts_give_the_same_until_the_weights_change() -> None:
     assert torch.allclose(changed, TransformersForward(model).start(asked), rtol=1e-3, atol=2e-4)
 
 
+@torch.inference_mode()
+def test_twins_read_at_once_without_disturbing_each_other() -> None:
+    model = made(MODELS["llama"])
+    alone, (first, second) = DenseForward(model), DenseForward(model).twins(2)
+    asked, others = prompts(1, 5, 3), prompts(2, 4, 0)
+    expected = [alone.start(asked, remember=True).clone(), *(alone.step(torch.full((5,), i)).clone() for i in range(20))]
+    expected_others = [alone.start(others).clone(), *(alone.step(torch.full((4,), i)).clone() for i in range(20))]
+    assert torch.equal(first.start(asked, remember=True), expected[0])
+    assert torch.equal(second.start(others), expected_others[0])
+    for i in range(20):
+        assert torch.equal(first.step(torch.full((5,), i)), expected[i + 1])
+        assert torch.equal(second.step(torch.full((4,), i)), expected_others[i + 1])
+    assert torch.equal(first.start(asked, remember=True), expected[0])
+    assert TransformersForward(model).twins(2)[1:] == []
+
+
 def test_a_model_that_it_would_get_wrong_is_left_to_transformers() -> None:
     others = {
         "another family": MistralConfig(**SMALL, num_key_value_heads=2),
