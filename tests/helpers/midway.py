@@ -66,6 +66,13 @@ def engines_of(pid: int) -> list[int]:
     return [child for child, name in descendants(pid).items() if name.startswith(("ray::Remote", "VLLM::EngineCore"))]
 
 
+def wait_until_gone(pids: set[int]) -> None:
+    limit = time.monotonic() + HANGS_S
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
 def cpu_seconds(pid: int) -> float:
     """The processor time that a process has used."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
