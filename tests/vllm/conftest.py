@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,18 +15,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from esprobe.arms import Perturbation, Weights, perturbation_seed
 from esprobe.bundled import BUNDLED
-from esprobe.engines.backend import Backend
+from esprobe.engines.backend import Backend, Decoding, Generation
 from esprobe.engines.models import ModelFiles, find_model, load_tokenizer
 from esprobe.engines.transformers_backend import TransformersBackend
 from esprobe.tasks.countdown.task import Countdown
 from esprobe.tasks.prompts import prompt_text
+from tests.conftest import HANGS_S
 
 TOKENIZER = load_tokenizer(find_model(BUNDLED))
 PROBLEMS = Countdown().bundled()[:16]
 PROMPTS: list[list[int]] = [
     TOKENIZER(prompt_text(Countdown(), p.payload, "chat", TOKENIZER), add_special_tokens=False).input_ids for p in PROBLEMS
 ]
+GREEDY = Decoding(64)
+SEEDS = [perturbation_seed("iid", 42, draw) for draw in range(8)]
+
+tied = pytest.mark.parametrize("pair", ["tied"], indirect=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,3 +86,32 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     yield made
     made.vllm.close()
     made.transformers.close()
+
+
+def draw(number: int, sigma: float = 0.01) -> Weights:
+    return Weights(perturbation=Perturbation("iid", SEEDS[number], sigma))
+
+
+def ours(pair: Pair, weights: Weights) -> list[Generation]:
+    pair.vllm.set_weights(weights)
+    generations: list[Generation] = pair.vllm.generate(PROMPTS, GREEDY)
+    return generations
+
+
+def theirs(pair: Pair, weights: Weights) -> list[Generation]:
+    pair.transformers.set_weights(weights)
+    return pair.transformers.generate(PROMPTS, GREEDY)
+
+
+def run_script(script: str, *args: object, env: dict[str, str] | None = None) -> str:
+    """What a Python script prints; engines of another kind need a separate process."""
+    path = Path(__file__).with_name(script)
+    done = subprocess.run(
+        [sys.executable, str(path), *map(str, args)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])} | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=HANGS_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -10,9 +10,7 @@ from transformers import AutoModelForCausalLM
 from esprobe.arms import BASE, Arm
 from esprobe.engines.backend import Decoding
 from tests.helpers.decoding import softmax, truncated
-from tests.vllm.conftest import PROBLEMS, PROMPTS, TOKENIZER, Pair
-
-tied = pytest.mark.parametrize("pair", ["tied"], indirect=True)
+from tests.vllm.conftest import PROBLEMS, PROMPTS, TOKENIZER, Pair, tied
 
 TRUNCATIONS: list[dict[str, Any]] = [
     {"top_k": 7},
