@@ -2,20 +2,20 @@
 
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esprobe.analysis.arms import Filter
 from esprobe.report.layout import fold, right_to_left, table, width_of
 from esprobe.report.render import visible
+from esprobe.report.words import percent
 from tests.conftest import ESPROBE
+from tests.helpers.judged import EASY, HARD, Made, make
 from tests.helpers.terminal import numbers, on_terminal
-
-Terminal = Callable[..., str]
-
+from tests.helpers.wired import load_arms
 
 words = st.text(st.characters(codec="utf-8"), max_size=30).map(visible)
 wide = st.text(st.sampled_from("模型名字在这里显示가나다かな漢字é́ש-לa b"), max_size=40)
@@ -90,3 +90,47 @@ def test_a_terminal_shows_every_number_whole(swept: Path, columns: int, words: l
     kept = [n for n in numbers(piped) if len(n) > 2]
     found = numbers(shown)
     assert not [number for number in kept if number not in found]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_a_terminal_shows_every_arm_and_no_number_cut(swept: Path, columns: int) -> None:
+    text = on_terminal(columns, "--db", swept, "report")
+    assert max(map(width_of, text.splitlines())) <= columns
+    for name in ("greedy", "T 0.6", "T 1.2", "σ 0.01", "σ 0.02", "countdown-tiny"):
+        assert name in text
+    for arm in load_arms(swept, Filter()):
+        for at in arm.at.values():
+            if at.k in (1, arm.draws):
+                assert percent(at.pass_at_k) in text
+                assert not at.interval or percent(at.pass_at_k, at.interval).partition(" ")[2] in text
+    assert "pass@6" in text
+    hidden = re.search(r"\(hidden: ([^;]+);", " ".join(text.split()))
+    for column in ("draws", "solved", "tokens"):
+        assert (column in (hidden[1] if hidden else "")) != bool(re.search(rf"\b{column}  |  {column}$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_a_comparison_on_a_terminal_has_no_number_cut(swept: Path, columns: int) -> None:
+    text = on_terminal(columns, "--db", swept, "report", "--compare")
+    assert max(map(width_of, text.splitlines())) <= columns
+    wide = on_terminal(200, "--db", swept, "report", "--compare")
+    skipped = set(numbers(" ".join(line for line in wide.splitlines() if "bootstrap" in line)))
+    found = set(numbers(text))
+    for line in wide.splitlines():
+        if re.match(r" +\d+  ", line):  # rows of the tables
+            assert {n for n in numbers(line) if len(n) > 3} - found - skipped == set() or columns < 120
+
+
+def test_long_and_wide_names_cut_no_number(tmp_path: Path) -> None:
+    name = "Somebody/模型名字很长很长很长很长很长很长很长很长-With-A-Very-Long-Name-שלום-0.5B-Instruct-v2"
+    settings = [(("dtype", "float16"), ("seed", 1)), (("dtype", "bfloat16"), ("seed", 2))]
+    arms = [Made("temperature", 0.5, ["+-+-", "----"], name, s) for s in settings] + [
+        Made("perturbation", 0.0005, ["+-+-", "-+--"], name)
+    ]
+    path = make(tmp_path / "r.db", [EASY, HARD], arms)
+    for columns in (40, 80):
+        text = on_terminal(columns, "--db", path, "report")
+        assert max(map(width_of, text.splitlines())) <= columns
+        assert name in "".join(text.split()).replace("─", "")
+        for part in ("T 0.5 #1", "T 0.5 #2", "σ 0.0005", "dtype=float16 seed=1", "dtype=bfloat16 seed=2"):
+            assert part in " ".join(text.split())
