@@ -11,7 +11,7 @@ from esprobe.analysis.arms import Filter
 from esprobe.analysis.overview import Overview, read_overview
 from esprobe.analysis.reading import open_database, query
 from esprobe.analysis.votes import KEYS
-from tests.analysis.test_vote import VIEWS, Drawn, N, R, W, fill, some
+from tests.helpers.voted import VIEWS, Drawn, N, R, W, fill, some
 
 
 def seen(path: Path) -> Overview:
