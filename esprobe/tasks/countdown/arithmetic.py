@@ -39,43 +39,29 @@ def parse(text: str, *, python: bool = False) -> Postfix:
     output: Postfix = []
     stack: list[str] = []
     depth = signs = 0
-    max_depth = PYTHON_DEPTH if python else MAX_DEPTH
     signed = False  # the token before was a sign
     operand_next = True
-    push = output.append
     for token in (_TOKEN if python else _PLAIN_TOKEN).findall(text):
-        if operand_next:
-            if token.isdigit():
-                if token[0] == "0" and len(token) > 1 and not (python and token.strip("0") == ""):
-                    raise NotAnExpressionError("leading zero")
-                push(int(token))
-                operand_next = signed = False
-            elif token == "(":
-                depth += 1
-                if depth > max_depth:
-                    raise NotAnExpressionError("nested too deeply")
-                stack.append(token)
-                signed = False
-            elif token in "+-" and (python or not signed):
-                signs += 1
-                if signs > PYTHON_SIGNS:
-                    raise NotAnExpressionError("a tower of signs")
-                stack.append("u" + token)
-                signed = True
-            else:
-                raise NotAnExpressionError(f"unexpected {token}")
-        elif token == ")":
-            while stack and stack[-1] != "(":
-                push(stack.pop())
-            if not stack:
-                raise NotAnExpressionError("unbalanced )")
-            stack.pop()
+        if operand_next and token.isdigit():
+            output.append(_whole(token, python))
+            operand_next = signed = False
+        elif operand_next and token == "(":
+            depth += 1
+            if depth > (PYTHON_DEPTH if python else MAX_DEPTH):
+                raise NotAnExpressionError("nested too deeply")
+            stack.append(token)
+            signed = False
+        elif operand_next and token in "+-" and (python or not signed):
+            signs += 1
+            if signs > PYTHON_SIGNS:
+                raise NotAnExpressionError("a tower of signs")
+            stack.append("u" + token)
+            signed = True
+        elif not operand_next and token == ")":
+            _close(stack, output)
             depth -= 1
-        elif token in _BINDS and token != "(":
-            binds = _BINDS[token]
-            # equal ones from left to right, but powers from right to left
-            while stack and (_BINDS[stack[-1]] > binds or (_BINDS[stack[-1]] == binds and token != "**")):
-                push(stack.pop())
+        elif not operand_next and token in _BINDS and token != "(":
+            _settle(stack, output, token)
             stack.append(token)
             operand_next = True
         else:
@@ -84,6 +70,28 @@ def parse(text: str, *, python: bool = False) -> Postfix:
         raise NotAnExpressionError("unfinished")
     output.extend(reversed(stack))
     return output
+
+
+def _whole(digits: str, python: bool) -> int:
+    if digits[0] == "0" and len(digits) > 1 and not (python and digits.strip("0") == ""):
+        raise NotAnExpressionError("leading zero")
+    return int(digits)
+
+
+def _close(stack: list[str], output: Postfix) -> None:
+    """At a `)`: everything since its `(` is applied."""
+    while stack and stack[-1] != "(":
+        output.append(stack.pop())
+    if not stack:
+        raise NotAnExpressionError("unbalanced )")
+    stack.pop()
+
+
+def _settle(stack: list[str], output: Postfix, operator: str) -> None:
+    """Before an operator: what binds more tightly is applied; of equals the left one, but powers from right to left."""
+    binds = _BINDS[operator]
+    while stack and (_BINDS[stack[-1]] > binds or (_BINDS[stack[-1]] == binds and operator != "**")):
+        output.append(stack.pop())
 
 
 def exact(postfix: Postfix) -> tuple[int, int]:
