@@ -40,11 +40,12 @@ from esprobe.cli.options import sampling_command, training_command
 from esprobe.errors import UserError
 from esprobe.methods import PERTURBATION, TEMPERATURE
 from esprobe.plan.sweep import DRAWS, Sweep
-from esprobe.plan.training import trainings
+from esprobe.plan.training import Training, trainings
 from esprobe.report import render as rendering
 
 if TYPE_CHECKING:
     from esprobe.engines.pool import Pool
+    from esprobe.pipeline.train import Evaluation
 
 
 @app.command("sample-temp", epilog="Example: esprobe sample-temp -T 0.6,1.0 -n 16 --limit 32")
@@ -113,9 +114,7 @@ def train(
     """Train a model by evolution strategies. Every member's rollouts are rows, every iteration a model, NAME@ITERATION."""
     _say_loading(ctx, shared)
     pool = _engines(shared)
-    from esprobe.cli.progress import meter
-    from esprobe.pipeline.machine import command_line
-    from esprobe.pipeline.train import evaluation, train_all
+    from esprobe.pipeline.train import evaluation
 
     wanted = trainings(
         seed or [Sweep.seed],
@@ -131,19 +130,7 @@ def train(
     dry_run = shared.pop("dry_run")
     sweep = Sweep(PERTURBATION.name, (sigma,), population, greedy=False, training=True, **shared)
     tests = evaluation(sweep, evaluate_every, test_data, tuple(temperature or ()), samples)
-    db, quiet = ctx.obj
-    if dry_run:
-        from esprobe.pipeline.outlook import train_outlook
-        from esprobe.report.outlook import outlook_report
-
-        print(outlook_report(train_outlook(wanted, sweep, db, pool(), tests)))
-        return
-    interruption.continues = True
-    with meter(quiet) as shown:
-        outcomes = train_all(wanted, sweep, db, command_line(), shown, pool, tests)
-    if not quiet:
-        for outcome in outcomes:
-            print(f"{outcome.model}: {outcome.generated:,} rollouts generated" + _see(db))
+    _train(ctx, wanted, sweep, tests, pool, dry_run)
 
 
 def _say_loading(ctx: typer.Context, shared: dict[str, Any]) -> None:
@@ -197,6 +184,33 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
         outcome = sample(sweep, db, command_line(), shown, pool(), checkpoint)
     if not quiet:
         print(counted(outcome.generated, outcome.asked, "rollouts generated") + _see(db))
+
+
+def _train(
+    ctx: typer.Context,
+    wanted: list[Training],
+    sweep: Sweep,
+    tests: "Evaluation | None",
+    pool: "Callable[[], Pool]",
+    dry_run: bool,
+) -> None:
+    from esprobe.cli.progress import meter
+    from esprobe.pipeline.machine import command_line
+    from esprobe.pipeline.train import train_all
+
+    db, quiet = ctx.obj
+    if dry_run:
+        from esprobe.pipeline.outlook import train_outlook
+        from esprobe.report.outlook import outlook_report
+
+        print(outlook_report(train_outlook(wanted, sweep, db, pool(), tests)))
+        return
+    interruption.continues = True
+    with meter(quiet) as shown:
+        outcomes = train_all(wanted, sweep, db, command_line(), shown, pool, tests)
+    if not quiet:
+        for outcome in outcomes:
+            print(f"{outcome.model}: {outcome.generated:,} rollouts generated" + _see(db))
 
 
 def _see(db: Path) -> str:
