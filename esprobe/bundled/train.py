@@ -79,6 +79,31 @@ def batches(
         yield ids_batch, labels
 
 
+def optimizers_of(model: Any, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for matrices, AdamW for the rest (embeddings, norms, biases)."""
+    named = dict(model.named_parameters())
+    matrices = [p for name, p in named.items() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in named.items() if p.ndim != 2 or "embed" in name]
+    return [
+        torch.optim.Muon(matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, weight_decay=0.0, betas=(0.9, 0.95)),
+    ]
+
+
+def learn(model: Any, optimizers: list[torch.optim.Optimizer], ids: Tensor, labels: Tensor, rate: float) -> float:
+    """One step on one batch; returns its loss."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+    loss = model(input_ids=ids, labels=labels).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return float(loss.item())
+
+
 def train(
     out: Path, exclude: list[Path], steps: int, batch: int, seed: int, peak: float, threads: int, ramblings: float = 0.0
 ) -> float:
@@ -86,7 +111,7 @@ def train(
 
     `ramblings` is the share of training texts that ramble (see `rambling`).
 
-    Muon for matrices, AdamW for the rest (embeddings, norms, biases); warm-up over 50 steps, then linear decay to 0.
+    The learning rate warms up over 50 steps, then decays linearly to 0.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
@@ -97,13 +122,7 @@ def train(
     model: Any = Qwen2ForCausalLM(config(len(tokenizer)))  # type: ignore[no-untyped-call]
     model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
-    named = dict(model.named_parameters())
-    matrices = [p for name, p in named.items() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in named.items() if p.ndim != 2 or "embed" in name]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(matrices, lr=peak, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=peak, weight_decay=0.0, betas=(0.9, 0.95)),
-    ]
+    optimizers = optimizers_of(model, peak)
     losses: list[float] = []
     data = batches(generate.generate(seed + 1, exclude=keys), tokenizer, batch, mixed(ramblings, seed + 3))
     columns = (*Progress.get_default_columns()[:3], TimeRemainingColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
@@ -111,16 +130,7 @@ def train(
         bar = progress.add_task("training", total=steps, loss=float("nan"))
         for step, (ids, labels) in enumerate(islice(data, steps)):
             rate = peak * min((step + 1) / 50, (steps - step) / max(1, steps - 50))
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                optimizer.zero_grad()
-            loss = model(input_ids=ids, labels=labels).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
-            losses.append(loss.item())
+            losses.append(learn(model, optimizers, ids, labels, rate))
             progress.update(bar, advance=1, loss=sum(losses[-100:]) / len(losses[-100:]))
     out.mkdir(parents=True, exist_ok=True)
     model.half().save_pretrained(out)
