@@ -286,16 +286,20 @@ def accuracy_of_draws(subject: Subject) -> Figure | str:
         axes.plot([], [], color="black", lw=1.2, ls=":", label=f"base, greedy: {said}")
     style.percent(axes, top=style.headroom([*known, *(share for arm in arms for share in subject.data.accuracies[arm.arm_id])]))
     axes.set_xlim(-0.6, len(arms) - 0.4)
-    turned = len(arms) > 8 or any(len(subject.labels[arm.arm_id]) > 12 for arm in arms)
-    axes.set_xticks(range(len(arms)), [subject.labels[arm.arm_id] for arm in arms])
-    if turned:
-        axes.tick_params(axis="x", rotation=30)
-        for label in axes.get_xticklabels():
-            label.set(ha="right", rotation_mode="anchor")
+    _name_places(axes, [subject.labels[arm.arm_id] for arm in arms])
     axes.grid(False, axis="x")
     axes.set_ylabel("share of problems solved, greedily")
     style.legend(axes)
     return made
+
+
+def _name_places(axes: Axes, names: Sequence[str]) -> None:
+    """One name below each place; slanted where they are many or long."""
+    axes.set_xticks(range(len(names)), names)
+    if len(names) > 8 or any(len(name) > 12 for name in names):
+        axes.tick_params(axis="x", rotation=30)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
 
 
 def _above_base(subject: Subject, arms: Sequence[ArmRow], base: Mapping[int, float | None]) -> str:
