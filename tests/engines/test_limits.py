@@ -52,7 +52,7 @@ def test_a_sweep_short_of_memory_finishes_and_its_run_says_so(tmp_path: Path, es
     short = subprocess.run(
         [str(ESPROBE), *args, "--batch-size", "4096", "--db", "short.db"],
         cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (1200 << 20, resource.RLIM_INFINITY)),
         capture_output=True,
         text=True,
