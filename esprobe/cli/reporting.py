@@ -63,6 +63,10 @@ def report(
     from esprobe.store.soundness import explained
 
     _check(method or (), [compare, select, budget], train is None or select or budget)
+    if plot:
+        from esprobe.report.plots.known import check_names
+
+        check_names("--select" if select else "--budget" if budget else "", plot)
     connection = reading.open_database(ctx.obj[0], snapshot=True)
     pictures = None if plots is None and not plot else (plots or Path(), plot or ())
     with explained(ctx.obj[0]):

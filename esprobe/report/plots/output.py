@@ -5,6 +5,7 @@ Knows files and figures, not what is drawn.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ def wanted(known: Sequence[str], names: Sequence[str]) -> list[str]:
     """The plots to draw, in the order of `known`: those named, or all. Raises UserError for a name that is not known."""
     for name in names:
         if name not in known:
-            raise UserError(f"this report has no plot {name!r}; its plots: {', '.join(known)}")
+            close = get_close_matches(name, known, n=1)
+            there = f"did you mean {close[0]}?" if close else f"its plots: {', '.join(known)}"
+            raise UserError(f"this report has no plot {name!r}; {there}")
     return [name for name in known if not names or name in names]
 
 
