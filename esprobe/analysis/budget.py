@@ -87,6 +87,11 @@ class Budget:
         """The points by this measure."""
         return [point for point in self.points if point.measure == measure]
 
+    @property
+    def solved_anything(self) -> bool:
+        """Whether any answer to the test problems is correct."""
+        return any(point.value for point in self.points)
+
     def final(self, measure: Measure) -> Verdict | None:
         """The verdict on the last models, with as many answers per test problem as they have."""
         found = [verdict for verdict in self.verdicts if verdict.trained.measure == measure]

@@ -52,6 +52,16 @@ class Selection:
     selected: Selected
 
     @property
+    def every(self) -> tuple[ArmRow, ...]:
+        """The arms that are chosen from and those that they are compared with."""
+        return (*self.arms, *([self.greedy] if self.greedy else []), *self.temperatures)
+
+    @property
+    def solved_anything(self) -> bool:
+        """Whether any rollout of these arms is correct."""
+        return any(arm.correct for arm in self.every)
+
+    @property
     def votes_by_expression(self) -> bool:
         """Whether there are votes by expression too."""
         return bool(self.selected.at(f"vote_test{BY_EXPRESSION}"))

@@ -30,6 +30,7 @@ KINDS = {
     "best of N": "best of N models",
     "top K": "top K of N models",
 }
+NOTHING = "No answer of the base, of its perturbed models or of a trained model to these problems is correct."
 
 
 def budget_report(budgets: Sequence[Budget], style: Format) -> str:
@@ -39,7 +40,9 @@ def budget_report(budgets: Sequence[Budget], style: Format) -> str:
         return render(list(records[0]), [list(record.values()) for record in records], style)
     width = layout.terminal_width() if style == "table" else None
     texts = [_text(one, style, width) for one in budgets]
-    return "\n\n\n".join([*texts, "\n".join(heading(note, style, width) for note in meaning(budgets))])
+    if solving := [one for one in budgets if one.solved_anything]:
+        texts.append("\n".join(heading(note, style, width) for note in meaning(solving)))
+    return "\n\n\n".join(texts)
 
 
 # ── For programs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,7 +105,10 @@ def _text(one: Budget, style: Format, width: int | None) -> str:
         f"{one.base} and {one.training.name}, {seeds}: {counted(one.problems, 'test problem')} of {one.task} that no training "
         f"used, scored by {one.scorer}"
     )
-    parts = [heading(title, style, width, title=True), "\n".join(heading(said, style, width) for said in answers(one))]
+    top = heading(title, style, width, title=True)
+    if not one.solved_anything:  # otherwise these would be tables of zeros
+        return f"{top}\n\n{heading(NOTHING, style, width)}"
+    parts = [top, "\n".join(heading(said, style, width) for said in answers(one))]
     for measure in ("value", "pass"):
         rows = thinned(one.of(measure))
         made = _figures(rows, _by_expression(one, measure))

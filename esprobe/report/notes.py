@@ -260,6 +260,13 @@ def _depths(seen: Overview, ks: Mapping[int, Sequence[int]], names: Mapping[int,
     yield from noise_notes(arms)
 
 
+def none_correct(arms: Sequence[ArmRow], scorer: str) -> str:
+    """Where all tables would be of zeros: that they are, and how to see why."""
+    ids = ", ".join(str(arm.arm_id) for arm in arms)
+    query = f"SELECT reason, count(*) FROM score WHERE scorer = '{scorer}' AND arm_id IN ({ids}) GROUP BY reason"
+    return f'No rollout of these arms is correct; `esprobe sql "{query}"` says why.'
+
+
 def noise_notes(arms: Sequence[ArmRow]) -> list[str]:
     """What is to be known of arms whose noise is not independent for every weight."""
     schemes = {arm.settings.get("noise") for arm in arms}

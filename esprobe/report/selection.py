@@ -8,6 +8,7 @@ from typing import Any
 
 from esprobe.analysis.selection import Selection
 from esprobe.report import layout
+from esprobe.report.notes import none_correct
 from esprobe.report.render import Format, render
 from esprobe.report.selection_notes import found, meaning
 from esprobe.report.shapes import Made, Shape, fitted, heading
@@ -44,7 +45,10 @@ def select_report(selected: Sequence[Selection], scorer: str, style: Format) -> 
         return render(COLUMNS, [row for one in selected for row in _rows(one)], style)
     width = layout.terminal_width() if style == "table" else None
     texts = [_text(one, scorer, style, width) for one in selected]
-    return "\n\n\n".join([*texts, "\n".join(heading(note, style, width) for note in meaning(selected))])
+    if solving := [one for one in selected if one.solved_anything]:
+        notes = [heading(note, style, width) for note in meaning(solving)]
+        texts.append("\n".join(notes))
+    return "\n\n\n".join(texts)
 
 
 def _rows(one: Selection) -> Iterator[list[Any]]:
@@ -75,8 +79,11 @@ def _text(one: Selection, scorer: str, style: Format, width: int | None) -> str:
         f"{one.arms[0].model}: {one.models:,} models, {_names(one)}, chosen on {where} of {one.problems:,} problems, "
         f"tested on the others, scored by {scorer}"
     )
+    top = heading(title, style, width, title=True)
+    if not one.solved_anything:  # otherwise these would be tables of zeros
+        return f"{top}\n\n{heading(none_correct(one.every, scorer), style, width)}"
     parts = [
-        heading(title, style, width, title=True),
+        top,
         heading("The best of N models:", style, width),
         fitted(lambda shape: _table(one, "N", BEST, shape), style, width, one.sizes, ("equal: test", "equal: train"), True),
     ]

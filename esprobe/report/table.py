@@ -14,7 +14,7 @@ from esprobe.analysis.baselines import chance_at, distinct_at, greedy_at, strata
 from esprobe.analysis.overview import ModelOnTask, Overview
 from esprobe.analysis.votes import KEYS, Key
 from esprobe.report import layout
-from esprobe.report.notes import notes
+from esprobe.report.notes import none_correct, notes
 from esprobe.report.render import Format, no_markup, render, shown_lines
 from esprobe.report.shapes import Fitted, Made, Shape, fit, fitted, heading
 from esprobe.report.words import counted, names_of, percent, points
@@ -152,7 +152,8 @@ def _tables(section: Section, may_hide: bool, style: Format, width: int | None) 
     """The title, and the tables of one model and task below one another; the columns are those of pass@k."""
     ks = section.ks
     passes = fit(lambda shape: _passes(section, shape), style, width, ks, ("tokens", "draws", "solved"), may_hide)
-    parts = [heading(section.title, style, width, title=True), *_nothing(section, style, width), passes.text]
+    nothing = [] if section.found.solved_anything else [heading(none_correct(section.found.arms, section.scorer), style, width)]
+    parts = [heading(section.title, style, width, title=True), *nothing, passes.text]
     if ks and any(above_chance(arm, section.found.tried[arm.arm_id], min(arm.at)) for arm in section.found.arms):
         parts.append(heading("Above chance, in percentage points, paired by problem:", style, width))
         parts.append(fitted(lambda shape: _above(section, shape), style, width, ks, (), may_hide))
@@ -162,15 +163,6 @@ def _tables(section: Section, may_hide: bool, style: Format, width: int | None) 
         parts.append(heading("Variance of a verdict on one problem, by where it comes from:", style, width))
         parts.append(fitted(lambda shape: _split(section, shape), style, width, ks, ("SD of quality",)))
     return Fitted("\n\n".join(parts), passes.columns)
-
-
-def _nothing(section: Section, style: Format, width: int | None) -> list[str]:
-    """Where all tables are of zeros: that they are, and how to see why."""
-    if section.found.solved_anything:
-        return []
-    arms = ", ".join(str(arm.arm_id) for arm in section.found.arms)
-    query = f"SELECT reason, count(*) FROM score WHERE scorer = '{section.scorer}' AND arm_id IN ({arms}) GROUP BY reason"
-    return [heading(f'No rollout of these arms is correct; `esprobe sql "{query}"` says why.', style, width)]
 
 
 def _passes(section: Section, shape: Shape) -> Made:

@@ -1,7 +1,9 @@
 """`report --budget` as people and programs get it, on a training of two seeds by the installed command."""
 
 import json
+import re
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -120,3 +122,15 @@ def test_trainings_of_one_name_have_pictures_of_their_own(folder: Path, tmp_path
     written = save_budgets([one, one], tmp_path)
     assert len(set(written)) == 6
     assert {path.name for path in tmp_path.iterdir()} == {Path(path).name for path in written}
+
+
+def test_where_no_answer_is_correct_one_line_says_so(folder: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(folder / "esprobe.db", tmp_path / "r.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE score SET correct = 0")
+        connection.commit()
+    text = run_esprobe("--db", path, "report", "--budget").stdout
+    assert "No answer of the base, of its perturbed models or of a trained model to these problems is correct." in text
+    assert not re.search(r"undecided|verifier|before:|0\.0%", text)
+    rows = json.loads(run_esprobe("--db", path, "report", "--budget", "--format", "json").stdout)
+    assert {row["value"] for row in rows} == {0.0}

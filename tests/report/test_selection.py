@@ -120,6 +120,10 @@ def test_models_that_solve_nothing_are_one_line_and_no_picture(esprobe: Run, tmp
     done = esprobe("--db", tmp_path / "r.db", "report", "--select", "--plots", tmp_path / "plots", "--plot", "select-best-of-n")
     assert "skipped m-arm-1-select-best-of-n: no sample of these models is correct" in done.stdout
     assert list((tmp_path / "plots").iterdir()) == []
+    assert done.stdout.split("\n\n")[1].startswith("No rollout of these arms is correct; `esprobe ")
+    assert not re.search(r"best of N|K models|Greedy decoding|accuracies", done.stdout)
+    rows = json.loads(esprobe("--db", tmp_path / "r.db", "report", "--select", "--format", "json").stdout)
+    assert {row["quantity"] for row in rows} >= {"best_test", "gain_test", "vote_test"}
 
 
 def test_options_that_exclude_one_another_are_wrong_usage(chosen: Path, esprobe: Run) -> None:
