@@ -10,9 +10,9 @@ from esprobe.analysis.selection import Selection
 from esprobe.report import layout
 from esprobe.report.notes import none_correct
 from esprobe.report.render import Format, render
-from esprobe.report.selection_notes import found, meaning
+from esprobe.report.selection_notes import answers, found, meaning, names
 from esprobe.report.shapes import Made, Shape, fitted, heading
-from esprobe.report.words import arm_name, percent, points
+from esprobe.report.words import percent, points
 from esprobe.stats.intervals import Interval
 from esprobe.stats.reselection import DIFFERENCES, Figure
 from esprobe.stats.selection import BY_EXPRESSION
@@ -46,8 +46,9 @@ def select_report(selected: Sequence[Selection], scorer: str, style: Format) -> 
     width = layout.terminal_width() if style == "table" else None
     texts = [_text(one, scorer, style, width) for one in selected]
     if solving := [one for one in selected if one.solved_anything]:
+        said = [heading(answer, style, width) for answer in answers(selected)]
         notes = [heading(note, style, width) for note in meaning(solving)]
-        texts.append("\n".join(notes))
+        texts = [("\n\n" if style == "markdown" else "\n").join(said), *texts, "\n".join(notes)]
     return "\n\n\n".join(texts)
 
 
@@ -76,7 +77,7 @@ def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
 def _text(one: Selection, scorer: str, style: Format, width: int | None) -> str:
     where = "random halves" if one.train is None else f"{one.train:,} given problems"
     title = (
-        f"{one.arms[0].model}: {one.models:,} models, {_names(one)}, chosen on {where} of {one.problems:,} problems, "
+        f"{one.arms[0].model}: {one.models:,} models, {names(one)}, chosen on {where} of {one.problems:,} problems, "
         f"tested on the others, scored by {scorer}"
     )
     top = heading(title, style, width, title=True)
@@ -98,10 +99,6 @@ def _text(one: Selection, scorer: str, style: Format, width: int | None) -> str:
             fitted(lambda shape: _table(one, "K", _STRICTER, shape), style, width, one.ks, ("best − T",), True),
         ]
     return "\n\n".join([*parts, "\n".join(heading(note, style, width) for note in found(one))])
-
-
-def _names(one: Selection) -> str:
-    return " and ".join(arm_name(arm) for arm in one.arms)
 
 
 def _table(one: Selection, name: str, columns: dict[str, str], shape: Shape) -> Made:

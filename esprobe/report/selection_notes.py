@@ -1,24 +1,82 @@
-"""The sentences below the tables of `report --select`: what was found in each population, and what the columns mean.
+"""The sentences of `report --select`: what was found, above its tables; below them the rest, and what the columns mean.
 
 Knows what a selection contains. Must not know tables or the database.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from esprobe.analysis.selection import Selection
 from esprobe.report.notes import BY_EXPRESSION
-from esprobe.report.words import arm_name, p_words, percent, points
-from esprobe.stats.reselection import DECIDING, HALVES, RESAMPLES
+from esprobe.report.plots.findings import decided
+from esprobe.report.words import arm_name, p_words, percent, plural, points
+from esprobe.stats.reselection import DECIDING, HALVES, RESAMPLES, Figure
+
+
+class Claim(NamedTuple):
+    """By how much what was chosen is better than its rival, where it was not chosen."""
+
+    ours: str
+    rival: str
+    over: Figure
+
+
+def answers(every: Sequence[Selection]) -> Iterator[str]:
+    """What choosing is worth, for each base: one chosen model compared with greedy decoding, votes of the best with samples."""
+    models: dict[tuple[str, str], list[Selection]] = {}
+    for one in every:
+        models.setdefault((one.arms[0].model, one.arms[0].model_digest), []).append(one)
+    for (model, _), populations in models.items():
+        if any(one.solved_anything for one in populations):
+            whose = "" if len(models) == 1 else f"{model}: "
+            yield from (f"{whose}{_most(claims)}" for claims in (_best(populations), _votes(populations)) if claims)
+
+
+def _best(populations: Sequence[Selection]) -> list[Claim]:
+    """The best of the largest N and greedy decoding, or, where no population has that, a model taken at random."""
+    quantity, rival = "best_over_greedy", "greedy decoding"
+    if not any(one.selected.at(quantity) for one in populations):
+        quantity, rival = "gain_test", "a model taken at random"
+    known = [(one, largest(figures)) for one in populations if (figures := one.selected.at(quantity))]
+    return [Claim(f"The best of {over.at:,} models at {names(one)}", rival, over) for one, over in known]
+
+
+def _votes(populations: Sequence[Selection]) -> list[Claim]:
+    """The vote of the best models at the largest K and that of as many samples; nothing where no arm has so many."""
+    known = [(one, largest(figures)) for one in populations if (figures := one.selected.at("vote_over_temperature"))]
+    return [
+        Claim(
+            f"The vote of the best {plural(f'{over.at:,}', 'model')} at {names(one)}",
+            f"that of {plural(f'{over.at:,}', 'sample')} at the best T",
+            over,
+        )
+        for one, over in known
+    ]
+
+
+def _most(claims: Sequence[Claim]) -> str:
+    """The claim of the greatest difference, of those above 0 if there are any; of several also that it was chosen for that."""
+    claims = [claim for claim in claims if claim.over.interval is not None] or claims
+    ours, rival, over = max(claims, key=lambda claim: (decided(claim.over.interval) > 0, claim.over.value))
+    side, doubt = decided(over.interval), over.interval.doubt if over.interval else ""
+    where = f"on the test problems: {points(over.value, over.interval)} points"
+    if over.interval is None:
+        text = f"{ours} compared with {rival} {where}, without an interval"
+    elif side:
+        text = f"{ours} is {'above' if side > 0 else 'below'} {rival} {where}"
+    else:
+        text = f"{ours} and {rival} cannot be told apart {where}" + (f" (not trustworthy: {doubt})" if doubt else "")
+    if len(claims) > 1:
+        text += f", the best of {len(claims):,} populations" + (", which flatters it" if side > 0 else "; none is above")
+    return f"{text}."
 
 
 def found(one: Selection) -> Iterator[str]:
     """The sentences about one population."""
     yield _spread(one)
-    gains = one.selected.at("gain_test")
-    known = [size for size in one.sizes if gains[size].interval is not None]
-    most = known[-1] if len(known) > 1 else one.sizes[-1]
-    train, test, gain = (one.selected.at(name)[most] for name in ("best_train", "best_test", "gain_test"))
-    which = f"all {most:,}" if most == one.models else f"{most:,}"
+    gain = largest(one.selected.at("gain_test"))
+    train, test = (one.selected.at(name)[gain.at] for name in ("best_train", "best_test"))
+    which = f"all {gain.at:,}" if gain.at == one.models else f"{gain.at:,}"
     said = f"{one.selected.at('slope')[None].value:.2f}".replace("-", "−")
     yield (
         f"The best of {which} has {percent(train.value)} where it was chosen and {percent(test.value)} where it was not, "
@@ -44,6 +102,18 @@ def found(one: Selection) -> Iterator[str]:
         yield f"A model has {one.samples:,} samples of each problem: its accuracy is their mean, and it votes with the first."
     if one.left_out:
         yield f"note: {one.left_out:,} models are left out, which have not answered every problem."
+
+
+def names(one: Selection) -> str:
+    """The arms that are chosen from: `σ 0.01 and σ 0.02`."""
+    return " and ".join(arm_name(arm) for arm in one.arms)
+
+
+def largest(figures: Mapping[int | None, Figure]) -> Figure:
+    """That of the largest N or K with an interval, or where none above 1 has one, of the largest."""
+    sizes = [at for at in figures if at is not None]
+    known = [at for at in sizes if at > 1 and figures[at].interval is not None]
+    return figures[max(known or sizes)]
 
 
 def _spread(one: Selection) -> str:

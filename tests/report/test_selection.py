@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from esprobe.report.layout import width_of
-from tests.conftest import Run
+from tests.conftest import Run, run_esprobe
 from tests.helpers.made import by_two_ways, make
 from tests.helpers.terminal import on_terminal
 
@@ -124,6 +124,35 @@ def test_models_that_solve_nothing_are_one_line_and_no_picture(esprobe: Run, tmp
     assert not re.search(r"best of N|K models|Greedy decoding|accuracies", done.stdout)
     rows = json.loads(esprobe("--db", tmp_path / "r.db", "report", "--select", "--format", "json").stdout)
     assert {row["quantity"] for row in rows} >= {"best_test", "gain_test", "vote_test"}
+
+
+def solving(problems: int, draws: int, every: int) -> dict[int, str]:
+    """Verdicts: every so many draws are right, on two of three problems."""
+    return {i: "".join("+-"[i % 3 == 0 or draw % every > 0] for draw in range(draws)) for i in range(problems)}
+
+
+def test_the_report_opens_with_what_choosing_is_worth(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(range(90), "-" * 32)
+    base = [("greedy", None, nothing), ("temperature", 0.5, solving(90, 16, 8))]
+    good, bad = ("perturbation", 0.01, solving(90, 32, 4)), ("perturbation", 0.02, nothing)
+    figures = r"on the test problems: \+\d+\.\d \[\+\d+\.\d, \+\d+\.\d\] points"
+    for arms, flattered in (([good], ""), ([good, bad], ", the best of 2 populations, which flatters it")):
+        path = make(tmp_path / f"{len(arms)}.db", [*base, *arms])
+        first = " ".join(on_terminal(80, "--db", path, "report", "--select").split("\n\n\n")[0].split())
+        assert re.fullmatch(
+            rf"The best of 8 models at σ 0.01 is above greedy decoding {figures}{flattered}\. "
+            rf"The vote of the best 16 models at σ 0.01 is above that of 16 samples at the best T {figures}{flattered}\.",
+            first,
+        )
+    for style in ("csv", "json"):
+        assert "above" not in run_esprobe("--db", path, "report", "--select", "--format", style).stdout
+
+
+def test_what_cannot_be_told_apart_is_not_said_to_be_better(chosen: Path, esprobe: Run) -> None:
+    said = esprobe("--db", chosen, "report", "--select", "--format", "markdown").stdout.split("\n\n")[:2]
+    assert re.match(r"The best of 4 models at σ 0.01 and greedy decoding cannot be told apart on the test problems: −", said[0])
+    assert said[0].endswith(" points (not trustworthy: few models or problems (8)).")
+    assert "and that of 8 samples at the best T cannot be told apart" in said[1]
 
 
 def test_options_that_exclude_one_another_are_wrong_usage(chosen: Path, esprobe: Run) -> None:

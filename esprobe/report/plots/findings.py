@@ -9,6 +9,7 @@ from math import isclose
 
 from esprobe.report.plots.data import Point
 from esprobe.report.words import agree, percent
+from esprobe.stats.intervals import Interval
 from esprobe.stats.paired import Difference
 
 
@@ -49,17 +50,17 @@ def told_apart(first: str, second: str, at: Sequence[Difference]) -> str:
     """At which k either arm is above the other, each interval by itself: `T 0.4 is above at k = 4 to 64`."""
     parts = []
     for name, sign in ((first, 1), (second, -1)):
-        above = [i for i, one in enumerate(at) if _decided(one) == sign]
+        above = [i for i, one in enumerate(at) if decided(one.interval) == sign]
         if above:
             parts.append(f"{name} is above at k = {_runs([one.k for one in at], above)}")
     return ", ".join(parts) or "no k tells them apart"
 
 
-def _decided(at: Difference) -> int:
-    """1 or −1 where the interval is on one side of 0 and to be trusted; else 0."""
-    if at.interval is None or not at.interval.trustworthy:
+def decided(interval: Interval | None) -> int:
+    """1 or −1 where the interval of a difference is on one side of 0 and to be trusted; else 0."""
+    if interval is None or not interval.trustworthy:
         return 0
-    return (at.interval.low > 0) - (at.interval.high < 0)
+    return (interval.low > 0) - (interval.high < 0)
 
 
 def _runs(ks: Sequence[int], places: Sequence[int]) -> str:
