@@ -12,7 +12,7 @@ import typer
 
 from esprobe.cli.help import Command, name_values
 from esprobe.cli.options import Commands
-from esprobe.report import encoding
+from esprobe.report import encoding, pasting
 from esprobe.report.render import Format
 from esprobe.version import __version__
 
@@ -92,6 +92,8 @@ def main_options(
     if quiet:
         logging.getLogger("esprobe").setLevel(logging.ERROR)
     ctx.obj = (db, quiet)
+    source = ctx.get_parameter_source("db")
+    pasting.database = None if source is not None and source.name == "DEFAULT" else db
 
 
 def counted(new: int, asked: int, done: str) -> str:

@@ -13,6 +13,7 @@ from esprobe.cli.interruption import interruption
 from esprobe.cli.usage import usage_line
 from esprobe.errors import UserError
 from esprobe.report import encoding, render
+from esprobe.report.pasting import to_paste
 
 # typer contains a copy of click or uses the installed one; either way this is the base class of all wrong usage
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -85,7 +86,7 @@ def _unread(error: BrokenPipeError) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    line = render.shown(" ".join(message.split()))
+    line = render.shown(" ".join(to_paste(message).split()))
     if len(line) > LONGEST_ERROR:
         line = f"{line[: LONGEST_ERROR // 2]} … {line[-LONGEST_ERROR // 2 :]}"
     print(f"error: {line}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -41,6 +40,7 @@ from esprobe.errors import UserError
 from esprobe.methods import PERTURBATION, TEMPERATURE
 from esprobe.plan.sweep import DRAWS, Sweep
 from esprobe.plan.training import Training, trainings
+from esprobe.report import pasting
 from esprobe.report import render as rendering
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _sample(ctx: typer.Context, shared: dict[str, Any], **own: Any) -> None:
     with meter(quiet) as shown:
         outcome = sample(sweep, db, command_line(), shown, pool(), checkpoint)
     if not quiet:
-        print(counted(outcome.generated, outcome.asked, "rollouts generated") + _see(db))
+        print(counted(outcome.generated, outcome.asked, "rollouts generated") + _see())
 
 
 def _train(
@@ -210,11 +210,11 @@ def _train(
         outcomes = train_all(wanted, sweep, db, command_line(), shown, pool, tests)
     if not quiet:
         for outcome in outcomes:
-            print(f"{outcome.model}: {outcome.generated:,} rollouts generated" + _see(db))
+            print(f"{outcome.model}: {outcome.generated:,} rollouts generated" + _see())
 
 
-def _see(db: Path) -> str:
-    return f"; see: esprobe --db {rendering.shown(db)} report"
+def _see() -> str:
+    return f"; see: {rendering.shown(pasting.start())} report"
 
 
 def _pair(word: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from esprobe.report import layout
+from esprobe.report.pasting import to_paste
 from esprobe.report.render import Format, no_markup, render, shown
 
 TEXTS = ("arm", "settings")  # columns that are aligned left
@@ -105,7 +106,7 @@ def _laid_out(names: Sequence[str], cells: Sequence[Sequence[str]], width: int |
 
 def heading(text: str, style: Format, width: int | None, title: bool = False) -> str:
     """A line above a table; a title is bold in Markdown."""
-    safe = shown(text)
+    safe = shown(to_paste(text))
     if style != "markdown":
         return layout.paragraph(safe, width)
     return f"**{no_markup(safe)}**" if title else no_markup(safe)

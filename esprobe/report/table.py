@@ -15,7 +15,7 @@ from esprobe.analysis.overview import ModelOnTask, Overview
 from esprobe.analysis.votes import KEYS, Key
 from esprobe.report import layout
 from esprobe.report.notes import none_correct, notes
-from esprobe.report.render import Format, no_markup, render, shown_lines
+from esprobe.report.render import Format, render
 from esprobe.report.shapes import Fitted, Made, Shape, fit, fitted, heading
 from esprobe.report.words import counted, names_of, percent, points
 from esprobe.stats.estimator import pass_at_k
@@ -48,10 +48,8 @@ def report(seen: Overview, style: Format) -> str:
     tables = [_tables(section, not seen.ks, style, width) for section in sections]
     columns = {name for table in tables for name in table.columns}
     ks = {arm.arm_id: section.ks for section in sections for arm in section.found.arms}
-    said = shown_lines("\n".join(notes(seen, ks, columns)))
-    return "\n\n".join(
-        [*(table.text for table in tables), no_markup(said) if style == "markdown" else layout.paragraph(said, width)]
-    )
+    said = [heading(note, style, width) for note in notes(seen, ks, columns)]
+    return "\n\n".join([*(table.text for table in tables), "\n".join(said)])
 
 
 def _sections(seen: Overview) -> Iterator[Section]:
