@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from esprobe.analysis.arms import ArmRow
+from esprobe.analysis.arms import ArmRow, lies_in
 from esprobe.analysis.best import Shared, unlike
 from esprobe.analysis.reading import query
 from esprobe.arms import called
@@ -26,10 +26,11 @@ class VoteStep:
     interval: Interval | None
 
 
-def is_trained(connection: sqlite3.Connection, name: str | None) -> bool:
-    """Whether a trained model of the database has exactly this name."""
-    names = query(connection, "SELECT name FROM model WHERE parent_id IS NOT NULL")[1]
-    return name is not None and called(name) in {one for (one,) in names}
+def trained_model(connection: sqlite3.Connection, asked: str | None) -> str | None:
+    """The name of the trained model that is called exactly so, or whose folder this is; None where there is none."""
+    rows = query(connection, "SELECT name, folder FROM model WHERE parent_id IS NOT NULL")[1]
+    found = (name for name, folder in rows if asked is not None and (name == called(asked) or lies_in(folder, asked)))
+    return next(found, None)
 
 
 def with_base(arms: Sequence[ArmRow], name: str) -> list[tuple[ArmRow, ArmRow]]:
@@ -37,7 +38,7 @@ def with_base(arms: Sequence[ArmRow], name: str) -> list[tuple[ArmRow, ArmRow]]:
 
     Raises UserError where there is none.
     """
-    own = [arm for arm in arms if arm.steps and arm.model == called(name)]
+    own = [arm for arm in arms if arm.steps and arm.model == name]
     pairs = [(arm, next((other for other in arms if _alike(arm, other)), None)) for arm in own]
     if found := [(arm, other) for arm, other in pairs if other is not None]:
         return found

@@ -4,6 +4,7 @@ Knows the views and the statistics, no model and no layout. Computes nothing tha
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from esprobe.stats.paired import Difference
 
 @dataclass(frozen=True)
 class Filter:
-    """Which arms a report, its plots and comparisons show; empty is all. `model` matches a part of the name."""
+    """Which arms a report, its plots and comparisons show; empty is all. `model`: see `is_meant`."""
 
     scorer: str = "countdown"
     model: str | None = None
@@ -42,12 +43,22 @@ class Filter:
     def passes(self, arm: "ArmRow") -> bool:
         """Whether the arm is shown."""
         return (
-            (self.model is None or called(self.model).lower() in arm.model.lower())
+            (self.model is None or is_meant(self.model, arm.model, arm.folder))
             and (not self.methods or arm.method in self.methods)
             and (not self.values or arm.value in self.values)
             and (self.task is None or arm.task == self.task)
             and (not self.arms or arm.arm_id in self.arms)
         )
+
+
+def is_meant(asked: str, name: str, folder: str | None) -> bool:
+    """Whether the user means this model: by a part of its name, in either case, or by the path of its folder."""
+    return called(asked).lower() in name.lower() or lies_in(folder, asked)
+
+
+def lies_in(folder: str | None, path: str) -> bool:
+    """Whether a model's folder, which is stored with its links resolved, is the one at this path."""
+    return folder is not None and folder == os.path.realpath(path)
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ class ArmRow:
     root_digest: str = ""
     steps: int = 0  # of training, from it
     digest: str = ""  # the same in every database, unlike its id
+    folder: str | None = None  # where the model's files were last found; None of one that its name finds
 
     @property
     def shares_draws(self) -> bool:
@@ -116,8 +128,9 @@ _SUMMARY = (
     "UNION ALL SELECT model.id, line.root, line.root_digest, line.steps + 1 FROM line JOIN model ON model.parent_id = line.id) "
     "SELECT s.arm_id, s.task, s.model, model.digest AS model_digest, s.method, s.value, s.problems, s.draws, s.rollouts, "
     "s.correct, s.problems_solved, s.mean_tokens, s.mean_prompt_tokens, s.cut_off, s.nan, s.solvable, s.unknown, s.settings, "
-    "arm.rounding, line.root, line.root_digest, line.steps, arm.digest FROM arm_summary AS s JOIN arm ON arm.id = s.arm_id "
-    "JOIN model ON model.id = arm.model_id JOIN line ON line.id = model.id WHERE s.scorer = ? ORDER BY s.value, s.arm_id"
+    "arm.rounding, line.root, line.root_digest, line.steps, arm.digest, model.folder FROM arm_summary AS s "
+    "JOIN arm ON arm.id = s.arm_id JOIN model ON model.id = arm.model_id JOIN line ON line.id = model.id "
+    "WHERE s.scorer = ? ORDER BY s.value, s.arm_id"
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from esprobe.analysis.arms import Filter
+from esprobe.analysis.arms import Filter, lies_in
 from esprobe.analysis.best import unlike
 from esprobe.analysis.families import Family, FamilyArm, TrainingFamily, read_families
 from esprobe.analysis.held_out import Reader, samplers_of, tested_problems
@@ -121,8 +121,12 @@ def budgets(connection: sqlite3.Connection, chosen: Filter, margin: float, train
 
 
 def _passes(family: Family, training: TrainingFamily, model: str | None) -> bool:
+    if model is None:
+        return True
     names = [family.root, training.name, *(line.name for line in training.lines)]
-    return model is None or any(trained_name(called(model))[0].lower() in name.lower() for name in names)
+    folders = [family.folder, *(one.folder for line in training.lines for one in line.models.values())]
+    asked = trained_name(called(model))[0].lower()
+    return any(asked in name.lower() for name in names) or any(lies_in(folder, model) for folder in folders)
 
 
 def _budget(read: Reader, family: Family, training: TrainingFamily, margin: float) -> Budget:

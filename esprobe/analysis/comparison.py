@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from esprobe.analysis.against_base import VoteStep, is_trained, vote_steps, with_base
+from esprobe.analysis.against_base import VoteStep, trained_model, vote_steps, with_base
 from esprobe.analysis.arms import ArmRow, Filter, no_arm
 from esprobe.analysis.baselines import Tried, chance_at, greedy_at
 from esprobe.analysis.best import KINDS, Choice, Shared, choose, of_models, share
@@ -100,7 +100,7 @@ def compare(connection: sqlite3.Connection, chosen: Filter, pair: Sequence[int] 
 
     Where the filter names a trained model, its arms against those of its base.
     """
-    trained = chosen.model if is_trained(connection, chosen.model) and not pair else None
+    trained = None if pair else trained_model(connection, chosen.model)
     shown = chosen if trained is None else replace(chosen, model=None)
     source = Source(connection, read_overview(connection, shown, intervals=False))
     arms, counts = source.seen.arms, source.seen.counts

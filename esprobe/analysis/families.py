@@ -39,6 +39,7 @@ class Trained:
     iteration: int
     spent: int
     used: frozenset[int]
+    folder: str | None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Family:
     """A base model, what was trained from it, and the arms of all of them by the digest of their model."""
 
     root: str
+    folder: str | None
     digest: str
     trainings: tuple[TrainingFamily, ...]
     arms: Mapping[str, Sequence[FamilyArm]] = field(repr=False)
@@ -87,7 +89,7 @@ class Family:
         return {problem for training in self.trainings for problem in training.used}
 
 
-_MODELS = "SELECT id, digest, name, parent_id, arm_id, json_extract(updates, '$.training') FROM model ORDER BY id"
+_MODELS = "SELECT id, digest, name, parent_id, arm_id, json_extract(updates, '$.training'), folder FROM model ORDER BY id"
 _ARMS = (
     "SELECT arm.id, model.digest, arm.task, arm.method, arm.value, arm.settings FROM arm JOIN model ON model.id = arm.model_id "
     "WHERE EXISTS (SELECT 1 FROM score WHERE score.scorer = ? AND score.arm_id = arm.id) ORDER BY arm.value, arm.id"
@@ -109,8 +111,8 @@ def read_families(connection: sqlite3.Connection, scorer: str) -> list[Family]:
     trained = _trained(rows, connection)
     root_of = {model_id: _root(rows, model_id) for model_id in rows}
     return [
-        Family(name, digest, _trainings({i: one for i, one in trained.items() if root_of[i] == model_id}, rows), arms)
-        for model_id, digest, name, parent, *_ in rows.values()
+        Family(name, folder, digest, _trainings({i: one for i, one in trained.items() if root_of[i] == model_id}, rows), arms)
+        for model_id, digest, name, parent, *_, folder in rows.values()
         if parent is None
     ]
 
@@ -140,7 +142,7 @@ def _trained(rows: Mapping[int, Sequence[Any]], connection: sqlite3.Connection) 
         while line[-1] not in found and rows[line[-1]][3] is not None:
             line.append(rows[line[-1]][3])
         for step in reversed(line):
-            _, digest, name, parent, arm_id, training = rows[step]
+            _, digest, name, parent, arm_id, training, folder = rows[step]
             if step not in found and parent is not None:
                 told = json.loads(training or "{}").get("rollouts_spent", 0)  # of a model that was trained elsewhere
                 before, (spent, used) = found.get(parent), members.get(arm_id, (told, set()))
@@ -150,6 +152,7 @@ def _trained(rows: Mapping[int, Sequence[Any]], connection: sqlite3.Connection) 
                     iteration=trained_name(name)[1] or 1,
                     spent=spent + (before.spent if before else 0),
                     used=frozenset(used) | (before.used if before else frozenset()),
+                    folder=folder,
                 )
     return found
 

@@ -32,7 +32,7 @@ _TEXT_COLUMNS = [name for name in RolloutText._fields if name not in _IDENTITY]
 
 
 class Filters(TypedDict, total=False):
-    """Which arms count, as in `esprobe report`: `model` is a part of the name; the others are one value or several."""
+    """Which arms count, as in `esprobe report`. `model`: a part of its name, or its folder; the others: one value or several."""
 
     task: str
     model: str

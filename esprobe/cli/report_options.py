@@ -29,7 +29,7 @@ KsOption = Annotated[
         help="k of pass@k and vote@k (repeatable); default: 1, 8, 64, 512, 4096 and all draws, for --compare 1, 2, 4, …",
     ),
 ]
-ShownModelOption = Annotated[str | None, _shown(help="Only models whose name contains this.")]
+ShownModelOption = Annotated[str | None, _shown(help="Only models whose name contains this, or the one in this folder.")]
 ShownMethodsOption = Annotated[list[str] | None, _shown(help=f"Only this method (repeatable): {', '.join(NAMES)}.")]
 ShownValuesOption = Annotated[list[float] | None, _shown(help="Only this T or σ (repeatable).")]
 PlotsOption = Annotated[
