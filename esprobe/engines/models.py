@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import Any
@@ -32,11 +33,23 @@ class ModelFiles:
     source: str
     stamps: tuple[tuple[str, int, int, int], ...] = ()  # of the files when the digest was taken
     named: bool = False  # whether the name is one that the user gave it
+    twin: str | None = None  # the bundled model that has the same files: itself, or the one that this is a copy of
 
     @property
-    def place(self) -> str | None:
-        """The path of the folder that it is found by; None for a model that its name finds."""
-        return self.source if self.source == str(self.folder) else None
+    def told(self) -> dict[str, str | None]:
+        """What a database is to note of it: the name that the user gave it, and the folder that it is found by.
+
+        A bundled model has its own name and is found by it, whatever a copy of it is called and wherever that is.
+        """
+        if self.twin is not None:
+            return {"name": self.twin, "folder": None}
+        told: dict[str, str | None] = {"name": self.name} if self.named else {}
+        return told | ({"folder": self.source} if self.source == str(self.folder) else {})
+
+    @property
+    def twin_note(self) -> str | None:
+        """A line for the user where a folder's model is a bundled one, which keeps its name."""
+        return None if self.twin in (None, self.source) else f"{self.source} is the bundled model {self.twin}, and is called so"
 
     @property
     def config(self) -> dict[str, Any]:
@@ -149,14 +162,14 @@ def beyond_embedding(model: str, token: int, vocabulary: int, text: str | None =
 def find_model(source: str, name: str | None = None) -> ModelFiles:
     """A bundled model, a folder, or a Hugging Face name (taken from the local cache, or fetched). Raises UserError.
 
-    A folder's model is called `name`, without it as the last part of its path; any other has the name that it is found by. `es@3`
-    is what a trained model is called, so a folder's is `es-3`.
+    A folder's model is called `name`, without it as the last part of its path; a copy of a bundled model as that one; any other
+    has the name that it is found by. `es@3` is what a trained model is called, so a folder's is `es-3`.
     """
     named = name is not None
     if name is not None:
         _check_own_name(source, name)
     if source in MODELS:
-        folder = Path(str(files("esprobe.bundled") / source))
+        folder = _bundled_folder(source)
     elif source and os.path.isdir(source):  # False, and no error, for a name that no folder can have
         folder = Path(source).resolve()
         source = str(folder)
@@ -176,9 +189,21 @@ def find_model(source: str, name: str | None = None) -> ModelFiles:
     try:
         found = model_files.loaded_files(folder)
         stamps = model_files.stamps(found)  # first: what changes from here on is seen
-        return ModelFiles(name or source, folder, model_files.digest(found), source, stamps, named)
+        digest = model_files.digest(found)
+        twin = source if source in MODELS else _bundled().get(digest)
+        return ModelFiles(twin or name or source, folder, digest, source, stamps, named, twin)
     except OSError as error:
         raise UserError(f"model {source!r}: {error.filename or folder} cannot be read ({error.strerror or error})") from None
+
+
+@cache
+def _bundled() -> dict[str, str]:
+    """Digest → name of each bundled model."""
+    return {model_files.digest(model_files.loaded_files(_bundled_folder(name))): name for name in MODELS}
+
+
+def _bundled_folder(name: str) -> Path:
+    return Path(str(files("esprobe.bundled") / name))
 
 
 def folder_name(path: str) -> str:

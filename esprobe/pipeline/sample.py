@@ -86,7 +86,7 @@ def _parents(checkpoint: Elsewhere | None, made: Origin | None, prepared: Prepar
 
     def add(store: Store) -> None:
         add_foreign(store, (base.digest, base.name), [(model.digest, model.name, record)])
-        store.place_model(base.digest, None, base.place)
+        store.place_model(base.digest, base.told)
 
     return add
 

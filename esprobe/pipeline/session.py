@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from esprobe.engines.engine import EngineSpec
-from esprobe.engines.models import ModelFiles
 from esprobe.engines.pool import Pool
 from esprobe.pipeline import process
 from esprobe.pipeline.lacking import count_lacking, lacking_units
@@ -51,7 +50,7 @@ class Session:
         self._run_id = self.store.start_run(self.command, versions(), {"platform": platform.platform(), **process.identity()})
         self._ends.enter_context(self.store.ending(self._run_id))
         self.store.add_model(self.spec.model.digest, self.spec.model.name)
-        _place(self.store, self.spec.model)
+        self.store.place_model(self.spec.model.digest, self.spec.model.told)
 
     def add_problems(self, setting: Setting) -> None:
         """Adds the problems that the database lacks, with what the task proves of them."""
@@ -88,17 +87,15 @@ class Session:
         return writer.new
 
 
-def _place(store: Store, model: ModelFiles) -> None:
-    store.place_model(model.digest, model.name if model.named else None, model.place)
-
-
 @contextmanager
 def session(db: Path, pool: Pool, spec: EngineSpec, command: str, meter: Meter) -> Iterator[Session]:
     """Opens the database, and at the end closes it and the engines, and notes how the run ended."""
     store = Store(db)
     try:
         store.mark_killed(process.is_gone)
-        _place(store, spec.model)  # it may have moved, or been named
+        store.place_model(spec.model.digest, spec.model.told)  # it may have moved, or been named
+        if note := spec.model.twin_note:
+            meter.say(note)
         with ExitStack() as ends:
             yield Session(store, pool, spec, command, meter, ends)
     finally:

@@ -10,7 +10,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlmodel import SQLModel
 
 from esprobe import arms
@@ -121,13 +121,13 @@ class Store(Runs):
         with self.transaction() as connection:
             connection.execute(_insert_new(tables.Model), [{"digest": digest, "name": name}])
 
-    def place_model(self, digest: str, name: str | None, folder: str | None) -> None:
-        """Notes of a model that is there where its files are now, and what the user calls it, as far as they are given."""
+    def place_model(self, digest: str, told: Mapping[str, str | None]) -> None:
+        """Notes of a model that is there what it is called, and where its files are now, as far as that is told and new."""
         model = table_of(tables.Model)
-        told = {key: value for key, value in (("name", name), ("folder", folder)) if value is not None}
         if told:
+            new = or_(*(model.c[key].is_distinct_from(value) for key, value in told.items()))
             with self.transaction() as connection:
-                connection.execute(update(model).where(model.c.digest == digest).values(told))
+                connection.execute(update(model).where(model.c.digest == digest, new).values(dict(told)))
 
     def find_arm(self, digest: str) -> int | None:
         """The row of an arm, if it is there."""

@@ -29,15 +29,17 @@ def models(db: Path) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the bundled model."""
-    return Path(shutil.copytree(str(files("esprobe.bundled") / BUNDLED), tmp_path / "models" / "tiny-7b"))
+    """A model like the bundled one, and not the same: its files differ in one blank."""
+    copied = Path(shutil.copytree(str(files("esprobe.bundled") / BUNDLED), tmp_path / "models" / "tiny-7b"))
+    with (copied / "generation_config.json").open("a") as file:
+        file.write(" ")
+    return copied
 
 
 def test_a_folders_model_is_called_by_its_last_part_or_as_the_user_says(folder: Path) -> None:
     found = find_model(str(folder))
-    assert (found.name, found.source, found.place) == ("tiny-7b", str(folder), str(folder))
-    assert find_model(str(folder), "org/mine").name == "org/mine"
-    assert find_model(BUNDLED).place is None
+    assert (found.name, found.source, found.told) == ("tiny-7b", str(folder), {"folder": str(folder)})
+    assert find_model(str(folder), "org/mine").told == {"name": "org/mine", "folder": str(folder)}
 
 
 def test_a_folder_with_a_bundled_models_name_is_not_taken_for_it(folder: Path) -> None:
@@ -92,3 +94,27 @@ def test_a_folder_called_like_a_trained_model_is_not_taken_for_it(esprobe: Run, 
         found = find_trained(store, "es@1")
     assert found is not None
     assert found.root == BUNDLED
+
+
+def test_a_copy_of_a_bundled_model_is_called_as_that_one_and_the_user_is_told(esprobe: Run, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(str(files("esprobe.bundled") / BUNDLED), tmp_path / "copied"))
+    db, draw = tmp_path / "esprobe.db", ("sample-temp", "-T", "1", "-n", "1", *FEW)
+    for named in ([], ["--name", "org/mine"]):
+        done = esprobe(*draw, "--model", copied, *named)
+        assert done.returncode == 0, done.stderr
+        assert f"{copied} is the bundled model {BUNDLED}, and is called so" in done.stderr.splitlines()
+        assert models(db) == [(BUNDLED, None)]
+    assert esprobe(*TRAIN, "--model", copied).returncode == 0
+    shutil.rmtree(copied)
+    again = esprobe("sample-temp", "--model", "es@1", "-T", "1", "-n", "1", *FEW)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_bundled_model_that_has_lost_its_name_gets_it_back(esprobe: Run, tmp_path: Path) -> None:
+    db, draw = tmp_path / "esprobe.db", ("sample-temp", "-T", "1", "-n", "1", *FEW)
+    assert esprobe(*draw).returncode == 0
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("UPDATE model SET name = 'mine', folder = '/gone'")
+        connection.commit()
+    assert esprobe(*draw).stdout.startswith("0 of 8")
+    assert models(db) == [(BUNDLED, None)]
