@@ -5,6 +5,7 @@ Knows plans and rows; opens no engine.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def train_outlook(
             parts.append(_iterations(store, training, prepared, line))
             if evaluation and tests:
                 parts.append(_evaluations(store, training, evaluation, tests, line, root=i == 0))
-        return _outlook(prepared, parts, (root or root_of(prepared)).root_digest, store)
+        found = _outlook(prepared, parts, (root or root_of(prepared)).root_digest, store)
+        return replace(found, unevaluated=evaluation is None)
 
 
 def _models(store: Store | None, training: Training, prepared: Prepared, root: Origin) -> list[Origin]:

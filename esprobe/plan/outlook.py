@@ -24,6 +24,7 @@ class Outlook:
     most_tokens: int  # that the lacking rollouts can have
     tokens: float | None
     seconds: float | None
+    unevaluated: bool = False  # a training none of whose models is evaluated
 
     @property
     def asked(self) -> int:

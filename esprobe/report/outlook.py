@@ -5,12 +5,13 @@ from esprobe.report.render import render, shown
 from esprobe.report.words import counted, duration
 
 _COLUMNS = ("arm", "rollouts", "in the database", "lacking")
+_UNEVALUATED = "no evaluations are asked for; --evaluate-every, --test-data or -T adds them"
 
 
 def outlook_report(seen: Outlook) -> str:
     """A table of the arms, and a line of what the lacking rollouts would take."""
     rows = [(arm.label, f"{arm.asked:,}", f"{arm.asked - arm.lacking:,}", f"{arm.lacking:,}") for arm in seen.arms]
-    return f"{render(_COLUMNS, rows, 'table')}\n\n{_line(seen)}"
+    return "\n".join([render(_COLUMNS, rows, "table"), "", _line(seen), *([_UNEVALUATED] if seen.unevaluated else [])])
 
 
 def _line(seen: Outlook) -> str:

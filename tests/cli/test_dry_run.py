@@ -51,6 +51,17 @@ def test_a_training_is_announced_as_far_as_it_is_lacking(esprobe: Run, tmp_path:
     assert "with --seed 42, not 5" in one_line_error(esprobe(*longer, "--seed", "5", "--dry-run"), 1)
 
 
+def test_a_training_says_whether_evaluations_are_counted(esprobe: Run) -> None:
+    lacks = "no evaluations are asked for; --evaluate-every, --test-data or -T adds them"
+    alone = esprobe(*TRAIN, "--dry-run").stdout
+    assert alone.splitlines()[-1] == lacks
+    assert lacking(alone) == {"es: 2 iterations": 12}
+    evaluated = esprobe(*TRAIN, "-T", "0.4", "-n", "3", "--evaluate-every", "1", "--dry-run").stdout
+    assert lacks not in evaluated
+    assert lacking(evaluated) == {"es: 2 iterations": 12, "es: 3 models evaluated": 3 * 128 * (1 + 3)}
+    assert lacks not in esprobe(*SWEEP, "--limit", "4", "--dry-run").stdout
+
+
 @pytest.mark.parametrize("words", [["--data", "missing.json"], ["-T", "0"], ["--model", "./missing"]], ids=str)
 def test_what_cannot_be_done_is_refused_in_the_same_words(esprobe: Run, tmp_path: Path, words: list[str]) -> None:
     refused = one_line_error(esprobe(*SWEEP, *words), 1)
