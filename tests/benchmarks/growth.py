@@ -111,13 +111,15 @@ def measure(largest: int, picture: Path) -> list[Row]:
         slopes = [exponent(powers, seconds), exponent(powers[-2:], seconds[-2:]), exponent(powers, cpu)]
         lines.append([f"{operation}, s", *(f"{t:.3f}" for t in seconds), *(f"{slope:.2f}" for slope in slopes)])
         what, linear = f"{operation}, {10**largest:,} rollouts", 10 * seconds[-2]
-        rows.append(Row(what, seconds[-1], "s", f"ten times that of {10 ** (largest - 1):,}", linear, ratio([linear], seconds[-1:])))
+        beside = f"ten times that of {10 ** (largest - 1):,}"
+        rows.append(Row(what, seconds[-1], "s", beside, linear, ratio([linear], seconds[-1:])))
     for kind in ("database", "texts"):
         held = [s.bytes[kind] for s in sizes]
         slopes = [exponent(powers, held), exponent(powers[-2:], held[-2:])]
         lines.append([f"{kind}, MB", *(f"{b / 1e6:.1f}" for b in held), *(f"{slope:.2f}" for slope in slopes), ""])
     database, texts = sizes[-1].bytes["database"] / 1e6, sizes[-1].bytes["texts"] / 1e6
-    rows.append(Row(f"database of {10**largest:,} rollouts", database, "MB", "its texts alone", texts, ratio([texts], [database])))
+    what = f"database of {10**largest:,} rollouts"
+    rows.append(Row(what, database, "MB", "its texts alone", texts, ratio([texts], [database])))
     print(render.render(columns, lines, "table"))
     draw(powers, sizes, picture)
     print(f"drawn in {picture}")
