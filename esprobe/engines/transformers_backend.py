@@ -48,7 +48,7 @@ class TransformersBackend:
         live = load(model, dtype)
         self.files, self.name, self.dtype = model, model.name, dtype
         small = self.device.type == "cpu" and live.num_parameters() < SMALL
-        self.given = torch.get_num_threads()
+        self.given = torch.get_num_threads()  # what `close` leaves to others
         with _out_of_memory_is(f"model {model.name!r} does not fit into memory in {dtype}; use a smaller --dtype"):
             self.model = live.to(self.device).eval().requires_grad_(False)
             try:

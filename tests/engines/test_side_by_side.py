@@ -31,7 +31,7 @@ def opened(threads: int) -> TransformersBackend:
     given = torch.get_num_threads()
     torch.set_num_threads(threads)
     made = TransformersBackend(MODEL, "float32", MODEL.end_ids(TOKENIZER))
-    made.given = given  # what closing it leaves to others
+    made.given = given
     return made
 
 
