@@ -57,7 +57,9 @@ class TransformersBackend:
                 raise UserError(
                     f"model {model.name!r}: the transformers backend cannot decode it correctly ({error}); use --backend vllm"
                 ) from error
-        self.threads = ThreadPoolExecutor(SIDE_BY_SIDE)  # starts none before it has work
+        self.threads = ThreadPoolExecutor(SIDE_BY_SIDE - 1)
+        if len(self.forwards) > 1:
+            self.threads.submit(int).result()  # starts it: once memory is short, there may be none for a thread
         if small:
             torch.set_num_threads(1)
         self.end_ids = tuple(end_ids)

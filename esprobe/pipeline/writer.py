@@ -100,6 +100,7 @@ def behind() -> Iterator[Callable[..., None]]:
     """
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1, "writer") as thread:
+        thread.submit(int).result()  # starts it: once memory is short, there may be none for a thread
 
         def put(call: Callable[..., None], *values: Any) -> None:
             while waiting and (len(waiting) > WAITING or waiting[0].done()):
