@@ -67,57 +67,6 @@ FALSE = {
 }
 
 
-ELSEWHERE = """
-UPDATE draw SET number = number + 100; UPDATE rollout SET draw = draw + 100; UPDATE score SET draw = draw + 100;
-UPDATE run SET uuid = 'another';
-"""  # other draws of the same arms, which nothing here contradicts
-
-FALSE = {
-    "another T under the digest": (f"{ELSEWHERE} UPDATE arm SET value = 1.2 WHERE method = 'temperature'", "arm 2 has digest"),
-    "another method under the digest": ("UPDATE arm SET method = 'temperature', value = 0.5 WHERE id = 1", "arm 1 has digest"),
-    "another model under the digest": ("UPDATE model SET digest = 'better'", "arm 1 has digest"),
-    "another setting under the digest": ("UPDATE arm SET settings = json_set(settings, '$.seed', 43)", "arm 1 has digest"),
-    "another task than its settings": ("UPDATE arm SET task = 'gsm8k' WHERE id = 2", "arm 2 has task gsm8k"),
-    "another problem under the digest": (
-        """UPDATE problem SET payload = '{"numbers": [1, 2], "target": "3"}' WHERE id = 2""",
-        "problem 2 has digest",
-    ),
-    "a verdict that the text does not have": (
-        "DELETE FROM draw WHERE arm_id > 2; DELETE FROM rollout WHERE arm_id > 2; DELETE FROM score WHERE arm_id > 2;"
-        f"{ELSEWHERE} UPDATE rollout SET text = '<answer>1</answer>' WHERE id = 1",
-        "has correct True by countdown, which says False",
-    ),
-    "an answer that the text does not hold": ("UPDATE score SET answer = '6 * 7' WHERE problem_id = 2", "has answer 6 * 7"),
-    "another reward": ("UPDATE score SET reward = 0.9 WHERE problem_id = 3", "has reward 0.9"),
-    "another ballot": ("UPDATE score SET ballot = '42'", "has ballot 42"),
-    "another expression": ("UPDATE score SET expression = '6*7'", "has expression 6*7"),
-    "another reason": ("UPDATE score SET reason = 'wrong_value' WHERE draw = 1", "has reason wrong_value"),
-    "another chance": ("UPDATE problem SET chance = 0.99 WHERE id = 1", "problem 1 has chance 0.99"),
-    "impossible where it is not": ("UPDATE problem SET solvable = 0 WHERE id = 1", "problem 1 has solvable False"),
-    "impossible where that is unknown": ("UPDATE problem SET solvable = 0, solution = NULL WHERE id = 4", "solvable False"),
-    "a solution that is none": ("UPDATE problem SET solution = '1+1' WHERE id IN (2, 4)", "problem 2 has solution 1+1"),
-    "an unproven solution that is none": ("UPDATE problem SET solution = '1+1' WHERE id = 4", "problem 4 has solvable True"),
-    "other outcomes": ("UPDATE problem SET outcomes = 5 WHERE id = 1", "problem 1 has outcomes 5"),
-    "another stratum": ("UPDATE problem SET stratum = 'hard' WHERE id = 1", "problem 1 has stratum hard"),
-    "another model for a draw": (f"{ELSEWHERE}", "draw 100 of arm 3 has seed"),
-    "no model for a draw": ("UPDATE draw SET seed = NULL WHERE arm_id = 4 AND number = 1", "draw 1 of arm 4 has seed None"),
-    "a seed where the model is the base": ("UPDATE draw SET seed = 5 WHERE arm_id = 2", "draw 0 of arm 2 has a seed"),
-    "another σ for a draw": ("UPDATE draw SET sigma = 0.5 WHERE arm_id = 3 AND number = 1", "draw 1 of arm 3 has σ 0.5"),
-    "rounding of no weights": (
-        """UPDATE arm SET rounding = '{"groups": {"norms": {"weights": 1, "sigma": "1", "unchanged": 0}}}' WHERE id = 3""",
-        "table arm has 1 row that esprobe would not have written",
-    ),
-    "rounding that is a list": (
-        "UPDATE arm SET rounding = '[1]' WHERE id = 3",
-        "table arm has 1 row that esprobe would not have written",
-    ),
-    "a key twice": (
-        "UPDATE problem SET payload = replace(payload, '{', '{\"target\": \"1\", ')",
-        "table problem has 4 rows that esprobe would not have written",
-    ),
-}
-
-
 @pytest.mark.parametrize(("sql", "says"), FALSE.values(), ids=FALSE)
 def test_what_does_not_follow_from_its_row_is_refused_before_anything_is_written(
     made: Path, other: Altered, tmp_path: Path, sql: str, says: str
